@@ -1,0 +1,190 @@
+//! A checked cluster: whoever holds a [`Cluster`] knows that every rule of `rules` holds.
+
+mod choices;
+mod rules;
+mod timing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+pub use choices::{Base, Durability, PoolMode, Preset, ProviderKind, Role};
+pub use timing::{Fault, Timing, WriteStop};
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::spec;
+
+/// A cluster whose file passed every check.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Name; also Patroni's scope.
+    pub name: String,
+    /// Where the nodes run.
+    pub provider: ProviderKind,
+    /// PostgreSQL.
+    pub postgresql: Postgresql,
+    /// What an acknowledged commit is worth.
+    pub durability: Durability,
+    /// The preset the timings started from.
+    pub preset: Preset,
+    /// Every timing, preset and overrides merged.
+    pub timing: Timing,
+    /// Keep the leader while etcd is down and every member answers.
+    pub failsafe: bool,
+    /// Whether the node stops a PostgreSQL whose leadership is unconfirmed.
+    pub guard: bool,
+    /// Bytes of WAL a candidate may lack.
+    pub maximum_lag_on_failover: u64,
+    /// The pooler.
+    pub pgbouncer: Pgbouncer,
+    /// The load balancer.
+    pub haproxy: Haproxy,
+    /// Addresses and who may connect.
+    pub network: Network,
+    /// sysctl settings of the file, without pgha's own.
+    pub sysctl: BTreeMap<String, i64>,
+    /// Operating system of the image.
+    pub base: Base,
+    /// Where the local provider keeps data volumes.
+    pub local_state_dir: String,
+    /// The nodes in the file's order.
+    pub nodes: Vec<Node>,
+}
+
+/// PostgreSQL: version, parameters, access, roles and databases.
+#[derive(Debug, Clone)]
+pub struct Postgresql {
+    /// Major version.
+    pub major: u16,
+    /// Parameters of the file over pgha's own.
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    /// Extra lines of pg_hba.conf.
+    pub hba: Vec<String>,
+    /// Login roles.
+    pub users: Vec<String>,
+    /// Databases.
+    pub databases: Vec<Database>,
+}
+
+/// A database.
+#[derive(Debug, Clone, Serialize)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// The role that owns it.
+    pub owner: String,
+    /// Extensions created in it.
+    pub extensions: Vec<String>,
+}
+
+/// The pooler.
+#[derive(Debug, Clone, Serialize)]
+pub struct Pgbouncer {
+    /// When a server connection goes back.
+    pub pool_mode: PoolMode,
+    /// Server connections for each user and database.
+    pub default_pool_size: u32,
+    /// Client connections a node accepts.
+    pub max_client_conn: u32,
+}
+
+/// The load balancer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Haproxy {
+    /// Port of the primary.
+    pub primary_port: u16,
+    /// Port of the replicas.
+    pub replica_port: u16,
+    /// Port of the replicas that hold every acknowledged commit; absent under `async`.
+    pub sync_port: Option<u16>,
+    /// Port of the statistics page.
+    pub stats_port: u16,
+    /// Connections HAProxy accepts.
+    pub maxconn: u32,
+}
+
+/// Addresses and who may connect.
+#[derive(Debug, Clone, Serialize)]
+pub struct Network {
+    /// Network of the nodes.
+    pub cidr: Ipv4Net,
+    /// Who may reach HAProxy.
+    pub clients: Vec<Ipv4Net>,
+    /// Who may reach SSH.
+    pub operators: Vec<Ipv4Net>,
+}
+
+/// One node.
+#[derive(Debug, Clone, Serialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its address in the cluster's network.
+    pub address: Ipv4Addr,
+    /// What runs on it.
+    pub role_set: RoleSet,
+}
+
+/// The roles of a node. Nodes with equal role sets boot the same image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RoleSet(BTreeSet<Role>);
+
+impl RoleSet {
+    /// Whether `role` is part of it.
+    pub fn has(&self, role: Role) -> bool {
+        self.0.contains(&role)
+    }
+
+    /// Its roles in a fixed order.
+    pub fn iter(&self) -> impl Iterator<Item = Role> {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<Role> for RoleSet {
+    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
+        Self(roles.into_iter().collect())
+    }
+}
+
+/// Written `etcd-haproxy-postgres`: the folder of its files and part of its image's name.
+impl fmt::Display for RoleSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("-"))
+    }
+}
+
+impl Cluster {
+    /// Reads and checks a cluster file. Gives the cluster and warnings, or everything that is wrong with it.
+    ///
+    /// # Errors
+    /// All mistakes at once, each with its place in the text.
+    pub fn parse(text: &str) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let spec = spec::read(text)?;
+        let (cluster, mut remarks) = rules::check(&spec);
+        remarks.sort_by_key(|remark| (remark.span.start, remark.severity));
+        match cluster {
+            Some(cluster) if remarks.iter().all(|r| r.severity == Severity::Warning) => Ok((cluster, remarks)),
+            _ => Err(remarks),
+        }
+    }
+
+    /// The nodes that have `role`, in the file's order.
+    pub fn nodes_with(&self, role: Role) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.role_set.has(role))
+    }
+
+    /// The node called `name`.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// Every role set of the cluster, each once.
+    pub fn role_sets(&self) -> BTreeSet<RoleSet> {
+        self.nodes.iter().map(|node| node.role_set.clone()).collect()
+    }
+}

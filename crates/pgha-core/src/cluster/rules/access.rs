@@ -1,0 +1,72 @@
+//! Login roles, databases and access lines.
+
+use serde_spanned::Spanned;
+
+use super::{Database, Remarks};
+use crate::spec::Spec;
+
+/// Roles that exist in every cluster and have a purpose of their own.
+const RESERVED: &[&str] = &["postgres", "replicator", "rewind", "pgbouncer", "pgha_verify"];
+
+pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Database>) {
+    let section = &spec.postgresql;
+    section.hba.iter().for_each(|line| hba(line, remarks));
+    let users = match &section.users {
+        Some(users) => users.iter().map(|user| login(&user.name, remarks)).collect(),
+        None => vec!["app".to_owned()],
+    };
+    let databases = match &section.databases {
+        Some(databases) => databases.iter().map(|database| checked(database, &users, remarks)).collect(),
+        None if users.iter().any(|user| user == "app") => {
+            vec![Database { name: "app".to_owned(), owner: "app".to_owned(), extensions: Vec::new() }]
+        }
+        None => Vec::new(),
+    };
+    (users, databases)
+}
+
+fn login(name: &Spanned<String>, remarks: &mut Remarks) -> String {
+    identifier(name, remarks);
+    let text = name.get_ref();
+    if RESERVED.contains(&text.as_str()) || text.starts_with("pg_") {
+        remarks.error(name.span(), format!("`{text}` is a role of the system"), "reserved", "choose another name");
+    }
+    text.clone()
+}
+
+fn checked(database: &crate::spec::DatabaseSection, users: &[String], remarks: &mut Remarks) -> Database {
+    identifier(&database.name, remarks);
+    let (name, owner) = (database.name.get_ref(), database.owner.get_ref());
+    if ["postgres", "template0", "template1", "pgbouncer", "pgha_verify"].contains(&name.as_str()) {
+        remarks.error(database.name.span(), format!("`{name}` is a database of the system"), "reserved", "choose another name");
+    }
+    if !users.contains(owner) {
+        let help = format!("add `{{ name = \"{owner}\" }}` to `postgresql.users`");
+        remarks.error(database.owner.span(), format!("no user is called `{owner}`"), "unknown owner", help);
+    }
+    database.extensions.iter().for_each(|extension| identifier(extension, remarks));
+    Database { name: name.clone(), owner: owner.clone(), extensions: database.extensions.iter().map(|e| e.get_ref().clone()).collect() }
+}
+
+/// Names go into SQL, DSNs and PgBouncer's files: the characters that need no quoting in any of them.
+fn identifier(name: &Spanned<String>, remarks: &mut Remarks) {
+    let text = name.get_ref();
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    if text.is_empty() || text.len() > 63 || !text.chars().all(allowed) || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+        let help = "lower-case letters, digits, underscores and hyphens, beginning with a letter, at most 63 characters";
+        remarks.error(name.span(), format!("`{text}` is no name for a role, database or extension"), "not allowed", help);
+    }
+}
+
+fn hba(line: &Spanned<String>, remarks: &mut Remarks) {
+    let text = line.get_ref();
+    let fields = text.split_whitespace().collect::<Vec<_>>();
+    let kind = fields.first().copied().unwrap_or_default();
+    if text.contains(['\n', '\r', '#']) || fields.len() < 4 {
+        remarks.error(line.span(), "not a line of pg_hba.conf", "cannot be read", "type database user address method");
+    } else if kind != "hostssl" && kind != "local" {
+        remarks.error(line.span(), format!("`{kind}` lines allow plain text"), "refused", "use hostssl");
+    } else if fields.iter().any(|field| ["trust", "password", "md5"].contains(field)) {
+        remarks.error(line.span(), "trust, password and md5 are refused", "no safe method", "use scram-sha-256, cert or peer");
+    }
+}

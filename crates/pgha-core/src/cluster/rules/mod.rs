@@ -1,0 +1,145 @@
+//! The rules a cluster file must obey, and the reason for each.
+//!
+//! Every rule runs, also after another failed, so that a person sees all mistakes at once.
+
+mod access;
+mod names;
+mod network;
+mod parameters;
+mod timing;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde_spanned::Spanned;
+
+use super::{Cluster, Database, Durability, Haproxy, Node, Pgbouncer, Postgresql, Role};
+use crate::diagnostic::Diagnostic;
+use crate::spec::Spec;
+
+/// What the rules found so far.
+#[derive(Default)]
+pub(super) struct Remarks(Vec<Diagnostic>);
+
+impl Remarks {
+    fn error(&mut self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: impl Into<String>) {
+        self.0.push(Diagnostic::error(span, message, label).help(help));
+    }
+
+    fn warning(&mut self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: impl Into<String>) {
+        self.0.push(Diagnostic::warning(span, message, label).help(help));
+    }
+}
+
+/// Applies every rule. The cluster is absent only where a value could not be read at all.
+pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
+    let mut remarks = Remarks::default();
+    names::check(spec, &mut remarks);
+    let network = network::check(spec, &mut remarks);
+    let nodes = network::nodes(spec, network.as_ref(), &mut remarks);
+    let durability = *value_or(&spec.durability.mode, Durability::default()).get_ref();
+    roles(spec, &nodes, durability, &mut remarks);
+    let timing = timing::check(spec, &mut remarks);
+    let haproxy = haproxy(spec, durability, &mut remarks);
+    let parameters = parameters::check(spec, durability, &nodes, &mut remarks);
+    let (users, databases) = access::check(spec, &mut remarks);
+    let cluster = network.filter(|_| nodes.len() == spec.node.get_ref().len()).map(|network| Cluster {
+        name: spec.cluster.name.get_ref().clone(),
+        provider: spec.cluster.provider,
+        postgresql: Postgresql {
+            major: *spec.cluster.postgresql.get_ref(),
+            parameters,
+            hba: spec.postgresql.hba.iter().map(|line| line.get_ref().clone()).collect(),
+            users,
+            databases,
+        },
+        durability,
+        preset: spec.failover.preset,
+        timing,
+        failsafe: spec.failover.failsafe.unwrap_or(true),
+        guard: spec.failover.guard.unwrap_or(true),
+        maximum_lag_on_failover: spec.failover.maximum_lag_on_failover.unwrap_or(1 << 20),
+        pgbouncer: pgbouncer(spec),
+        haproxy,
+        network,
+        sysctl: spec.os.sysctl.iter().map(|(key, value)| (key.get_ref().clone(), *value)).collect(),
+        base: spec.image.base,
+        local_state_dir: value_or(&spec.provider.local.state_dir, "/var/lib/pgha-local".to_owned()).into_inner(),
+        nodes,
+    });
+    (cluster, remarks.0)
+}
+
+/// The value of the file, or the default at no place.
+pub(super) fn value_or<T: Clone>(value: &Option<Spanned<T>>, default: T) -> Spanned<T> {
+    value.clone().unwrap_or_else(|| Spanned::new(0..0, default))
+}
+
+fn roles(spec: &Spec, nodes: &[Node], durability: Durability, remarks: &mut Remarks) {
+    let count = |role| nodes.iter().filter(|node| node.role_set.has(role)).count();
+    let at = spec.node.span();
+    let (members, databases) = (count(Role::Etcd), count(Role::Postgres));
+    if members < 3 || members % 2 == 0 {
+        let why = "two members lose quorum when one fails, and an even number tolerates no more failures than one less: use 3 or 5";
+        remarks.error(at.clone(), format!("{members} nodes have the role etcd"), "3 or 5 are needed", why);
+    }
+    if databases < 2 {
+        remarks.error(
+            at.clone(),
+            format!("{databases} nodes have the role postgres"),
+            "at least 2 are needed",
+            "a replica takes over when the leader fails",
+        );
+    } else if durability == Durability::Strict && databases < 3 {
+        let why = "strict waits for one replica always, so the loss of the only one stops all writes: add a node or use quorum";
+        remarks.error(at.clone(), "strict durability with one replica", "at least 3 postgres nodes are needed", why);
+    }
+    if count(Role::Haproxy) == 0 {
+        remarks.error(at, "no node has the role haproxy", "at least 1 is needed", "clients reach the primary through HAProxy");
+    }
+}
+
+fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haproxy {
+    let section = &spec.haproxy;
+    let ports = [
+        ("primary_port", value_or(&section.primary_port, 5000)),
+        ("replica_port", value_or(&section.replica_port, 5001)),
+        ("sync_port", value_or(&section.sync_port, 5002)),
+        ("stats_port", value_or(&section.stats_port, 7000)),
+    ];
+    let mut taken = BTreeMap::from([
+        (22, "SSH"),
+        (2379, "etcd clients"),
+        (2380, "etcd peers"),
+        (5432, "PostgreSQL"),
+        (6432, "PgBouncer"),
+        (8008, "Patroni"),
+    ]);
+    for (key, port) in &ports {
+        if let Some(owner) = taken.insert(*port.get_ref(), key) {
+            let message = format!("port {} is used twice on a node", port.get_ref());
+            remarks.error(port.span(), message, format!("also the port of {owner}"), format!("give `{key}` another port"));
+        }
+    }
+    let [primary, replica, sync, stats] = ports.map(|(_, port)| port.into_inner());
+    if durability == Durability::Async
+        && let Some(port) = &section.sync_port
+    {
+        remarks.error(port.span(), "`sync_port` under async durability", "no replica is synchronous", "remove it, or use quorum or strict");
+    }
+    Haproxy {
+        primary_port: primary,
+        replica_port: replica,
+        sync_port: (durability != Durability::Async).then_some(sync),
+        stats_port: stats,
+        maxconn: section.maxconn.unwrap_or(4000),
+    }
+}
+
+fn pgbouncer(spec: &Spec) -> Pgbouncer {
+    Pgbouncer {
+        pool_mode: spec.pgbouncer.pool_mode,
+        default_pool_size: value_or(&spec.pgbouncer.default_pool_size, 20).into_inner(),
+        max_client_conn: value_or(&spec.pgbouncer.max_client_conn, 1000).into_inner(),
+    }
+}

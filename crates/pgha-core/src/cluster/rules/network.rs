@@ -1,0 +1,110 @@
+//! Addresses: of the nodes, and of those who may connect.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde_spanned::Spanned;
+
+use super::super::{Network, Node, Role};
+use super::Remarks;
+use crate::spec::Spec;
+
+pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
+    let cidr = match &spec.network.cidr {
+        Some(text) => parse_net("cidr", text, remarks),
+        None => around_first(spec),
+    };
+    let clients = nets("clients", spec.network.clients.as_deref(), remarks);
+    let operators = nets("operators", spec.network.operators.as_deref(), remarks);
+    let own = |nets: Option<Vec<Ipv4Net>>, cidr| nets.unwrap_or_else(|| vec![cidr]);
+    cidr.map(|cidr| Network { cidr, clients: own(clients, cidr), operators: own(operators, cidr) })
+}
+
+fn around_first(spec: &Spec) -> Option<Ipv4Net> {
+    let address = spec.node.get_ref().iter().find_map(|node| node.address.get_ref().parse::<Ipv4Addr>().ok())?;
+    Ipv4Net::new(address, 24).ok().map(|net| net.trunc())
+}
+
+fn nets(key: &str, list: Option<&[Spanned<String>]>, remarks: &mut Remarks) -> Option<Vec<Ipv4Net>> {
+    Some(list?.iter().filter_map(|text| parse_net(key, text, remarks)).collect())
+}
+
+fn parse_net(key: &str, text: &Spanned<String>, remarks: &mut Remarks) -> Option<Ipv4Net> {
+    match text.get_ref().parse::<Ipv4Net>() {
+        Ok(net) if net.trunc() == net => Some(net),
+        Ok(net) => {
+            let message = format!("`{}` names a host, not a network", text.get_ref());
+            remarks.error(text.span(), message, format!("the network is {}", net.trunc()), format!("`{key}` takes networks"));
+            None
+        }
+        Err(_) => {
+            remarks.error(
+                text.span(),
+                format!("`{}` is no IPv4 network", text.get_ref()),
+                "expected address/prefix",
+                "for example \"10.89.0.0/24\"",
+            );
+            None
+        }
+    }
+}
+
+/// The nodes whose address can be used. Fewer than the file's means that an error was reported.
+pub(super) fn nodes(spec: &Spec, network: Option<&Network>, remarks: &mut Remarks) -> Vec<Node> {
+    let mut seen = BTreeMap::new();
+    let mut nodes = Vec::new();
+    for section in spec.node.get_ref() {
+        let Some(address) = address(&section.address, network, remarks) else { continue };
+        if let Some(other) = seen.insert(address, section.name.get_ref()) {
+            let message = format!("two nodes have the address {address}");
+            remarks.error(section.address.span(), message, format!("also the address of {other}"), "give each node an address of its own");
+        }
+        nodes.push(Node { name: section.name.get_ref().clone(), address, role_set: roles(section, remarks) });
+    }
+    nodes
+}
+
+fn roles(section: &crate::spec::NodeSection, remarks: &mut Remarks) -> super::super::RoleSet {
+    match &section.roles {
+        Some(roles) if roles.get_ref().is_empty() => {
+            remarks.error(
+                roles.span(),
+                format!("node `{}` has no role", section.name.get_ref()),
+                "empty",
+                "leave `roles` out for all three",
+            );
+            [].into_iter().collect()
+        }
+        Some(roles) => roles.get_ref().iter().copied().collect(),
+        None => [Role::Etcd, Role::Postgres, Role::Haproxy].into_iter().collect(),
+    }
+}
+
+fn address(text: &Spanned<String>, network: Option<&Network>, remarks: &mut Remarks) -> Option<Ipv4Addr> {
+    let Ok(address) = text.get_ref().parse::<Ipv4Addr>() else {
+        remarks.error(text.span(), format!("`{}` is no IPv4 address", text.get_ref()), "not an address", "for example \"10.89.0.11\"");
+        return None;
+    };
+    if let Some(Network { cidr, .. }) = network {
+        if !cidr.contains(&address) {
+            let help = "put the node into the network, or set `network.cidr` to one that holds every node";
+            remarks.error(text.span(), format!("{address} is outside the cluster's network {cidr}"), "foreign address", help);
+        } else if address == cidr.network() || address == cidr.broadcast() {
+            remarks.error(
+                text.span(),
+                format!("{address} is not a host address of {cidr}"),
+                "network or broadcast address",
+                "choose an address between",
+            );
+        } else if Some(address) == cidr.hosts().next() {
+            remarks.error(
+                text.span(),
+                format!("{address} is the gateway of {cidr}"),
+                "taken by the gateway",
+                "the first address of a network belongs to its gateway, on every provider",
+            );
+        }
+    }
+    Some(address)
+}

@@ -1,0 +1,124 @@
+//! PostgreSQL parameters: which ones a cluster file may set.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::super::{Durability, Node, Role};
+use super::Remarks;
+use crate::spec::Spec;
+
+/// Set by Patroni itself, on the command line or from its own configuration.
+const PATRONI: &[&str] = &[
+    "listen_addresses",
+    "port",
+    "cluster_name",
+    "hot_standby",
+    "synchronous_standby_names",
+    "primary_conninfo",
+    "primary_slot_name",
+    "recovery_target",
+    "recovery_target_timeline",
+    "restore_command",
+    "promote_trigger_file",
+    "data_directory",
+    "hba_file",
+    "ident_file",
+    "config_file",
+    "external_pid_file",
+];
+
+/// Set by pgha, because other files of the node depend on them.
+const PGHA: &[&str] = &[
+    "ssl",
+    "ssl_cert_file",
+    "ssl_key_file",
+    "ssl_ca_file",
+    "password_encryption",
+    "unix_socket_directories",
+    "jit",
+    "wal_log_hints",
+    "tcp_user_timeout",
+    "wal_sender_timeout",
+    "wal_receiver_timeout",
+];
+
+/// A commit is lost or a page torn without them.
+const NEVER_OFF: &[&str] = &["fsync", "full_page_writes"];
+
+/// The file's parameters over pgha's defaults.
+pub(super) fn check(spec: &Spec, durability: Durability, nodes: &[Node], remarks: &mut Remarks) -> BTreeMap<String, Value> {
+    let mut parameters = defaults();
+    for (key, value) in &spec.postgresql.parameters {
+        let json = serde_json::to_value(value.get_ref()).unwrap_or_default();
+        one(key.get_ref(), &json, key.span(), durability, remarks);
+        parameters.insert(key.get_ref().clone(), json);
+    }
+    enough_senders(spec, &parameters, nodes, remarks);
+    parameters
+}
+
+fn one(key: &str, value: &Value, span: std::ops::Range<usize>, durability: Durability, remarks: &mut Remarks) {
+    let off = matches!(value, Value::Bool(false)) || value.as_str().is_some_and(|v| ["off", "false", "no", "0"].contains(&v));
+    if !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.') || key.is_empty() {
+        remarks.error(
+            span,
+            format!("`{key}` is no parameter name"),
+            "not allowed",
+            "letters, digits, underscores and one dot for an extension",
+        );
+    } else if PATRONI.contains(&key) {
+        remarks.error(
+            span,
+            format!("`{key}` belongs to Patroni"),
+            "not yours to set",
+            "Patroni sets it from the cluster's state and would override this line",
+        );
+    } else if PGHA.contains(&key) {
+        remarks.error(span, format!("`{key}` belongs to pgha"), "not yours to set", "other files of the node depend on its value");
+    } else if NEVER_OFF.contains(&key) && off {
+        remarks.error(span, format!("`{key} = off` can corrupt every copy"), "refused", "a crash could lose or tear acknowledged data");
+    } else if key == "wal_level" && value == "minimal" {
+        remarks.error(span, "`wal_level = minimal` forbids replication", "refused", "use replica or logical");
+    } else if key == "synchronous_commit" && durability != Durability::Async && (off || value == "local") {
+        remarks.error(
+            span,
+            format!("`synchronous_commit` off or local voids {durability} durability"),
+            "refused",
+            "set it for single transactions, or choose async",
+        );
+    }
+}
+
+/// Each replica needs a sender and a slot; two more are for a base backup and a replacement that overlaps.
+fn enough_senders(spec: &Spec, parameters: &BTreeMap<String, Value>, nodes: &[Node], remarks: &mut Remarks) {
+    let needed = nodes.iter().filter(|node| node.role_set.has(Role::Postgres)).count() as i64 + 2;
+    for key in ["max_wal_senders", "max_replication_slots"] {
+        let value = parameters.get(key).and_then(Value::as_i64).unwrap_or(10);
+        if value < needed {
+            let span = spec.postgresql.parameters.keys().find(|k| k.get_ref() == key).map_or(0..0, |k| k.span());
+            remarks.error(
+                span,
+                format!("`{key} = {value}` is too small"),
+                format!("at least {needed}"),
+                "one for each postgres node, and two for base backups",
+            );
+        }
+    }
+}
+
+/// The seed playbook's parameters where they are safe and still exist; deviations are listed in infrastructure/README.md.
+fn defaults() -> BTreeMap<String, Value> {
+    let table = json!({
+        "max_connections": 200, "superuser_reserved_connections": 5, "max_locks_per_transaction": 64, "max_prepared_transactions": 0, "max_worker_processes": 8,
+        "huge_pages": "try", "shared_buffers": "128MB", "work_mem": "16MB", "maintenance_work_mem": "128MB", "effective_cache_size": "1GB",
+        "checkpoint_timeout": "15min", "checkpoint_completion_target": 0.9, "min_wal_size": "128MB", "max_wal_size": "2GB", "wal_level": "replica",
+        "wal_keep_size": "128MB", "max_wal_senders": 10, "max_replication_slots": 10, "wal_compression": "on", "max_slot_wal_keep_size": "8GB",
+        "synchronous_commit": "on", "random_page_cost": 1.1, "effective_io_concurrency": 200,
+        "autovacuum_max_workers": 5, "autovacuum_vacuum_scale_factor": 0.05, "autovacuum_analyze_scale_factor": 0.02, "autovacuum_vacuum_cost_limit": 500,
+        "shared_preload_libraries": "pg_stat_statements", "track_io_timing": "on", "track_functions": "all", "log_lock_waits": "on", "log_temp_files": 0,
+        "log_checkpoints": "on", "hot_standby_feedback": "on", "max_standby_streaming_delay": "30s", "idle_in_transaction_session_timeout": "10min",
+        "log_line_prefix": "%p %r %q%u@%d ",
+    });
+    serde_json::from_value(table).unwrap_or_default()
+}

@@ -1,0 +1,169 @@
+//! Timings: the presets, and the write stop that follows from them.
+
+use serde::Serialize;
+
+use super::Preset;
+
+/// Every timing of a cluster, from etcd's heartbeat to the client's keepalive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Timing {
+    /// Seconds the leader lock lives without renewal.
+    pub ttl: u32,
+    /// Seconds between Patroni's looks at etcd.
+    pub loop_wait: u32,
+    /// Seconds an etcd or PostgreSQL operation is retried.
+    pub retry_timeout: u32,
+    /// Seconds a crashed PostgreSQL may take to start before another node takes over.
+    pub primary_start_timeout: u32,
+    /// Seconds PostgreSQL may take to stop when its node must give up the lock.
+    pub primary_stop_timeout: u32,
+    /// Milliseconds between etcd's heartbeats.
+    pub etcd_heartbeat_ms: u32,
+    /// Milliseconds without heartbeat until etcd elects a leader.
+    pub etcd_election_ms: u32,
+    /// Milliseconds between HAProxy's checks of a server that is up.
+    pub check_inter_ms: u32,
+    /// Milliseconds between checks while a server is changing state.
+    pub check_fastinter_ms: u32,
+    /// Milliseconds between checks of a server that is down.
+    pub check_downinter_ms: u32,
+    /// Failed checks until a server is down.
+    pub check_fall: u32,
+    /// Passed checks until a server is up.
+    pub check_rise: u32,
+    /// Milliseconds one check may take.
+    pub check_timeout_ms: u32,
+    /// Seconds unacknowledged data may stay on a connection.
+    pub tcp_user_timeout: u32,
+    /// Seconds without a word until a replication connection is given up, on both ends.
+    pub wal_timeout: u32,
+    /// Seconds PgBouncer lets a client wait for a server connection.
+    pub query_wait_timeout: u32,
+}
+
+impl Timing {
+    /// The timings of a preset.
+    pub const fn preset(preset: Preset) -> Self {
+        match preset {
+            Preset::Fast => FAST,
+            Preset::Normal => NORMAL,
+            Preset::Wide => WIDE,
+        }
+    }
+
+    /// Seconds after which the guard stops PostgreSQL: 5 s before another node can hold the lock.
+    pub const fn guard_after(&self) -> u32 {
+        self.ttl - 5
+    }
+
+    /// The longest time clients should see no acknowledged write for one `fault`.
+    pub fn write_stop(&self, fault: Fault) -> WriteStop {
+        let seconds = |ms: u32| f64::from(ms) / 1000.0;
+        let check = seconds(self.check_downinter_ms) + 0.5;
+        let loop_wait = f64::from(self.loop_wait);
+        let start = f64::from(self.primary_start_timeout);
+        let leader_lost = f64::from(self.ttl) + 3.0 * seconds(self.etcd_election_ms) + 0.5 + 2.0 + 1.0 + check + 1.0;
+        let (worst, because) = match fault {
+            Fault::LeaderLost => (leader_lost, "ttl + 3 etcd elections + lease scan 0.5 + race 2 + promotion 1 + check + client 1"),
+            Fault::PostgresKilled => (
+                2.0 * loop_wait + start + 3.0 + check + 1.0,
+                "2 loop_wait + primary_start_timeout + race and promotion 3 + check + client 1",
+            ),
+            Fault::Switchover => (loop_wait + 4.0 + check + 1.0, "loop_wait + checkpoint, stop and promotion 4 + check + client 1"),
+            Fault::MinorityLost => (check + 1.0, "no failover: one check + client 1"),
+        };
+        WriteStop { worst_seconds: (worst * 2.0).ceil() / 2.0, because }
+    }
+}
+
+/// What can happen to a cluster, as far as the length of the write stop depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The leader's node is off, cut off, or its Patroni is frozen.
+    LeaderLost,
+    /// PostgreSQL of the leader was killed; Patroni lives.
+    PostgresKilled,
+    /// A planned change of leader.
+    Switchover,
+    /// One etcd member or one replica is lost.
+    MinorityLost,
+}
+
+/// A bound on the time without acknowledged writes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct WriteStop {
+    /// The bound in seconds.
+    pub worst_seconds: f64,
+    /// What it is the sum of.
+    pub because: &'static str,
+}
+
+// Derivation of the presets: README, "Timings".
+const FAST: Timing = Timing {
+    ttl: 20,
+    loop_wait: 1,
+    retry_timeout: 4,
+    primary_start_timeout: 10,
+    primary_stop_timeout: 3,
+    etcd_heartbeat_ms: 100,
+    etcd_election_ms: 1000,
+    check_inter_ms: 1000,
+    check_fastinter_ms: 500,
+    check_downinter_ms: 500,
+    check_fall: 3,
+    check_rise: 1,
+    check_timeout_ms: 1500,
+    tcp_user_timeout: 5,
+    wal_timeout: 10,
+    query_wait_timeout: 15,
+};
+
+const NORMAL: Timing = Timing {
+    ttl: 30,
+    loop_wait: 5,
+    retry_timeout: 8,
+    primary_start_timeout: 20,
+    primary_stop_timeout: 4,
+    etcd_heartbeat_ms: 200,
+    etcd_election_ms: 2000,
+    check_inter_ms: 2000,
+    check_fastinter_ms: 1000,
+    check_downinter_ms: 1000,
+    check_timeout_ms: 2000,
+    tcp_user_timeout: 10,
+    wal_timeout: 20,
+    query_wait_timeout: 30,
+    ..FAST
+};
+
+const WIDE: Timing = Timing {
+    ttl: 60,
+    loop_wait: 10,
+    retry_timeout: 20,
+    primary_start_timeout: 60,
+    primary_stop_timeout: 5,
+    etcd_heartbeat_ms: 500,
+    etcd_election_ms: 5000,
+    check_inter_ms: 3000,
+    check_fastinter_ms: 1000,
+    check_downinter_ms: 2000,
+    check_timeout_ms: 3000,
+    tcp_user_timeout: 20,
+    wal_timeout: 40,
+    query_wait_timeout: 60,
+    ..FAST
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_promise_what_the_readme_says() {
+        let worst = |preset, fault| Timing::preset(preset).write_stop(fault).worst_seconds.ceil();
+        assert_eq!(worst(Preset::Fast, Fault::LeaderLost), 29.0);
+        assert_eq!(worst(Preset::Normal, Fault::LeaderLost), 42.0);
+        assert_eq!(worst(Preset::Wide, Fault::LeaderLost), 82.0);
+        assert_eq!(worst(Preset::Fast, Fault::PostgresKilled), 17.0);
+    }
+}

@@ -1,0 +1,23 @@
+//! The pure core: the text of one `cluster.toml` comes in, a [`Cluster`], the files it becomes and a [`Plan`] go out.
+//!
+//! Nothing here touches a file, a process, a clock or a socket, so every decision the tool makes can be tested on text.
+//! What must never happen here: a partly checked [`Cluster`], a rendered file that holds a secret, a plan that leaves
+//! a decision to whoever carries it out.
+//!
+//! ```text
+//! text -> parse -> Cluster -> render -> Rendered (trees, seeds, dynamic)    Cluster + Inventory -> plan -> Plan
+//! ```
+
+pub mod cluster;
+pub mod diagnostic;
+pub mod digest;
+pub mod inventory;
+pub mod manifest;
+pub mod plan;
+pub mod render;
+mod spec;
+
+pub use cluster::Cluster;
+pub use diagnostic::{Diagnostic, Severity};
+pub use digest::Digest;
+pub use spec::schema;

@@ -1,0 +1,61 @@
+//! `manifest.json`: what an image is, written beside it and read by the plan.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::{Base, RoleSet};
+use crate::digest::{Digest, Hasher};
+
+/// The images of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Name of the cluster the images were made for.
+    pub cluster: String,
+    /// One image for each role set.
+    pub images: Vec<Image>,
+}
+
+/// One image: a package root and a configuration layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Nodes with these roles boot it.
+    pub role_set: RoleSet,
+    /// Operating system.
+    pub base: Base,
+    /// Digest of the rendered tree inside the configuration layer.
+    pub tree: Digest,
+    /// The packages, shared by all images of a base.
+    pub package_root: Layer,
+    /// The rendered files of the role set.
+    pub configuration: Layer,
+    /// Versions of the daemons, by package name.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// One file of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Absolute path of the file on the building machine.
+    pub path: String,
+    /// SHA-256 of its bytes.
+    pub sha256: Digest,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+impl Image {
+    /// The image's digest: equal for every node that boots it, changed by any changed byte of either layer.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::default();
+        hasher.part(self.package_root.sha256.as_str().as_bytes()).part(self.configuration.sha256.as_str().as_bytes());
+        hasher.finish()
+    }
+}
+
+impl Manifest {
+    /// The image of a role set.
+    pub fn image(&self, role_set: &RoleSet) -> Option<&Image> {
+        self.images.iter().find(|image| image.role_set == *role_set)
+    }
+}

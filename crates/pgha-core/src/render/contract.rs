@@ -1,0 +1,86 @@
+//! `contract.json`: what a node promises, whatever base its image is made from.
+
+use serde_json::{Value, json};
+
+use super::tree::Tree;
+use crate::cluster::{Cluster, Role, RoleSet};
+use crate::digest::Digest;
+
+/// Numeric user and group of each daemon, the same on every base: a data volume outlives images.
+pub const IDS: [(&str, u32); 4] = [("postgres", 471), ("etcd", 472), ("haproxy", 473), ("pgbouncer", 474)];
+
+/// Port of Patroni's REST interface.
+pub const PATRONI_REST_PORT: u16 = 8008;
+
+/// Where the seed is unpacked on a node.
+pub const SEED_FILES_DIR: &str = "/run/pgha";
+
+pub(super) fn render(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) -> Value {
+    let files = tree.0.iter().map(|(path, file)| (format!("/{path}"), json!(Digest::of(file.content.as_bytes()))));
+    json!({
+        "cluster": cluster.name,
+        "role_set": role_set,
+        "postgresql_major": cluster.postgresql.major,
+        "guard_after_seconds": cluster.timing.guard_after(),
+        "ids": IDS.iter().map(|(name, id)| ((*name).to_owned(), json!(id))).collect::<serde_json::Map<_, _>>(),
+        "units": units(cluster, role_set),
+        "ports": ports(cluster, role_set),
+        "seed_files": seed_files(role_set),
+        "files": files.collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+/// The units that run on a node of this role set.
+fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<&'static str> {
+    let mut units = vec!["pgha-firewall.service", "pgha-seed.service", "ssh.service"];
+    if role_set.has(Role::Etcd) || role_set.has(Role::Postgres) {
+        units.push("pgha-data.service");
+    }
+    if role_set.has(Role::Etcd) {
+        units.push("etcd.service");
+    }
+    if role_set.has(Role::Postgres) {
+        units.extend(["patroni.service", "pgbouncer.service"]);
+    }
+    if role_set.has(Role::Postgres) && cluster.guard {
+        units.push("pgha-guard.service");
+    }
+    if role_set.has(Role::Haproxy) {
+        units.push("haproxy.service");
+    }
+    units
+}
+
+fn ports(cluster: &Cluster, role_set: &RoleSet) -> Vec<u16> {
+    let mut ports = vec![22];
+    if role_set.has(Role::Etcd) {
+        ports.extend([2379, 2380]);
+    }
+    if role_set.has(Role::Postgres) {
+        ports.extend([5432, 6432, PATRONI_REST_PORT]);
+    }
+    if role_set.has(Role::Haproxy) {
+        let haproxy = &cluster.haproxy;
+        ports.extend([haproxy.primary_port, haproxy.replica_port, haproxy.stats_port]);
+        ports.extend(haproxy.sync_port);
+    }
+    ports
+}
+
+/// Files without which a node must not start, below [`SEED_FILES_DIR`].
+pub(super) fn seed_files(role_set: &RoleSet) -> Vec<&'static str> {
+    let mut files = vec!["identity.json", "tls/ca.crt", "ssh/ssh_host_ed25519_key", "ssh/authorized_keys"];
+    if role_set.has(Role::Etcd) {
+        files.extend(["etcd.env", "tls/etcd-ca.crt", "tls/etcd.crt", "tls/etcd.key"]);
+    }
+    if role_set.has(Role::Postgres) {
+        files.extend(["patroni.d/20-node.yml", "patroni.d/30-secrets.yml", "tls/etcd-ca.crt", "tls/postgres.crt", "tls/postgres.key"]);
+        files.extend(["tls/patroni-etcd.crt", "tls/patroni-etcd.key", "tls/pgbouncer.crt", "tls/pgbouncer.key"]);
+    }
+    if role_set.has(Role::Haproxy) {
+        files.extend(["haproxy.env", "tls/haproxy.pem"]);
+    }
+    files.sort_unstable();
+    files.dedup();
+    files
+}

@@ -1,0 +1,85 @@
+//! The dynamic configuration: what Patroni keeps in etcd and applies to every node.
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Durability, Role};
+
+pub(super) fn render(cluster: &Cluster) -> Value {
+    let timing = &cluster.timing;
+    json!({
+        "ttl": timing.ttl,
+        "loop_wait": timing.loop_wait,
+        "retry_timeout": timing.retry_timeout,
+        "primary_start_timeout": timing.primary_start_timeout,
+        "primary_stop_timeout": timing.primary_stop_timeout,
+        "maximum_lag_on_failover": cluster.maximum_lag_on_failover,
+        "failsafe_mode": cluster.failsafe,
+        "synchronous_mode": synchronous_mode(cluster.durability),
+        "synchronous_mode_strict": cluster.durability == Durability::Strict,
+        "synchronous_node_count": 1,
+        // The default of 30 minutes would drop the slot of a node that is away for a weekend;
+        // max_slot_wal_keep_size bounds what a slot can hold.
+        "member_slots_ttl": "3d",
+        "postgresql": {
+            "use_pg_rewind": true,
+            "use_slots": true,
+            // Under async the old leader may hold the only copy of acknowledged rows: a person decides.
+            "remove_data_directory_on_rewind_failure": cluster.durability != Durability::Async,
+            "parameters": parameters(cluster),
+            "pg_hba": hba(cluster),
+        },
+    })
+}
+
+fn synchronous_mode(durability: Durability) -> Value {
+    match durability {
+        Durability::Quorum => json!("quorum"),
+        Durability::Strict => json!(true),
+        Durability::Async => json!(false),
+    }
+}
+
+fn parameters(cluster: &Cluster) -> Value {
+    let mut parameters = cluster.postgresql.parameters.clone();
+    let wal_timeout = format!("{}s", cluster.timing.wal_timeout);
+    let own = [
+        ("ssl", json!("on")),
+        ("ssl_cert_file", json!("/run/pgha/tls/postgres.crt")),
+        ("ssl_key_file", json!("/run/pgha/tls/postgres.key")),
+        ("ssl_ca_file", json!("/run/pgha/tls/ca.crt")),
+        ("ssl_min_protocol_version", json!("TLSv1.2")),
+        ("password_encryption", json!("scram-sha-256")),
+        ("unix_socket_directories", json!("/run/postgresql")),
+        ("wal_log_hints", json!("on")),
+        // Its library is not in the image: 130 MB for queries that an OLTP primary rarely has.
+        ("jit", json!("off")),
+        ("tcp_user_timeout", json!(format!("{}s", cluster.timing.tcp_user_timeout))),
+        ("wal_sender_timeout", json!(wal_timeout)),
+        ("wal_receiver_timeout", json!(wal_timeout)),
+    ];
+    parameters.extend(own.map(|(key, value)| (key.to_owned(), value)));
+    json!(parameters)
+}
+
+/// First match wins: the system's own roles, then the file's lines, then nobody.
+fn hba(cluster: &Cluster) -> Vec<String> {
+    let mut lines: Vec<String> = [
+        "local all postgres peer",
+        "local replication replicator scram-sha-256",
+        "local all replicator scram-sha-256",
+        "local all pgbouncer peer",
+        "local all all scram-sha-256",
+    ]
+    .map(str::to_owned)
+    .into();
+    for node in cluster.nodes_with(Role::Postgres) {
+        let address = node.address;
+        lines.push(format!("hostssl replication replicator {address}/32 scram-sha-256 clientcert=verify-ca"));
+        lines.push(format!("hostssl all replicator {address}/32 scram-sha-256 clientcert=verify-ca"));
+        lines.push(format!("hostssl all rewind {address}/32 scram-sha-256 clientcert=verify-ca"));
+    }
+    lines.extend(["host all postgres,replicator,rewind,pgbouncer all reject", "host replication all all reject"].map(str::to_owned));
+    lines.extend(cluster.postgresql.hba.iter().cloned());
+    lines.push("host all all all reject".to_owned());
+    lines
+}

@@ -1,0 +1,77 @@
+//! Turns a [`Cluster`] into files: one tree for each role set, one seed for each node, one dynamic configuration.
+//!
+//! The three are kept apart because they change in different ways (README, "Three digests"): a tree changes only by a
+//! new image, a seed by delivering a new one, the dynamic configuration through Patroni.
+
+mod contract;
+mod dynamic;
+mod patroni;
+mod seed;
+mod template;
+mod tree;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub use contract::{IDS, PATRONI_REST_PORT, SEED_FILES_DIR};
+pub use seed::{Seed, owner_of};
+pub use tree::{File, Tree};
+
+use crate::cluster::{Cluster, RoleSet};
+use crate::digest::Digest;
+
+/// Everything a cluster file becomes.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The files of each role set's image, by path below `/`.
+    pub trees: BTreeMap<RoleSet, Tree>,
+    /// The part of each node's seed that is no secret, by node name.
+    pub seeds: BTreeMap<String, Seed>,
+    /// What Patroni keeps in etcd: timings, synchronous mode, parameters, access lines.
+    pub dynamic: Value,
+}
+
+impl Rendered {
+    /// The digest of the dynamic configuration.
+    pub fn dynamic_digest(&self) -> Digest {
+        Digest::of(self.dynamic.to_string().as_bytes())
+    }
+}
+
+/// A template that does not fit the cluster: a defect of pgha, or a value no rule had refused.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot render `{path}`: {reason}")]
+pub struct RenderError {
+    /// The file that was rendered.
+    pub path: String,
+    /// What the template engine says.
+    pub reason: String,
+}
+
+/// Renders a cluster. Equal clusters give equal bytes.
+///
+/// # Errors
+/// When a value cannot be written into a file's format.
+pub fn render(cluster: &Cluster) -> Result<Rendered, RenderError> {
+    let mut trees = BTreeMap::new();
+    for role_set in cluster.role_sets() {
+        trees.insert(role_set.clone(), tree::render(cluster, &role_set)?);
+    }
+    let seeds = cluster.nodes.iter().map(|node| (node.name.clone(), seed::render(cluster, node))).collect();
+    Ok(Rendered { trees, seeds, dynamic: dynamic::render(cluster) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x() {
+        let (c, w) = Cluster::parse(include_str!("../../../../infrastructure/local.toml")).unwrap();
+        println!("{w:?}");
+        let r = render(&c).unwrap();
+        for t in r.trees.values() { for (p, f) in &t.0 { std::fs::create_dir_all(std::path::Path::new("/tmp/exp/tree").join(p).parent().unwrap()).unwrap(); std::fs::write(format!("/tmp/exp/tree/{p}"), &f.content).unwrap(); } }
+        println!("{:#?}", Cluster::parse("schema=2\nnod=1\n[cluster]\nname='A'\nprovidr='local'\nprovider='lcal'\n[failover]\nttl='x'\n[postgresql.parameters]\nfsync=false\nx={}\n"));
+    }
+}

@@ -1,0 +1,72 @@
+//! Patroni's local configuration: what is equal on every node and no secret.
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Role};
+
+/// The file baked into the image. The node's addresses, secrets and first dynamic configuration come with the seed, as
+/// further files of the directory Patroni reads.
+pub(super) fn local(cluster: &Cluster) -> Value {
+    let hosts = cluster.nodes_with(Role::Etcd).map(|node| format!("{}:2379", node.address)).collect::<Vec<_>>();
+    let client = json!({
+        "sslmode": "verify-full",
+        "sslrootcert": "/run/pgha/tls/ca.crt",
+        "sslcert": "/run/pgha/tls/postgres.crt",
+        "sslkey": "/run/pgha/tls/postgres.key",
+    });
+    let role = |name: &str| {
+        let mut role = client.clone();
+        role["username"] = json!(name);
+        role
+    };
+    json!({
+        "scope": cluster.name,
+        "namespace": "/service",
+        "log": { "format": "%(levelname)s: %(message)s", "deduplicate_heartbeat_logs": true },
+        "restapi": {
+            "certfile": "/run/pgha/tls/postgres.crt",
+            "keyfile": "/run/pgha/tls/postgres.key",
+            "cafile": "/run/pgha/tls/ca.crt",
+            // Health checks carry no certificate; writes need one and a password.
+            "verify_client": "optional",
+        },
+        "ctl": {
+            "cacert": "/run/pgha/tls/ca.crt",
+            "certfile": "/run/pgha/tls/postgres.crt",
+            "keyfile": "/run/pgha/tls/postgres.key",
+        },
+        "etcd3": {
+            "hosts": hosts,
+            "protocol": "https",
+            "cacert": "/run/pgha/tls/etcd-ca.crt",
+            "cert": "/run/pgha/tls/patroni-etcd.crt",
+            "key": "/run/pgha/tls/patroni-etcd.key",
+        },
+        "bootstrap": {
+            "initdb": [
+                { "encoding": "UTF8" },
+                // Not the C library's collation: it changes between releases and silently breaks text indexes.
+                { "locale-provider": "builtin" },
+                { "builtin-locale": "C.UTF-8" },
+                { "lc-collate": "C" },
+                { "lc-ctype": "C.UTF-8" },
+                "data-checksums",
+            ],
+        },
+        "postgresql": {
+            "data_dir": "/var/lib/pgha/postgresql/data",
+            "bin_dir": "/etc/pgha/bin",
+            "pgpass": "/var/lib/pgha/patroni/pgpass",
+            "use_unix_socket": true,
+            "use_unix_socket_repl": true,
+            "parameters": { "unix_socket_directories": "/run/postgresql" },
+            "authentication": {
+                "superuser": { "username": "postgres" },
+                "replication": role("replicator"),
+                "rewind": role("rewind"),
+            },
+        },
+        // Containers have no watchdog; pgha-guard is the fence on every kind of node.
+        "watchdog": { "mode": "off" },
+    })
+}

@@ -1,0 +1,73 @@
+//! The part of a node's seed that is no secret.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::contract;
+use super::tree::pretty;
+use crate::cluster::{Cluster, Node, Role};
+
+/// Files below `/run/pgha`, by relative path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seed {
+    /// Contents by path. Every one belongs to root and is readable by all: secrets are added at delivery.
+    pub files: BTreeMap<String, String>,
+}
+
+/// The daemon that owns a file of the seed, by its path. Absent: root.
+pub fn owner_of(path: &str) -> Option<u32> {
+    let daemon = match path {
+        "tls/etcd.key" => "etcd",
+        "tls/postgres.key" | "tls/patroni-etcd.key" | "patroni.d/30-secrets.yml" | "patroni.d/40-bootstrap.yml" => "postgres",
+        "tls/pgbouncer.key" => "pgbouncer",
+        "tls/haproxy.pem" => "haproxy",
+        _ => return None,
+    };
+    contract::IDS.iter().find(|(name, _)| *name == daemon).map(|(_, id)| *id)
+}
+
+pub(super) fn render(cluster: &Cluster, node: &Node) -> Seed {
+    let mut files = BTreeMap::new();
+    files.insert("identity.json".to_owned(), pretty(&identity(cluster, node)));
+    if node.role_set.has(Role::Etcd) {
+        files.insert("etcd.env".to_owned(), etcd(node));
+    }
+    if node.role_set.has(Role::Postgres) {
+        files.insert("patroni.d/20-node.yml".to_owned(), pretty(&patroni(node)));
+    }
+    Seed { files }
+}
+
+fn identity(cluster: &Cluster, node: &Node) -> Value {
+    json!({
+        "cluster": cluster.name,
+        "node": node.name,
+        "role_set": node.role_set,
+        "address": node.address,
+        "volume": format!("{}-{}", cluster.name, node.name),
+    })
+}
+
+fn etcd(node: &Node) -> String {
+    let (name, address) = (&node.name, node.address);
+    [
+        format!("ETCD_NAME={name}"),
+        format!("ETCD_LISTEN_CLIENT_URLS=https://{address}:2379,https://127.0.0.1:2379"),
+        format!("ETCD_ADVERTISE_CLIENT_URLS=https://{address}:2379"),
+        format!("ETCD_LISTEN_PEER_URLS=https://{address}:2380"),
+        format!("ETCD_INITIAL_ADVERTISE_PEER_URLS=https://{address}:2380"),
+        "ETCD_INITIAL_CLUSTER_STATE=new\n".to_owned(),
+    ]
+    .join("\n")
+}
+
+fn patroni(node: &Node) -> Value {
+    let address = node.address;
+    let rest = contract::PATRONI_REST_PORT;
+    json!({
+        "name": node.name,
+        "restapi": { "listen": format!("0.0.0.0:{rest}"), "connect_address": format!("{address}:{rest}") },
+        "postgresql": { "listen": format!("{address}:5432"), "connect_address": format!("{address}:5432") },
+    })
+}

@@ -1,0 +1,166 @@
+//! The files of a role set's image.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{RenderError, contract, patroni, template};
+use crate::cluster::{Cluster, Durability, Haproxy, Network, Node, Pgbouncer, Role, RoleSet, Timing};
+use crate::digest::{Digest, Hasher};
+
+/// One file of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its content.
+    pub content: String,
+    /// Whether it may be executed.
+    pub executable: bool,
+}
+
+/// Files by their path below `/`. All belong to root and are readable by everyone: an image holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tree(pub BTreeMap<String, File>);
+
+impl Tree {
+    /// The digest over every path, mode and content.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::default();
+        for (path, file) in &self.0 {
+            hasher.part(path.as_bytes()).part(&[u8::from(file.executable)]).part(file.content.as_bytes());
+        }
+        hasher.finish()
+    }
+
+    fn insert(&mut self, path: &str, content: String) {
+        let executable = content.starts_with("#!");
+        self.0.insert(path.to_owned(), File { content, executable });
+    }
+}
+
+/// Which nodes a file is for.
+#[derive(Clone, Copy)]
+enum For {
+    Every,
+    Only(Role),
+    Guarded,
+}
+
+macro_rules! template {
+    ($audience:expr, $path:literal) => {
+        ($audience, $path, include_str!(concat!("../../templates/", $path)))
+    };
+}
+
+const TEMPLATES: &[(For, &str, &str)] = &[
+    template!(For::Every, "etc/pgha/nftables.conf"),
+    template!(For::Every, "etc/ssh/sshd_config.d/50-pgha.conf"),
+    template!(For::Every, "etc/sysctl.d/50-pgha.conf"),
+    template!(For::Every, "etc/tmpfiles.d/pgha.conf"),
+    template!(For::Every, "etc/systemd/system/ssh.service.d/50-pgha.conf"),
+    template!(For::Every, "etc/systemd/system/pgha-seed.service"),
+    template!(For::Every, "etc/systemd/system/pgha-data.service"),
+    template!(For::Every, "etc/systemd/system/pgha-firewall.service"),
+    template!(For::Only(Role::Etcd), "etc/pgha/etcd.env"),
+    template!(For::Only(Role::Etcd), "etc/systemd/system/etcd.service.d/50-pgha.conf"),
+    template!(For::Only(Role::Postgres), "etc/pgha/pgbouncer.ini"),
+    template!(For::Only(Role::Postgres), "etc/systemd/system/patroni.service.d/50-pgha.conf"),
+    template!(For::Only(Role::Postgres), "etc/systemd/system/pgbouncer.service.d/50-pgha.conf"),
+    template!(For::Guarded, "etc/systemd/system/pgha-guard.service"),
+    template!(For::Only(Role::Haproxy), "etc/pgha/haproxy.cfg"),
+    template!(For::Only(Role::Haproxy), "etc/systemd/system/haproxy.service.d/50-pgha.conf"),
+];
+
+/// The programs of a node are no templates: they read `contract.json`.
+const PROGRAMS: &[(For, &str, &str)] = &[
+    template!(For::Every, "etc/pgha/lib/pgha-seed"),
+    template!(For::Every, "etc/pgha/lib/pgha-data"),
+    template!(For::Every, "etc/pgha/lib/pgha-contract"),
+    template!(For::Guarded, "etc/pgha/lib/pgha-guard"),
+];
+
+#[derive(Serialize)]
+struct Context<'c> {
+    cluster: &'c str,
+    nodes: &'c [Node],
+    etcd_nodes: Vec<&'c Node>,
+    postgres_nodes: Vec<&'c Node>,
+    has: BTreeMap<String, bool>,
+    timing: &'c Timing,
+    haproxy: &'c Haproxy,
+    pgbouncer: &'c Pgbouncer,
+    network: &'c Network,
+    sysctl: &'c BTreeMap<String, i64>,
+    ids: BTreeMap<&'static str, u32>,
+    pools: Vec<Pool>,
+}
+
+/// One port of HAProxy: the nodes whose Patroni answers `path` with 200.
+#[derive(Serialize)]
+struct Pool {
+    name: &'static str,
+    port: u16,
+    path: &'static str,
+    /// Factor on the preset's check intervals.
+    slow: u32,
+}
+
+fn pools(cluster: &Cluster) -> Vec<Pool> {
+    let haproxy = &cluster.haproxy;
+    // Under quorum Patroni's /sync leaves the quorum standbys out.
+    let sync_path = if cluster.durability == Durability::Quorum { "/quorum" } else { "/sync" };
+    // A late view of the replicas only delays reads, and each check costs a TLS handshake: three times the interval.
+    let mut pools = vec![
+        Pool { name: "primary", port: haproxy.primary_port, path: "/primary", slow: 1 },
+        Pool { name: "replicas", port: haproxy.replica_port, path: "/replica", slow: 3 },
+    ];
+    pools.extend(haproxy.sync_port.map(|port| Pool { name: "sync", port, path: sync_path, slow: 3 }));
+    pools
+}
+
+/// The files of one role set.
+pub(super) fn render(cluster: &Cluster, role_set: &RoleSet) -> Result<Tree, RenderError> {
+    let context = context(cluster, role_set);
+    let mut tree = Tree::default();
+    for (_, path, source) in TEMPLATES.iter().filter(|(audience, ..)| wanted(*audience, cluster, role_set)) {
+        tree.insert(path, template::fill(path, source, &context)?);
+    }
+    for (_, path, source) in PROGRAMS.iter().filter(|(audience, ..)| wanted(*audience, cluster, role_set)) {
+        tree.insert(path, (*source).to_owned());
+    }
+    if role_set.has(Role::Postgres) {
+        tree.insert("etc/pgha/patroni.yml", pretty(&patroni::local(cluster)));
+    }
+    let contract = contract::render(cluster, role_set, &tree);
+    tree.insert("etc/pgha/contract.json", pretty(&contract));
+    Ok(tree)
+}
+
+fn wanted(audience: For, cluster: &Cluster, role_set: &RoleSet) -> bool {
+    match audience {
+        For::Every => true,
+        For::Only(role) => role_set.has(role),
+        For::Guarded => cluster.guard && role_set.has(Role::Postgres),
+    }
+}
+
+fn context<'c>(cluster: &'c Cluster, role_set: &RoleSet) -> Context<'c> {
+    Context {
+        cluster: &cluster.name,
+        nodes: &cluster.nodes,
+        etcd_nodes: cluster.nodes_with(Role::Etcd).collect(),
+        postgres_nodes: cluster.nodes_with(Role::Postgres).collect(),
+        has: [Role::Etcd, Role::Haproxy, Role::Postgres].map(|role| (role.to_string(), role_set.has(role))).into(),
+        timing: &cluster.timing,
+        haproxy: &cluster.haproxy,
+        pgbouncer: &cluster.pgbouncer,
+        network: &cluster.network,
+        sysctl: &cluster.sysctl,
+        ids: contract::IDS.iter().copied().collect(),
+        pools: pools(cluster),
+    }
+}
+
+/// JSON as people read it. Patroni reads it too: every JSON document is a YAML document.
+pub(super) fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}

@@ -1,0 +1,236 @@
+//! The sections of the cluster file.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+use crate::cluster::{Base, Durability, PoolMode, Preset, ProviderKind, Role};
+
+type Table = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
+
+/// Name, provider and PostgreSQL version.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClusterSection {
+    /// Name of the cluster: lower-case letters, digits and hyphens, at most 20 characters. It is Patroni's scope and part of every resource's name.
+    #[schemars(with = "String")]
+    pub(crate) name: Spanned<String>,
+    /// Where the nodes run.
+    #[serde(default)]
+    pub(crate) provider: ProviderKind,
+    /// PostgreSQL major version.
+    #[serde(default = "default_major")]
+    #[schemars(with = "u16")]
+    pub(crate) postgresql: Spanned<u16>,
+}
+
+fn default_major() -> Spanned<u16> {
+    Spanned::new(0..0, 17)
+}
+
+/// PostgreSQL itself: parameters, access rules, roles and databases.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PostgresqlSection {
+    /// PostgreSQL parameters. They are kept in the consensus store, so changing one never makes a new image.
+    #[schemars(with = "BTreeMap<String, Parameter>")]
+    pub(crate) parameters: Table,
+    /// Lines added to pg_hba.conf after pgha's own and before the final reject. Only TLS lines (`hostssl`) and `local` are accepted.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) hba: Vec<Spanned<String>>,
+    /// Login roles. Each gets a generated password in the secrets directory. Default: one role, `app`.
+    #[schemars(with = "Option<Vec<UserSection>>")]
+    pub(crate) users: Option<Vec<UserSection>>,
+    /// Databases. Default: one database, `app`, owned by `app`.
+    #[schemars(with = "Option<Vec<DatabaseSection>>")]
+    pub(crate) databases: Option<Vec<DatabaseSection>>,
+}
+
+impl Default for PostgresqlSection {
+    fn default() -> Self {
+        Self { parameters: Table::new(), hba: Vec::new(), users: None, databases: None }
+    }
+}
+
+/// The value of a PostgreSQL parameter.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "exists only for the schema")]
+pub(crate) enum Parameter {
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    String(String),
+}
+
+/// A login role.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserSection {
+    /// Name of the role.
+    #[schemars(with = "String")]
+    pub(crate) name: Spanned<String>,
+}
+
+/// A database.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DatabaseSection {
+    /// Name of the database.
+    #[schemars(with = "String")]
+    pub(crate) name: Spanned<String>,
+    /// Role that owns it.
+    #[schemars(with = "String")]
+    pub(crate) owner: Spanned<String>,
+    /// Extensions created in it. They must be part of the image: PostgreSQL's contrib modules are.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(crate) extensions: Vec<Spanned<String>>,
+}
+
+/// What an acknowledged commit is worth.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DurabilitySection {
+    /// Who must have a commit before it is acknowledged.
+    #[schemars(with = "Option<Durability>")]
+    pub(crate) mode: Option<Spanned<Durability>>,
+}
+
+/// How fast a failure is noticed and acted on. Times are in seconds.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FailoverSection {
+    /// A consistent set of timings for everything between etcd and the client.
+    pub(crate) preset: Preset,
+    /// Life of the leader lock in seconds: the longest a lost leader goes unnoticed. Patroni's floor is 20.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) ttl: Option<Spanned<u32>>,
+    /// Seconds between two looks at the consensus store. Patroni's floor is 1.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) loop_wait: Option<Spanned<u32>>,
+    /// Seconds that an etcd or PostgreSQL operation is retried before the leader gives up. Patroni's floor is 3.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) retry_timeout: Option<Spanned<u32>>,
+    /// Seconds a crashed PostgreSQL may take to start again before another node takes over.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) primary_start_timeout: Option<Spanned<u32>>,
+    /// Bytes of WAL a replica may lack and still be promoted. Matters under `async` only.
+    pub(crate) maximum_lag_on_failover: Option<u64>,
+    /// Keep the leader while etcd is down, as long as it reaches every member. Default true.
+    pub(crate) failsafe: Option<bool>,
+    /// Stop PostgreSQL on a leader whose Patroni has not confirmed its lock for ttl - 5 s. Default true.
+    pub(crate) guard: Option<bool>,
+}
+
+/// The consensus store that holds the leader lock.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EtcdSection {
+    /// Milliseconds between heartbeats of etcd's leader. Default: from the preset.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) heartbeat_ms: Option<Spanned<u32>>,
+    /// Milliseconds without a heartbeat until an election. Default: from the preset.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) election_ms: Option<Spanned<u32>>,
+}
+
+/// The connection pooler in front of each PostgreSQL.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PgbouncerSection {
+    /// When a server connection goes back to the pool. Default `session`.
+    pub(crate) pool_mode: PoolMode,
+    /// Server connections for each pair of user and database. Default 20.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) default_pool_size: Option<Spanned<u32>>,
+    /// Client connections a node accepts. Default 1000.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) max_client_conn: Option<Spanned<u32>>,
+}
+
+/// The load balancer clients connect to.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HaproxySection {
+    /// Port that reaches the primary. Default 5000.
+    #[schemars(with = "Option<u16>")]
+    pub(crate) primary_port: Option<Spanned<u16>>,
+    /// Port that reaches the replicas in turn. Default 5001.
+    #[schemars(with = "Option<u16>")]
+    pub(crate) replica_port: Option<Spanned<u16>>,
+    /// Port that reaches replicas which hold every acknowledged commit. Default 5002; unused under `async`.
+    #[schemars(with = "Option<u16>")]
+    pub(crate) sync_port: Option<Spanned<u16>>,
+    /// Port of the statistics page (https). Default 7000.
+    #[schemars(with = "Option<u16>")]
+    pub(crate) stats_port: Option<Spanned<u16>>,
+    /// Connections HAProxy accepts on a node. Default 4000.
+    pub(crate) maxconn: Option<u32>,
+}
+
+/// Addresses and who may connect.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NetworkSection {
+    /// Network of the nodes. Default: the /24 around the first node's address.
+    #[schemars(with = "Option<String>")]
+    pub(crate) cidr: Option<Spanned<String>>,
+    /// Networks whose hosts may reach HAProxy. Default: the cluster's own network.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub(crate) clients: Option<Vec<Spanned<String>>>,
+    /// Networks whose hosts may reach SSH. Default: the cluster's own network.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub(crate) operators: Option<Vec<Spanned<String>>>,
+}
+
+/// Kernel settings of the nodes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OsSection {
+    /// sysctl settings, added to pgha's own. Local nodes share the host's kernel, so there only `net.*` takes effect.
+    #[schemars(with = "BTreeMap<String, i64>")]
+    pub(crate) sysctl: BTreeMap<Spanned<String>, i64>,
+}
+
+/// What node images are made from.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ImageSection {
+    /// Operating system of the image.
+    pub(crate) base: Base,
+}
+
+/// Settings that only one provider reads.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ProviderSection {
+    /// Nodes as systemd-nspawn containers on this machine.
+    pub(crate) local: LocalSection,
+}
+
+/// Nodes as systemd-nspawn containers on this machine.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LocalSection {
+    /// Directory that holds the nodes' data volumes and records. Default /var/lib/pgha-local.
+    #[schemars(with = "Option<String>")]
+    pub(crate) state_dir: Option<Spanned<String>>,
+}
+
+/// One node.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NodeSection {
+    /// Name of the node: lower-case letters, digits and hyphens, at most 20 characters.
+    #[schemars(with = "String")]
+    pub(crate) name: Spanned<String>,
+    /// IPv4 address of the node in the cluster's network.
+    #[schemars(with = "String")]
+    pub(crate) address: Spanned<String>,
+    /// What runs on it. Default: all three.
+    #[schemars(with = "Option<Vec<Role>>")]
+    pub(crate) roles: Option<Spanned<Vec<Role>>>,
+}
