@@ -27,6 +27,7 @@ ln -sf /usr/lib/systemd/system/multi-user.target "$root/etc/systemd/system/defau
 # JIT is off (jit = off), so its 130 MB are not needed; nor are Perl's modules, of which only Debian's wrappers make use.
 rm -f "$lib"/libLLVM* "$lib"/libz3.so* "$root"/usr/lib/postgresql/*/lib/llvmjit*
 rm -rf "$root"/usr/lib/postgresql/*/lib/bitcode "$root"/usr/share/perl "$lib/perl" "$root/usr/share/perl5"
+rm -rf "$root"/usr/lib/python3.13/test "$root"/usr/lib/python3.13/ensurepip "$root"/usr/lib/python3.13/pydoc_data
 rm -rf "$root"/usr/lib/udev/hwdb.d "$root"/usr/lib/udev/hwdb.bin "$root"/usr/share/i18n "$lib/gconv"
 rm -rf "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/locale "$root"/usr/share/info "$root"/usr/share/lintian
 rm -rf "$root"/usr/share/bash-completion "$root"/usr/share/zsh "$root"/usr/share/bug "$root"/usr/share/pixmaps
@@ -36,6 +37,6 @@ rm -rf "$root"/boot "$root"/media "$root"/usr/games
 rm -rf "$root"/var/cache/* "$root"/var/log/* "$root"/var/lib/apt/lists/* "$root"/etc/*- "$root"/tmp/*
 : >"$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id"
-echo pgha >"$root/etc/hostname"
+rm -f "$root/etc/hostname"
 : >"$root/etc/resolv.conf"
 mkdir -p "$root/var/lib/pgha" "$root/etc/pgha" "$root/boot"

@@ -1,1 +1,18 @@
-//! x
+//! Carries a plan out: builds images, makes secrets and seeds, observes nodes, executes steps, waits at gates.
+//!
+//! Rendered trees and a plan come in, running nodes and observed health go out. Nothing here decides what should happen:
+//! a plan says it, and one that no longer fits the world is refused. What must never happen here: a secret in a log, an
+//! image or an error; a step carried out that the plan does not name.
+
+pub mod declare;
+pub mod etcd;
+pub mod execute;
+pub mod fleet;
+pub mod gate;
+pub mod haproxy;
+pub mod health;
+pub mod image;
+pub mod journal;
+pub mod patroni;
+pub mod secrets;
+pub mod seed;

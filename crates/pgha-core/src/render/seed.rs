@@ -7,12 +7,24 @@ use serde_json::{Value, json};
 use super::contract;
 use super::tree::pretty;
 use crate::cluster::{Cluster, Node, Role};
+use crate::digest::{Digest, Hasher};
 
 /// Files below `/run/pgha`, by relative path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seed {
     /// Contents by path. Every one belongs to root and is readable by all: secrets are added at delivery.
     pub files: BTreeMap<String, String>,
+}
+
+impl Seed {
+    /// The digest over every path and content.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::default();
+        for (path, content) in &self.files {
+            hasher.part(path.as_bytes()).part(content.as_bytes());
+        }
+        hasher.finish()
+    }
 }
 
 /// The daemon that owns a file of the seed, by its path. Absent: root.

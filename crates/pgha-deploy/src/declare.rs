@@ -1,0 +1,93 @@
+//! Roles, databases and extensions: creates what the cluster file declares and is missing. Never drops anything.
+
+use std::fmt::Write;
+
+use pgha_core::Cluster;
+use pgha_platform::ssh::{Session, SshError};
+
+use crate::secrets::Secrets;
+
+/// What PgBouncer needs in every cluster: a role without a password (it comes by the node's own socket, as its own system
+/// user) and a function that shows it the one verifier it asks for. Superusers and replication roles cannot log in
+/// through the pooler, and an expired password stays expired (CVE-2025-2291).
+const POOLER: &str = r"
+SELECT 'CREATE ROLE pgbouncer LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgbouncer') \gexec
+CREATE SCHEMA IF NOT EXISTS pgbouncer;
+CREATE OR REPLACE FUNCTION pgbouncer.lookup(wanted text, OUT rolname name, OUT secret text) RETURNS SETOF record
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT a.rolname, CASE WHEN a.rolvaliduntil < pg_catalog.now() THEN NULL ELSE a.rolpassword END
+    FROM pg_catalog.pg_authid a
+    WHERE a.rolname = wanted AND a.rolcanlogin AND NOT a.rolsuper AND NOT a.rolreplication
+$$;
+REVOKE ALL ON SCHEMA pgbouncer FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgbouncer.lookup(text) FROM PUBLIC;
+GRANT USAGE ON SCHEMA pgbouncer TO pgbouncer;
+GRANT EXECUTE ON FUNCTION pgbouncer.lookup(text) TO pgbouncer;
+CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+";
+
+/// Runs SQL as the superuser on the node behind `session`, through its local socket. Gives what psql printed.
+///
+/// # Errors
+/// When a statement fails; the statements before it stay.
+pub async fn sql(session: &Session, database: &str, script: &str) -> Result<String, SshError> {
+    let psql = [
+        "runuser",
+        "-u",
+        "postgres",
+        "--",
+        "/etc/pgha/bin/psql",
+        "-XqAt",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-h",
+        "/run/postgresql",
+        "-d",
+        database,
+    ];
+    session.run(&psql, script.as_bytes()).await
+}
+
+/// Creates what is declared and missing. `session` must lead to the leader.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn declare(session: &Session, cluster: &Cluster, secrets: &Secrets) -> Result<(), SshError> {
+    sql(session, "postgres", &script(cluster, secrets)).await?;
+    for database in cluster.postgresql.databases.iter().filter(|database| !database.extensions.is_empty()) {
+        let create = database.extensions.iter().map(|name| format!("CREATE EXTENSION IF NOT EXISTS {};\n", identifier(name)));
+        sql(session, &database.name, &create.collect::<String>()).await?;
+    }
+    Ok(())
+}
+
+fn script(cluster: &Cluster, secrets: &Secrets) -> String {
+    let mut script = POOLER.to_owned();
+    for user in &cluster.postgresql.users {
+        // The verifier, not the password: the server's log may show statements.
+        let verifier = literal(secrets.file(&format!("verifiers/{user}")).expose());
+        let (role, name) = (identifier(user), literal(user));
+        let _ =
+            writeln!(script, "SELECT 'CREATE ROLE {role} LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) \\gexec");
+        let alter = literal(&format!("ALTER ROLE {role} PASSWORD {verifier}"));
+        let _ =
+            writeln!(script, "SELECT {alter} FROM pg_authid WHERE rolname = {name} AND rolpassword IS DISTINCT FROM {verifier} \\gexec");
+    }
+    for database in &cluster.postgresql.databases {
+        let create = literal(&format!("CREATE DATABASE {} OWNER {}", identifier(&database.name), identifier(&database.owner)));
+        let _ = writeln!(
+            script,
+            "SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {}) \\gexec",
+            literal(&database.name)
+        );
+    }
+    script
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

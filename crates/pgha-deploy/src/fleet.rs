@@ -1,0 +1,137 @@
+//! Connections to the nodes of a cluster: one SSH session each, and HTTPS clients through its tunnels.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pgha_core::Cluster;
+use pgha_core::cluster::{Node, Role};
+use pgha_core::render::PATRONI_REST_PORT;
+use pgha_platform::http::{self, Trust};
+use pgha_platform::ssh::{Session, SshError, Target, Tunnel};
+use tokio::sync::Mutex;
+
+use crate::etcd::Etcd;
+use crate::haproxy::Haproxy;
+use crate::patroni::Patroni;
+use crate::secrets::Secrets;
+
+/// Why a node could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// SSH.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// A port of this machine could not be opened.
+    #[error("cannot open a local port")]
+    Tunnel(#[from] std::io::Error),
+    /// A daemon did not answer, or not what was expected.
+    #[error("{daemon} of `{node}` did not answer")]
+    Http {
+        /// The daemon.
+        daemon: &'static str,
+        /// Its node.
+        node: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// A daemon refused a request.
+    #[error("{daemon} of `{node}` refused: {answer}")]
+    Refused {
+        /// The daemon.
+        daemon: &'static str,
+        /// Its node.
+        node: String,
+        /// Status and text of its answer.
+        answer: String,
+    },
+}
+
+/// An open connection to one node.
+pub struct Link {
+    /// The session.
+    pub session: Session,
+    /// Patroni, on postgres nodes.
+    pub patroni: Option<Patroni>,
+    /// etcd, on etcd nodes.
+    pub etcd: Option<Etcd>,
+    /// HAProxy, on haproxy nodes.
+    pub haproxy: Option<Haproxy>,
+    /// Held for their `Drop`: the clients above go through them.
+    tunnels: Vec<Tunnel>,
+}
+
+/// Every node of a cluster. Connections open when first needed and again after a break.
+pub struct Fleet {
+    /// The nodes in the file's order.
+    pub nodes: Vec<Node>,
+    stats_port: u16,
+    secrets: Arc<Secrets>,
+    links: BTreeMap<String, Mutex<Option<Arc<Link>>>>,
+}
+
+impl Fleet {
+    /// The nodes of a cluster. Connects to none yet.
+    pub fn new(cluster: &Cluster, secrets: Arc<Secrets>) -> Self {
+        let links = cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::new(None))).collect();
+        Self { nodes: cluster.nodes.clone(), stats_port: cluster.haproxy.stats_port, secrets, links }
+    }
+
+    /// The connection to `node`, opened if there is none.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn link(&self, node: &Node) -> Result<Arc<Link>, NodeError> {
+        let mut slot = self.links[&node.name].lock().await;
+        if let Some(link) = slot.as_ref().filter(|link| !link.session.is_closed()) {
+            return Ok(Arc::clone(link));
+        }
+        let link = Arc::new(self.open(node).await?);
+        *slot = Some(Arc::clone(&link));
+        Ok(link)
+    }
+
+    /// What SSH needs to reach `node`.
+    pub fn target(&self, node: &Node) -> Target {
+        let file = |name: &str| self.secrets.file(name).expose().to_owned();
+        let host_key = file(&format!("nodes/{}/ssh_host_ed25519_key.pub", node.name)).trim().to_owned();
+        Target { address: node.address, host_key, key: file("ssh/operator") }
+    }
+
+    async fn open(&self, node: &Node) -> Result<Link, NodeError> {
+        let session = Session::connect(&self.target(node)).await?;
+        let mut link = Link { session, patroni: None, etcd: None, haproxy: None, tunnels: Vec::new() };
+        if node.role_set.has(Role::Postgres) {
+            let (client, url) = self.client(&mut link, node, PATRONI_REST_PORT, "ca", "operator", "Patroni").await?;
+            link.patroni = Some(Patroni::new(client, url, &node.name, self.secrets.file("passwords/rest-api").clone()));
+        }
+        if node.role_set.has(Role::Etcd) {
+            let (client, url) = self.client(&mut link, node, 2379, "etcd-ca", "etcd-operator", "etcd").await?;
+            link.etcd = Some(Etcd::new(client, url, &node.name));
+        }
+        if node.role_set.has(Role::Haproxy) {
+            let (client, url) = self.client(&mut link, node, self.stats_port, "ca", "operator", "HAProxy").await?;
+            link.haproxy = Some(Haproxy::new(client, url, &node.name, self.secrets.file("passwords/haproxy-stats").clone()));
+        }
+        Ok(link)
+    }
+
+    async fn client(
+        &self,
+        link: &mut Link,
+        node: &Node,
+        port: u16,
+        ca: &str,
+        own: &str,
+        daemon: &'static str,
+    ) -> Result<(reqwest::Client, String), NodeError> {
+        let tunnel = link.session.tunnel(port).await?;
+        let file = |name: String| self.secrets.file(&name).expose();
+        let trust = Trust { ca: file(format!("{ca}.crt")), certificate: file(format!("{own}.crt")), key: file(format!("{own}.key")) };
+        let client = http::client(&trust, &node.name, tunnel.address);
+        let client = client.map_err(|source| NodeError::Http { daemon, node: node.name.clone(), source })?;
+        let url = format!("https://{}:{}", node.name, tunnel.address.port());
+        link.tunnels.push(tunnel);
+        Ok((client, url))
+    }
+}

@@ -1,0 +1,171 @@
+//! The health of a cluster: what every node says, and the named conditions that follow.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use pgha_core::Cluster;
+use pgha_core::cluster::{Durability, Node, Role};
+use pgha_platform::Provider;
+
+use crate::etcd::EtcdStatus;
+use crate::fleet::{Fleet, NodeError};
+use crate::haproxy::Pools;
+use crate::patroni::{Member, View};
+
+/// Bytes of WAL a replica of a healthy cluster may lack.
+const HEALTHY_LAG: u64 = 1 << 20;
+
+/// What one node said. Absent: it was not asked or did not answer.
+#[derive(Debug, Clone, Default)]
+pub struct NodeHealth {
+    /// Why it could not be reached at all.
+    pub unreachable: Option<String>,
+    /// Its etcd member.
+    pub etcd: Option<EtcdStatus>,
+    /// The cluster in the eyes of its Patroni.
+    pub view: Option<View>,
+    /// Its HAProxy's servers.
+    pub pools: Option<Pools>,
+}
+
+impl NodeHealth {
+    /// Whether none of its daemons answered.
+    pub fn is_silent(&self) -> bool {
+        self.etcd.is_none() && self.view.is_none() && self.pools.is_none()
+    }
+}
+
+/// What all nodes said at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// By node name.
+    pub nodes: BTreeMap<String, NodeHealth>,
+}
+
+/// Something that must be true of a healthy cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// What must be true, with the numbers seen.
+    pub text: String,
+    /// Whether it is.
+    pub met: bool,
+}
+
+impl Health {
+    /// Asks every node at once.
+    pub async fn observe(fleet: &Fleet) -> Self {
+        let answers = join_all(fleet.nodes.iter().map(|node| ask(fleet, node))).await;
+        Self { nodes: fleet.nodes.iter().map(|node| node.name.clone()).zip(answers).collect() }
+    }
+
+    /// The view of the Patroni that knows most: of the leader, or of any node.
+    pub fn view(&self) -> Option<&View> {
+        let views = || self.nodes.values().filter_map(|node| node.view.as_ref());
+        views().find(|view| view.members.iter().any(Member::is_leader)).or_else(|| views().next())
+    }
+
+    /// The member that leads.
+    pub fn leader(&self) -> Option<&Member> {
+        self.view()?.members.iter().find(|member| member.is_leader())
+    }
+
+    /// Every condition of a healthy cluster, met or not.
+    pub fn conditions(&self, cluster: &Cluster) -> Vec<Condition> {
+        vec![
+            self.answering(cluster),
+            self.etcd(cluster),
+            self.led(),
+            self.replicated(cluster),
+            self.synchronous(cluster),
+            self.routed(cluster),
+        ]
+    }
+
+    fn answering(&self, cluster: &Cluster) -> Condition {
+        let count = self.nodes.values().filter(|node| node.unreachable.is_none()).count();
+        condition(count == cluster.nodes.len(), format!("{count} of {} nodes answer", cluster.nodes.len()))
+    }
+
+    fn etcd(&self, cluster: &Cluster) -> Condition {
+        let members = cluster.nodes_with(Role::Etcd).count();
+        let statuses = self.nodes.values().filter_map(|node| node.etcd.as_ref()).filter(|status| status.has_leader);
+        let (count, leaders) = statuses.fold((0, 0), |(count, leaders), status| (count + 1, leaders + usize::from(status.leader)));
+        condition(count == members && leaders == 1, format!("etcd {count} of {members} with {leaders} leader"))
+    }
+
+    fn led(&self) -> Condition {
+        match self.leader() {
+            Some(leader) => condition(true, format!("{} leads", leader.name)),
+            None => condition(false, "no leader".to_owned()),
+        }
+    }
+
+    fn replicated(&self, cluster: &Cluster) -> Condition {
+        let wanted = cluster.nodes_with(Role::Postgres).count() - 1;
+        let members = self.view().map_or(&[][..], |view| &view.members);
+        let good = |member: &&Member| member.is_streaming() && member.lag.is_some_and(|lag| lag <= HEALTHY_LAG);
+        let count = members.iter().filter(good).count();
+        condition(count == wanted, format!("{count} of {wanted} replicas streaming"))
+    }
+
+    fn synchronous(&self, cluster: &Cluster) -> Condition {
+        let count = self.view().map_or(0, |view| view.members.iter().filter(|member| member.is_synchronous()).count());
+        let text = format!("{count} synchronous ({})", cluster.durability);
+        condition(cluster.durability == Durability::Async || count > 0, text)
+    }
+
+    /// Every HAProxy sends writes to the leader alone, and reads to every replica.
+    fn routed(&self, cluster: &Cluster) -> Condition {
+        let proxies = cluster.nodes_with(Role::Haproxy).count();
+        let replicas = cluster.nodes_with(Role::Postgres).count() - 1;
+        let leader = self.leader().map(|member| member.name.as_str());
+        let routes = |pools: &&Pools| up(pools, "primary").eq(leader) && up(pools, "replicas").count() == replicas;
+        let count = self.nodes.values().filter_map(|node| node.pools.as_ref()).filter(routes).count();
+        condition(count == proxies, format!("{count} of {proxies} HAProxy route"))
+    }
+}
+
+fn up<'p>(pools: &'p Pools, pool: &str) -> impl Iterator<Item = &'p str> {
+    let servers = pools.get(pool).into_iter().flatten();
+    servers.filter(|(_, state)| state.starts_with("UP")).map(|(name, _)| name.as_str())
+}
+
+fn condition(met: bool, text: String) -> Condition {
+    Condition { text, met }
+}
+
+async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
+    let link = match fleet.link(node).await {
+        Ok(link) => link,
+        Err(error) => return NodeHealth { unreachable: Some(error.to_string()), ..NodeHealth::default() },
+    };
+    let etcd = async { Some(link.etcd.as_ref()?.status().await) };
+    let view = async { Some(link.patroni.as_ref()?.cluster().await) };
+    let pools = async { Some(link.haproxy.as_ref()?.pools().await) };
+    let (etcd, view, pools) = tokio::join!(etcd, view, pools);
+    NodeHealth { unreachable: None, etcd: heard(etcd), view: heard(view), pools: heard(pools) }
+}
+
+/// A daemon that does not answer is a state of the cluster, not a failure of looking.
+fn heard<T>(answer: Option<Result<T, NodeError>>) -> Option<T> {
+    answer?.inspect_err(|error| tracing::debug!("{error}")).ok()
+}
+
+/// Why a node is not what it should be: its console if it is out of reach, else its failed units and their last lines.
+pub async fn diagnose<P: Provider>(provider: &P, fleet: &Fleet, node: &Node) -> String {
+    let Ok(link) = fleet.link(node).await else {
+        let console = provider.console(&node.name).await.unwrap_or_default();
+        return format!("{} cannot be reached; its console ends with:\n{console}", node.name);
+    };
+    let failed = ["systemctl", "list-units", "--plain", "--no-legend", "--state=failed,activating,auto-restart"];
+    let units = link.session.run(&failed, b"").await.unwrap_or_default();
+    let units = units.lines().filter_map(|line| line.split_whitespace().next()).collect::<Vec<_>>();
+    let mut journal = vec!["journalctl", "--no-pager", "--output=short-monotonic", "--lines=12"];
+    journal.extend(units.iter().flat_map(|unit| ["--unit", unit]));
+    if units.is_empty() {
+        journal.extend(["--unit", "patroni.service"]);
+    }
+    let lines = link.session.run(&journal, b"").await.unwrap_or_default();
+    let which = if units.is_empty() { "no unit failed; patroni.service".to_owned() } else { units.join(", ") };
+    format!("{}: {which}\n{}", node.name, lines.trim_end())
+}

@@ -1,0 +1,121 @@
+//! The configuration layer of the Debian base: the rendered tree, links to the daemons, and which units start.
+
+use std::path::Path;
+
+use pgha_core::digest::Hasher;
+use pgha_core::manifest::{Image, Layer};
+use pgha_core::render::Tree;
+use pgha_platform::Command;
+use pgha_platform::files::{self, FileError};
+use serde_json::Value;
+
+use super::{ImageError, cache};
+
+/// Changed whenever equal trees would give other bytes, so that old cache entries are not taken for new ones.
+const FORMAT: &[u8] = b"debian configuration layer 1";
+
+/// Programs behind `/etc/pgha/bin`, which lets the units be byte-identical on every base.
+const LINKS: &[(&str, &str)] = &[
+    ("etcd", "/usr/bin/etcd"),
+    ("etcdctl", "/usr/bin/etcdctl"),
+    ("haproxy", "/usr/sbin/haproxy"),
+    ("nft", "/usr/sbin/nft"),
+    ("patroni", "/usr/bin/patroni"),
+    ("patronictl", "/usr/bin/patronictl"),
+    ("pgbouncer", "/usr/sbin/pgbouncer"),
+];
+
+/// Programs of PostgreSQL that Patroni or an operator calls.
+const POSTGRES: &[&str] = &[
+    "initdb",
+    "pg_basebackup",
+    "pg_controldata",
+    "pg_ctl",
+    "pg_dump",
+    "pg_isready",
+    "pg_resetwal",
+    "pg_rewind",
+    "pg_waldump",
+    "pgbench",
+    "postgres",
+    "psql",
+];
+
+/// The layer of one role set, built if it is missing or damaged. `major` is PostgreSQL's, or 0 without PostgreSQL.
+pub(super) async fn ensure(cache_dir: &Path, tree: &Tree, image: &Image, major: u16) -> Result<Layer, ImageError> {
+    let dir = cache_dir.join("configurations");
+    files::make_dir(&dir, 0o755)?;
+    let manifest = manifest(image);
+    let mut key = Hasher::default();
+    key.part(FORMAT).part(tree.digest().as_str().as_bytes()).part(manifest.as_bytes());
+    let path = dir.join(format!("{}-{}.squashfs", image.role_set, key.finish().short()));
+    if let Some(found) = cache::find(&path, Layer::clone) {
+        return Ok(found);
+    }
+    let tar = pack(tree, &manifest, major).map_err(ImageError::Archive)?;
+    let work = tempfile::tempdir_in(&dir).map_err(FileError::at("create", &dir))?;
+    let finished = work.path().join("configuration.squashfs");
+    let options = ["-tar", "-comp", "zstd", "-reproducible", "-noappend", "-no-progress", "-quiet"];
+    Command::new("mksquashfs").arg("-").arg(&finished).args(options).env("SOURCE_DATE_EPOCH", "0").input(tar).run().await?;
+    let (sha256, bytes) = files::digest(&finished)?;
+    let layer = super::layer(&path, sha256, bytes);
+    cache::keep(&finished, &path, &layer)?;
+    Ok(layer)
+}
+
+/// What the node knows of its own image. An image cannot hold its own digest, so it names its parts'.
+fn manifest(image: &Image) -> String {
+    let value = serde_json::json!({
+        "role_set": image.role_set, "base": image.base, "tree": image.tree, "package_root": image.package_root.sha256, "versions": image.versions,
+    });
+    format!("{value:#}\n")
+}
+
+fn pack(tree: &Tree, manifest: &str, major: u16) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, file) in &tree.0 {
+        add_file(&mut archive, path, &file.content, if file.executable { 0o755 } else { 0o644 })?;
+    }
+    add_file(&mut archive, "etc/pgha/manifest.json", manifest, 0o644)?;
+    for (name, target) in LINKS {
+        add_link(&mut archive, &format!("etc/pgha/bin/{name}"), target)?;
+    }
+    for name in POSTGRES.iter().filter(|_| major > 0) {
+        add_link(&mut archive, &format!("etc/pgha/bin/{name}"), &format!("/usr/lib/postgresql/{major}/bin/{name}"))?;
+    }
+    for unit in units(tree) {
+        let own = format!("etc/systemd/system/{unit}");
+        let target = if tree.0.contains_key(&own) { format!("/{own}") } else { format!("/usr/lib/systemd/system/{unit}") };
+        add_link(&mut archive, &format!("etc/systemd/system/multi-user.target.wants/{unit}"), &target)?;
+    }
+    // The host key comes with the seed; keys made at first boot would only be in the way.
+    add_link(&mut archive, "etc/systemd/system/sshd-keygen.service", "/dev/null")?;
+    archive.into_inner()
+}
+
+/// The units the contract promises.
+fn units(tree: &Tree) -> Vec<String> {
+    let contract = tree.0.get("etc/pgha/contract.json").map_or("null", |file| &file.content);
+    let contract: Value = serde_json::from_str(contract).unwrap_or_default();
+    contract["units"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn add_file(archive: &mut tar::Builder<Vec<u8>>, path: &str, content: &str, mode: u32) -> std::io::Result<()> {
+    let mut header = header(mode);
+    header.set_size(content.len() as u64);
+    archive.append_data(&mut header, path, content.as_bytes())
+}
+
+fn add_link(archive: &mut tar::Builder<Vec<u8>>, path: &str, target: &str) -> std::io::Result<()> {
+    let mut header = header(0o777);
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    archive.append_link(&mut header, path, target)
+}
+
+fn header(mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(mode);
+    header.set_mtime(0);
+    header
+}

@@ -1,0 +1,120 @@
+//! Images: a package root, built rarely, and a configuration layer for each role set, built in well under a second.
+
+mod cache;
+mod configuration;
+mod package_root;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use pgha_core::cluster::Role;
+use pgha_core::manifest::{Image, Layer, Manifest};
+use pgha_core::render::Rendered;
+use pgha_core::{Cluster, Digest};
+use pgha_platform::files::FileError;
+use pgha_platform::{Check, CommandError};
+
+pub use package_root::PackageRoot;
+
+/// Why an image could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// A program of the build failed.
+    #[error("the image could not be built")]
+    Command(#[from] CommandError),
+    /// A file of the cache.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An archive could not be written.
+    #[error("cannot write the configuration layer")]
+    Archive(#[source] std::io::Error),
+    /// No room for a build.
+    #[error("{} has {free_mb} MB free, an image build needs {needed_mb} MB", dir.display())]
+    Space {
+        /// The cache directory.
+        dir: PathBuf,
+        /// Free megabytes.
+        free_mb: u64,
+        /// Needed megabytes.
+        needed_mb: u64,
+    },
+    /// Two builds of the same inputs differ.
+    #[error("two builds of the package root differ: {first} and {second}")]
+    NotReproducible {
+        /// Digest of the first.
+        first: Digest,
+        /// Digest of the second.
+        second: Digest,
+    },
+}
+
+/// Where images are built and kept.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    cache: PathBuf,
+}
+
+impl Builder {
+    /// A builder that keeps its images in `cache`.
+    pub fn new(cache: PathBuf) -> Self {
+        Self { cache }
+    }
+
+    /// What this machine needs for a build.
+    pub fn checks() -> Vec<Check> {
+        let programs = [
+            ("mmdebstrap", "mmdebstrap"),
+            ("mksquashfs", "squashfs-tools"),
+            ("python3", "python3"),
+            ("pip3", "python3-pip"),
+            ("setpriv", "util-linux"),
+        ];
+        programs.iter().map(|(program, package)| Check::installed(program, package)).collect()
+    }
+
+    /// Builds what is missing and gives the manifest. With `refresh` the package root is built anew from today's packages.
+    ///
+    /// # Errors
+    /// When a tool is missing or fails, or the disk is full. Nothing half-built stays.
+    pub async fn build(&self, cluster: &Cluster, rendered: &Rendered, refresh: bool) -> Result<Manifest, ImageError> {
+        let root = package_root::ensure(&self.cache, refresh).await?;
+        let mut images = Vec::new();
+        for (role_set, tree) in &rendered.trees {
+            let image = Image {
+                role_set: role_set.clone(),
+                base: cluster.base,
+                tree: tree.digest(),
+                package_root: root.layer.clone(),
+                configuration: Layer { path: String::new(), sha256: Digest::of(b""), bytes: 0 },
+                versions: versions(&root.packages),
+            };
+            let major = if role_set.has(Role::Postgres) { cluster.postgresql.major } else { 0 };
+            let configuration = configuration::ensure(&self.cache, tree, &image, major).await?;
+            images.push(Image { configuration, ..image });
+        }
+        Ok(Manifest { cluster: cluster.name.clone(), images })
+    }
+
+    /// Builds the package root twice from nothing and compares. Gives the digest both have.
+    ///
+    /// # Errors
+    /// [`ImageError::NotReproducible`] when they differ.
+    pub async fn verify_reproducible(&self) -> Result<PackageRoot, ImageError> {
+        let first = package_root::ensure(&self.cache, true).await?;
+        let second = package_root::ensure(&self.cache, true).await?;
+        match first.layer.sha256 == second.layer.sha256 {
+            true => Ok(second),
+            false => Err(ImageError::NotReproducible { first: first.layer.sha256, second: second.layer.sha256 }),
+        }
+    }
+}
+
+/// The packages whose version people ask for.
+fn versions(packages: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let wanted = ["postgresql-17", "patroni", "etcd-server", "haproxy", "pgbouncer", "systemd", "openssh-server", "libc6"];
+    wanted.iter().filter_map(|name| packages.get(*name).map(|version| ((*name).to_owned(), version.clone()))).collect()
+}
+
+fn layer(path: &Path, sha256: String, bytes: u64) -> Layer {
+    Layer { path: path.display().to_string(), sha256: Digest::from(sha256), bytes }
+}

@@ -1,0 +1,124 @@
+//! Patroni's REST interface.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::fleet::NodeError;
+use crate::secrets::Secret;
+
+/// Patroni of one node.
+pub struct Patroni {
+    client: reqwest::Client,
+    url: String,
+    node: String,
+    password: Secret,
+}
+
+/// The cluster as one Patroni sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Its members.
+    #[serde(default)]
+    pub members: Vec<Member>,
+    /// Whether automatic failover is paused.
+    #[serde(default)]
+    pub pause: bool,
+}
+
+/// One member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Name of its node.
+    pub name: String,
+    /// `leader`, `replica`, `sync_standby`, `quorum_standby`.
+    pub role: String,
+    /// `running`, `streaming`, `starting`, `stopped`, ...
+    pub state: String,
+    /// Its timeline.
+    #[serde(default)]
+    pub timeline: Option<u64>,
+    /// Bytes of WAL it lacks; absent on the leader, or when unknown.
+    #[serde(default, deserialize_with = "bytes_or_unknown")]
+    pub lag: Option<u64>,
+    /// Whether a changed parameter waits for a restart.
+    #[serde(default)]
+    pub pending_restart: bool,
+}
+
+fn bytes_or_unknown<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_u64())
+}
+
+impl Member {
+    /// Whether it holds the leader lock and runs.
+    pub fn is_leader(&self) -> bool {
+        self.role == "leader" && self.state == "running"
+    }
+
+    /// Whether it is a replica that follows the leader.
+    pub fn is_streaming(&self) -> bool {
+        self.role != "leader" && self.state == "streaming"
+    }
+
+    /// Whether the leader waits for it before it acknowledges.
+    pub fn is_synchronous(&self) -> bool {
+        matches!(self.role.as_str(), "sync_standby" | "quorum_standby")
+    }
+}
+
+impl Patroni {
+    pub(crate) fn new(client: reqwest::Client, url: String, node: &str, password: Secret) -> Self {
+        Self { client, url, node: node.to_owned(), password }
+    }
+
+    fn fail(&self, source: reqwest::Error) -> NodeError {
+        NodeError::Http { daemon: "Patroni", node: self.node.clone(), source }
+    }
+
+    async fn get(&self, path: &str) -> Result<Value, NodeError> {
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await.map_err(|e| self.fail(e))?;
+        answer.json().await.map_err(|e| self.fail(e))
+    }
+
+    /// The members and their roles.
+    ///
+    /// # Errors
+    /// When Patroni does not answer.
+    pub async fn cluster(&self) -> Result<View, NodeError> {
+        let answer = self.client.get(format!("{}/cluster", self.url)).send().await.map_err(|e| self.fail(e))?;
+        answer.json().await.map_err(|e| self.fail(e))
+    }
+
+    /// What Patroni says of its own node: role, timeline, when it last spoke to etcd, failsafe.
+    ///
+    /// # Errors
+    /// When Patroni does not answer.
+    pub async fn own(&self) -> Result<Value, NodeError> {
+        self.get("/patroni").await
+    }
+
+    /// The dynamic configuration.
+    ///
+    /// # Errors
+    /// When Patroni does not answer.
+    pub async fn config(&self) -> Result<Value, NodeError> {
+        self.get("/config").await
+    }
+
+    /// Hands the leadership over. Gives Patroni's own words.
+    ///
+    /// # Errors
+    /// When Patroni refuses or does not answer.
+    pub async fn switchover(&self, leader: &str, candidate: Option<&str>) -> Result<String, NodeError> {
+        let request = self.client.post(format!("{}/switchover", self.url)).basic_auth("pgha", Some(self.password.expose()));
+        let body = json!({ "leader": leader, "candidate": candidate });
+        // Patroni answers when the new leader is there.
+        let limit = std::time::Duration::from_secs(60);
+        let answer = request.json(&body).timeout(limit).send().await.map_err(|e| self.fail(e))?;
+        let (status, text) = (answer.status(), answer.text().await.map_err(|e| self.fail(e))?);
+        if status.is_success() {
+            return Ok(text);
+        }
+        Err(NodeError::Refused { daemon: "Patroni", node: self.node.clone(), answer: format!("{status}: {text}") })
+    }
+}

@@ -1,0 +1,222 @@
+//! The secrets directory: made once beside the cluster file, kept by the user, never rewritten.
+//!
+//! Whoever loses it keeps a running cluster but can no longer administer it: nodes accept only the SSH key and the
+//! certificate authorities made here.
+
+mod authority;
+mod certificates;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use pgha_core::Cluster;
+use pgha_platform::files::{self, FileError};
+use rand::distr::{Alphanumeric, SampleString};
+use russh::keys::{Algorithm, PrivateKey};
+use zeroize::Zeroizing;
+
+/// A secret. It has no `Debug` and no `Display`, so it cannot slip into a message.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The secret itself. Ask only to deliver it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why the secrets cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// A file of the directory.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Others could read it.
+    #[error("the secrets directory {} has mode {mode:o}: others could read it", dir.display())]
+    Exposed {
+        /// The directory.
+        dir: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It was made for another cluster.
+    #[error("the secrets directory {} belongs to cluster `{found}`, not `{wanted}`", dir.display())]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// The cluster it was made for.
+        found: String,
+        /// The cluster of the file.
+        wanted: String,
+    },
+    /// The cluster runs, but its secrets are gone.
+    #[error("cluster `{cluster}` has servers, but its secrets directory {} is missing", dir.display())]
+    Lost {
+        /// The cluster.
+        cluster: String,
+        /// Where the directory should be.
+        dir: PathBuf,
+    },
+    /// A certificate could not be made or read.
+    #[error("cannot make the certificate `{name}`")]
+    Certificate {
+        /// Its file name.
+        name: String,
+        /// Why.
+        #[source]
+        source: rcgen::Error,
+    },
+    /// An SSH key could not be made or read.
+    #[error("cannot make the SSH key `{name}`: {reason}")]
+    SshKey {
+        /// Its file name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl SecretsError {
+    /// What to do about it.
+    pub fn cure(&self) -> Option<String> {
+        match self {
+            Self::Exposed { dir, .. } => Some(format!("chmod 700 {}", dir.display())),
+            Self::Foreign { .. } => Some("give every cluster file a name of its own: its secrets live in NAME.secrets beside it".to_owned()),
+            Self::Lost { .. } => Some(
+                "put the directory back from your backup. Without it nobody can log in to these nodes or sign certificates they trust; what is left is `pgha destroy`".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Passwords that every cluster has. Users of the cluster file come on top.
+const SYSTEM_PASSWORDS: [&str; 5] = ["postgres", "replicator", "rewind", "rest-api", "haproxy-stats"];
+
+/// The secrets of one cluster, read into memory.
+pub struct Secrets {
+    dir: PathBuf,
+    files: BTreeMap<String, Secret>,
+}
+
+impl Secrets {
+    /// Where the secrets of a cluster file are: `demo.toml` has `demo.secrets` beside it.
+    pub fn dir_of(cluster_file: &Path) -> PathBuf {
+        cluster_file.with_extension("secrets")
+    }
+
+    /// Reads the secrets, and makes those that are missing. `running` says that servers exist, so that none may be missing.
+    ///
+    /// # Errors
+    /// When the directory is open to others, belongs to another cluster, or is lost.
+    pub fn ensure(dir: &Path, cluster: &Cluster, running: bool) -> Result<Self, SecretsError> {
+        if running && !dir.join("cluster").exists() {
+            return Err(SecretsError::Lost { cluster: cluster.name.clone(), dir: dir.to_owned() });
+        }
+        files::make_dir(dir, 0o700)?;
+        Self::check(dir, cluster)?;
+        let mut secrets = Self { dir: dir.to_owned(), files: BTreeMap::new() };
+        secrets.read_all("")?;
+        secrets.complete(cluster)?;
+        // Last: its presence says that a first run came to its end.
+        secrets.ensure_file("cluster", || Ok(cluster.name.clone()))?;
+        Ok(secrets)
+    }
+
+    fn check(dir: &Path, cluster: &Cluster) -> Result<(), SecretsError> {
+        let metadata = std::fs::metadata(dir).map_err(FileError::at("examine", dir))?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 || metadata.uid() != nix::unistd::geteuid().as_raw() {
+            return Err(SecretsError::Exposed { dir: dir.to_owned(), mode });
+        }
+        match files::read(&dir.join("cluster")) {
+            Ok(found) if found != cluster.name => Err(SecretsError::Foreign { dir: dir.to_owned(), found, wanted: cluster.name.clone() }),
+            Err(error) if !error.is_missing() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_all(&mut self, below: &str) -> Result<(), SecretsError> {
+        let dir = self.dir.join(below);
+        for entry in std::fs::read_dir(&dir).map_err(FileError::at("read", &dir))?.flatten() {
+            let name = Path::new(below).join(entry.file_name()).to_string_lossy().into_owned();
+            if entry.path().is_dir() {
+                self.read_all(&name)?;
+            } else if !name.ends_with(".jsonl") && !name.contains(".tmp") {
+                self.files.insert(name, Secret(Zeroizing::new(files::read(&entry.path())?)));
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, cluster: &Cluster) -> Result<(), SecretsError> {
+        // Git must never see it, whatever the user's own ignore file says.
+        self.ensure_file(".gitignore", || Ok("*\n".to_owned()))?;
+        let users = cluster.postgresql.users.iter().map(String::as_str);
+        for name in SYSTEM_PASSWORDS.into_iter().chain(users) {
+            self.ensure_file(&format!("passwords/{name}"), || Ok(random_password()))?;
+        }
+        for user in &cluster.postgresql.users {
+            let password = self.file(&format!("passwords/{user}")).clone();
+            self.ensure_file(&format!("verifiers/{user}"), || {
+                Ok(postgres_protocol::password::scram_sha_256(password.expose().as_bytes()))
+            })?;
+        }
+        self.ensure_ssh_key("ssh/operator")?;
+        for node in &cluster.nodes {
+            self.ensure_ssh_key(&format!("nodes/{}/ssh_host_ed25519_key", node.name))?;
+        }
+        certificates::ensure(self, cluster)
+    }
+
+    fn ensure_ssh_key(&mut self, name: &str) -> Result<(), SecretsError> {
+        let fail = |reason: String| SecretsError::SshKey { name: name.to_owned(), reason };
+        self.ensure_file(name, || {
+            let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(|e| fail(e.to_string()))?;
+            Ok(key.to_openssh(russh::keys::ssh_key::LineEnding::LF).map_err(|e| fail(e.to_string()))?.to_string())
+        })?;
+        let key = russh::keys::decode_secret_key(self.file(name).expose(), None).map_err(|e| fail(e.to_string()))?;
+        let public = key.public_key().to_openssh().map_err(|e| fail(e.to_string()))?;
+        self.ensure_file(&format!("{name}.pub"), || Ok(format!("{public}\n")))
+    }
+
+    /// Makes a file once. One that exists is never touched.
+    fn ensure_file(&mut self, name: &str, make: impl FnOnce() -> Result<String, SecretsError>) -> Result<(), SecretsError> {
+        if self.files.contains_key(name) {
+            return Ok(());
+        }
+        let (text, path) = (make()?, self.dir.join(name));
+        files::make_dir(path.parent().unwrap_or(&self.dir), 0o700)?;
+        files::write(&path, text.as_bytes(), 0o600)?;
+        self.files.insert(name.to_owned(), Secret(Zeroizing::new(text)));
+        Ok(())
+    }
+
+    /// A file of the directory.
+    ///
+    /// # Panics
+    /// When there is no such file: every name pgha asks for is made by [`Secrets::ensure`].
+    pub fn file(&self, name: &str) -> &Secret {
+        self.files.get(name).unwrap_or_else(|| panic!("secret `{name}` was never made"))
+    }
+
+    /// Path of a file of the directory, for programs that read it themselves.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Every value that must never be seen outside the directory: passwords and private keys.
+    pub fn poison(&self) -> impl Iterator<Item = &str> {
+        let private = |name: &str| {
+            name.starts_with("passwords/") || name.ends_with(".key") || name.ends_with("ed25519_key") || name == "ssh/operator"
+        };
+        self.files.iter().filter(move |(name, _)| private(name)).map(|(_, secret)| secret.expose())
+    }
+}
+
+/// 192 bits in characters that need no quoting in a shell, a DSN or a YAML file.
+fn random_password() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), 32)
+}

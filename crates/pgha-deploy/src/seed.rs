@@ -1,0 +1,116 @@
+//! A node's seed: its identity and secrets, as one archive that the node unpacks into `/run/pgha`.
+
+use std::collections::BTreeMap;
+
+use pgha_core::cluster::{Node, Role};
+use pgha_core::digest::{Digest, Hasher};
+use pgha_core::render::{Rendered, Seed, owner_of};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::secrets::Secrets;
+
+/// What only the very first start of a cluster reads. It is no part of the seed's digest: a changed parameter must not
+/// look like a changed node.
+const BOOTSTRAP: &str = "patroni.d/40-bootstrap.yml";
+
+/// A seed ready for delivery.
+pub struct Packed {
+    /// Digest over everything but the bootstrap file.
+    pub digest: Digest,
+    /// The archive: tar, compressed with zstd.
+    pub archive: Zeroizing<Vec<u8>>,
+}
+
+struct Entry {
+    content: Zeroizing<Vec<u8>>,
+    secret: bool,
+}
+
+/// Assembles the seed of one node.
+///
+/// # Errors
+/// When the archive cannot be written, which takes a lack of memory.
+pub fn pack(rendered: &Rendered, node: &Node, secrets: &Secrets) -> std::io::Result<Packed> {
+    let entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
+    let mut hasher = Hasher::default();
+    for (path, entry) in entries.iter().filter(|(path, _)| *path != BOOTSTRAP) {
+        hasher.part(path.as_bytes()).part(&entry.content);
+    }
+    Ok(Packed { digest: hasher.finish(), archive: Zeroizing::new(archive(&entries)?) })
+}
+
+fn entries(rendered: &Rendered, seed: &Seed, node: &Node, secrets: &Secrets) -> BTreeMap<String, Entry> {
+    let mut entries = BTreeMap::new();
+    let mut add = |path: &str, content: String, secret: bool| {
+        entries.insert(path.to_owned(), Entry { content: Zeroizing::new(content.into_bytes()), secret });
+    };
+    for (path, content) in &seed.files {
+        add(path, content.clone(), false);
+    }
+    let file = |name: &str| secrets.file(name).expose().to_owned();
+    let own = |name: &str| file(&format!("nodes/{}/{name}", node.name));
+    add("tls/ca.crt", file("ca.crt"), false);
+    add("ssh/ssh_host_ed25519_key", own("ssh_host_ed25519_key"), true);
+    add("ssh/authorized_keys", file("ssh/operator.pub"), false);
+    let mut pair = |to: &str, from: &str| {
+        add(&format!("tls/{to}.crt"), own(&format!("{from}.crt")), false);
+        add(&format!("tls/{to}.key"), own(&format!("{from}.key")), true);
+    };
+    if node.role_set.has(Role::Etcd) {
+        pair("etcd", "etcd");
+    }
+    if node.role_set.has(Role::Postgres) {
+        ["postgres", "patroni-etcd", "pgbouncer"].into_iter().for_each(|name| pair(name, name));
+        add("patroni.d/30-secrets.yml", format!("{:#}\n", passwords(secrets)), true);
+        add(BOOTSTRAP, format!("{:#}\n", json!({ "bootstrap": { "dcs": rendered.dynamic } })), true);
+    }
+    if node.role_set.has(Role::Etcd) || node.role_set.has(Role::Postgres) {
+        add("tls/etcd-ca.crt", file("etcd-ca.crt"), false);
+    }
+    if node.role_set.has(Role::Haproxy) {
+        add("tls/haproxy.pem", own("haproxy.crt") + &own("haproxy.key"), true);
+        add("haproxy.env", format!("HAPROXY_STATS_PASSWORD={}\n", file("passwords/haproxy-stats")), true);
+    }
+    entries
+}
+
+fn passwords(secrets: &Secrets) -> serde_json::Value {
+    let password = |name: &str| secrets.file(&format!("passwords/{name}")).expose().to_owned();
+    let rest = json!({ "authentication": { "username": "pgha", "password": password("rest-api") } });
+    json!({
+        "restapi": rest,
+        "ctl": rest,
+        "postgresql": { "authentication": {
+            "superuser": { "password": password("postgres") },
+            "replication": { "password": password("replicator") },
+            "rewind": { "username": "rewind", "password": password("rewind") },
+        } },
+    })
+}
+
+fn archive(entries: &BTreeMap<String, Entry>) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for dir in ["tls", "ssh", "patroni.d"] {
+        let mut header = header(0o755, 0, 0);
+        header.set_entry_type(tar::EntryType::Directory);
+        archive.append_data(&mut header, format!("{dir}/"), std::io::empty())?;
+    }
+    for (path, entry) in entries {
+        let owner = owner_of(path).unwrap_or(0);
+        let mut header = header(if entry.secret { 0o400 } else { 0o444 }, owner, entry.content.len() as u64);
+        archive.append_data(&mut header, path, entry.content.as_slice())?;
+    }
+    let tar = Zeroizing::new(archive.into_inner()?);
+    zstd::encode_all(tar.as_slice(), 3)
+}
+
+fn header(mode: u32, owner: u32, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(mode);
+    header.set_uid(owner.into());
+    header.set_gid(owner.into());
+    header.set_size(size);
+    header.set_mtime(0);
+    header
+}

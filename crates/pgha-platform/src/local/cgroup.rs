@@ -1,0 +1,50 @@
+//! The control group of a node: the one place that knows all its processes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const KILL_SECONDS: u64 = 10;
+
+/// Where this machine has cgroup version 2: alone, or beside version 1.
+pub(super) fn unified() -> Option<PathBuf> {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from).into_iter().find(|root| root.join("cgroup.controllers").exists())
+}
+
+/// Whether any process of the machine lives.
+pub(super) fn is_populated(machine: &str) -> bool {
+    let events = unified().map(|root| root.join(machine).join("cgroup.events"));
+    events.and_then(|path| fs::read_to_string(path).ok()).is_some_and(|text| text.contains("populated 1"))
+}
+
+/// Kills every process of the machine at once and removes its groups. Gives the seconds waited when one would not die.
+pub(super) async fn kill(machine: &str) -> Result<(), u64> {
+    if let Some(root) = unified() {
+        let _ = fs::write(root.join(machine).join("cgroup.kill"), "1");
+    }
+    for _ in 0..KILL_SECONDS * 100 {
+        if !is_populated(machine) {
+            remove(machine);
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err(KILL_SECONDS)
+}
+
+/// Removes the empty groups of the machine from every hierarchy.
+pub(super) fn remove(machine: &str) {
+    for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"] {
+        remove_tree(&Path::new(root).join(machine));
+    }
+}
+
+/// A group can only be removed once its children are; its files are not real.
+fn remove_tree(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(dir);
+}

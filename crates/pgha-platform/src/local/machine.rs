@@ -1,0 +1,44 @@
+//! Starting a container so that it outlives this process.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::record::Record;
+use crate::command::CommandError;
+use crate::files::{self, FileError};
+use crate::provider::ProviderError;
+
+const LAUNCH: &str = include_str!("launch-node.sh");
+const RUN: &str = "/run/pgha-local";
+
+/// Boots the machine. Returns at once; the container's console goes to `console.log`.
+pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), ProviderError> {
+    let run = Path::new(RUN).join(machine);
+    files::make_dir(&run, 0o700)?;
+    let script = run.join("launch-node.sh");
+    files::write(&script, LAUNCH.as_bytes(), 0o700)?;
+    let path = node.join("console.log");
+    let console = OpenOptions::new().create(true).append(true).open(&path).map_err(FileError::at("open", &path))?;
+    let errors = console.try_clone().map_err(FileError::at("open", &path))?;
+    // A session of its own: the node must survive the terminal that started it.
+    let child = Command::new("setsid")
+        .arg(&script)
+        .arg(machine)
+        .args([&record.package_root, &record.configuration, &run])
+        .args([node.join("data"), node.join("seed")])
+        .arg(node.file_name().unwrap_or_default())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(console)
+        .stderr(errors)
+        .spawn();
+    child.map_err(|source| CommandError::Start { program: "setsid".to_owned(), source })?;
+    Ok(())
+}
+
+/// Removes the directories the machine's mounts were on.
+pub(super) fn forget(machine: &str) {
+    let _ = files::remove(&Path::new(RUN).join(machine));
+    let _ = std::fs::remove_dir(RUN);
+}

@@ -1,0 +1,144 @@
+//! The local provider: every node is a systemd-nspawn container on this machine.
+//!
+//! A node boots from two read-only squashfs files under a volatile overlay, lives in a network namespace of its own, and
+//! keeps its data in a directory. Processes and mounts outlive `pgha`; what is left on disk is in the state directory:
+//!
+//! ```text
+//! STATE_DIR/CLUSTER/lock                     held while a pgha changes the cluster
+//! STATE_DIR/CLUSTER/nodes/NAME/record.json   address, image files, labels
+//! STATE_DIR/CLUSTER/nodes/NAME/seed          identity and secrets (mode 0600)
+//! STATE_DIR/CLUSTER/nodes/NAME/data/         the data volume
+//! STATE_DIR/CLUSTER/nodes/NAME/console.log   what the container's console showed
+//! ```
+
+mod cgroup;
+mod machine;
+mod network;
+mod preflight;
+mod record;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use crate::files::{self, Lock};
+use crate::provider::{Check, Provider, ProviderError, Server, ServerRequest};
+use network::Switch;
+use record::{Record, Records};
+
+/// What the local provider must know of a cluster.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Directory of data volumes and records.
+    pub state_dir: PathBuf,
+    /// The host's address in the cluster's network.
+    pub gateway: Ipv4Addr,
+    /// Length of the network's prefix.
+    pub prefix: u8,
+}
+
+/// Nodes as containers of this machine.
+#[derive(Debug, Clone)]
+pub struct Local {
+    options: Options,
+    records: Records,
+    switch: Switch,
+}
+
+impl Local {
+    /// A provider for one cluster. Touches nothing yet.
+    pub fn new(options: Options) -> Self {
+        let records = Records::new(options.state_dir.join(&options.cluster));
+        let switch = Switch::new(&options.cluster, options.gateway, options.prefix);
+        Self { options, records, switch }
+    }
+
+    fn machine(&self, name: &str) -> String {
+        format!("pgha-{}-{name}", self.options.cluster)
+    }
+}
+
+impl Provider for Local {
+    async fn checks(&self) -> Vec<Check> {
+        preflight::checks(&self.options, &self.switch).await
+    }
+
+    fn lock(&self, purpose: &str) -> Result<Lock, ProviderError> {
+        files::make_dir(&self.records.dir, 0o755)?;
+        files::lock(&self.records.dir.join("lock"), purpose)?.map_err(ProviderError::Busy)
+    }
+
+    async fn servers(&self) -> Result<Vec<Server>, ProviderError> {
+        let names = self.records.names()?;
+        names
+            .into_iter()
+            .map(|name| {
+                let labels = self.records.read(&name)?.labels;
+                Ok(Server { running: cgroup::is_populated(&self.machine(&name)), name, labels })
+            })
+            .collect()
+    }
+
+    async fn create_network(&self) -> Result<(), ProviderError> {
+        Ok(self.switch.create().await?)
+    }
+
+    async fn delete_network(&self) -> Result<(), ProviderError> {
+        self.switch.delete().await?;
+        // The records of the servers are gone by now; the lock's file goes with the directory.
+        Ok(files::remove(&self.records.dir)?)
+    }
+
+    async fn create_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
+        self.records.create(request)?;
+        self.power_on(&request.name).await
+    }
+
+    async fn delete_server(&self, name: &str) -> Result<(), ProviderError> {
+        self.power_cut(name).await?;
+        self.switch.detach(&self.machine(name)).await?;
+        Ok(self.records.delete(name)?)
+    }
+
+    async fn label(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), ProviderError> {
+        let mut record = self.records.read(name)?;
+        record.labels.extend(labels.clone());
+        self.records.write(name, &record)
+    }
+
+    async fn power_on(&self, name: &str) -> Result<(), ProviderError> {
+        let machine = self.machine(name);
+        if cgroup::is_populated(&machine) {
+            return Ok(());
+        }
+        let record: Record = self.records.read(name)?;
+        // A cgroup that was killed once kills what is started in it: begin with a new one.
+        cgroup::remove(&machine);
+        self.switch.attach(&machine, record.address).await?;
+        machine::launch(&machine, &self.records.node(name), &record)
+    }
+
+    async fn power_cut(&self, name: &str) -> Result<(), ProviderError> {
+        let machine = self.machine(name);
+        // The link first: dying processes make the kernel send FIN and RST, which a power cut would not.
+        self.switch.unplug(&machine).await;
+        cgroup::kill(&machine).await.map_err(|seconds| ProviderError::Slow { name: name.to_owned(), what: "die", seconds })?;
+        machine::forget(&machine);
+        Ok(())
+    }
+
+    async fn isolate(&self, name: &str) -> Result<(), ProviderError> {
+        Ok(self.switch.isolate(&self.machine(name)).await?)
+    }
+
+    async fn heal(&self) -> Result<(), ProviderError> {
+        Ok(self.switch.heal().await?)
+    }
+
+    async fn console(&self, name: &str) -> Result<String, ProviderError> {
+        let bytes = std::fs::read(self.records.node(name).join("console.log")).unwrap_or_default();
+        Ok(crate::command::last_lines(&bytes, 30))
+    }
+}

@@ -1,0 +1,134 @@
+//! The cluster's network: a bridge in a namespace of its own, one cable to the host and one to each node.
+//!
+//! The bridge is not the host's, so neither the host's firewall nor a container engine's rules touch its traffic, and
+//! deleting one namespace removes bridge, cables and packet filters together.
+
+use std::net::Ipv4Addr;
+
+use sha2::{Digest, Sha256};
+
+use crate::command::{Command, CommandError};
+
+/// The switch of one cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Switch {
+    /// Its network namespace.
+    namespace: String,
+    gateway: Ipv4Addr,
+    prefix: u8,
+}
+
+impl Switch {
+    pub(super) fn new(cluster: &str, gateway: Ipv4Addr, prefix: u8) -> Self {
+        Self { namespace: format!("pgha-{cluster}"), gateway, prefix }
+    }
+
+    /// Name of the host's end of its cable.
+    pub(super) fn host_port(&self) -> String {
+        port("pgha", &self.namespace)
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        exists(&self.namespace)
+    }
+
+    /// Makes the switch and connects the host. A half-made one is made anew.
+    pub(super) async fn create(&self) -> Result<(), CommandError> {
+        let (space, host) = (&self.namespace, self.host_port());
+        if self.exists() && std::path::Path::new("/sys/class/net").join(&host).exists() {
+            return Ok(());
+        }
+        self.delete().await?;
+        ip(None, &["netns", "add", space]).await?;
+        batch(Some(space), &["link add br0 type bridge".to_owned(), "link set br0 up".to_owned()]).await?;
+        let cable = [
+            format!("link add {host} type veth peer name host netns {space}"),
+            format!("addr add {}/{} dev {host}", self.gateway, self.prefix),
+            format!("link set {host} up"),
+        ];
+        batch(None, &cable).await?;
+        batch(Some(space), &["link set host master br0".to_owned(), "link set host up".to_owned()]).await
+    }
+
+    pub(super) async fn delete(&self) -> Result<(), CommandError> {
+        // A veth pair vanishes with either end's namespace, but only after a while: delete the host's end at once.
+        let host = self.host_port();
+        if std::path::Path::new("/sys/class/net").join(&host).exists() {
+            ip(None, &["link", "del", &host]).await?;
+        }
+        remove(&self.namespace).await
+    }
+
+    /// Gives a machine its namespace, cable and address. Plugs it in again if it was unplugged.
+    pub(super) async fn attach(&self, machine: &str, address: Ipv4Addr) -> Result<(), CommandError> {
+        let (space, cable) = (&self.namespace, port("n", machine));
+        if !exists(machine) {
+            ip(None, &["netns", "add", machine]).await?;
+            let prefix = self.prefix;
+            let link = format!("link add eth0 type veth peer name {cable} netns {space}");
+            let inside =
+                [link, format!("addr add {address}/{prefix} dev eth0"), "link set lo up".to_owned(), "link set eth0 up".to_owned()];
+            batch(Some(machine), &inside).await?;
+        }
+        batch(Some(space), &[format!("link set {cable} master br0"), format!("link set {cable} up")]).await
+    }
+
+    /// Pulls a machine's cable. Not an error when there is none.
+    pub(super) async fn unplug(&self, machine: &str) {
+        let _ = ip(Some(&self.namespace), &["link", "set", &port("n", machine), "down"]).await;
+    }
+
+    pub(super) async fn detach(&self, machine: &str) -> Result<(), CommandError> {
+        let _ = ip(Some(&self.namespace), &["link", "del", &port("n", machine)]).await;
+        remove(machine).await
+    }
+
+    /// Drops what the bridge would forward between this machine and any other but the host, without a word to either.
+    pub(super) async fn isolate(&self, machine: &str) -> Result<(), CommandError> {
+        let cable = port("n", machine);
+        let rules = format!(
+            "table bridge pgha {{\n chain forward {{\n  type filter hook forward priority 0; policy accept;\n  iifname \"{cable}\" oifname != \"host\" drop\n  oifname \"{cable}\" iifname != \"host\" drop\n }}\n}}\n"
+        );
+        self.nft(rules).await
+    }
+
+    /// Removes every isolation.
+    pub(super) async fn heal(&self) -> Result<(), CommandError> {
+        self.nft("table bridge pgha\ndelete table bridge pgha\n".to_owned()).await
+    }
+
+    async fn nft(&self, rules: String) -> Result<(), CommandError> {
+        Command::new("ip").args(["netns", "exec", &self.namespace, "nft", "-f", "-"]).input(rules).run().await.map(drop)
+    }
+}
+
+/// Interface names have at most 15 characters, machine names may have more.
+fn port(prefix: &str, machine: &str) -> String {
+    let hash = Sha256::digest(machine.as_bytes());
+    format!("{prefix}-{}", hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+fn exists(namespace: &str) -> bool {
+    std::path::Path::new("/run/netns").join(namespace).exists()
+}
+
+async fn remove(namespace: &str) -> Result<(), CommandError> {
+    if exists(namespace) { ip(None, &["netns", "del", namespace]).await } else { Ok(()) }
+}
+
+async fn ip(namespace: Option<&str>, arguments: &[&str]) -> Result<(), CommandError> {
+    in_namespace(namespace).args(arguments).run().await.map(drop)
+}
+
+/// Several changes by one process: starting one costs more than most changes.
+async fn batch(namespace: Option<&str>, lines: &[String]) -> Result<(), CommandError> {
+    in_namespace(namespace).args(["-batch", "-"]).input(lines.join("\n") + "\n").run().await.map(drop)
+}
+
+fn in_namespace(namespace: Option<&str>) -> Command {
+    let command = Command::new("ip");
+    match namespace {
+        Some(name) => command.args(["-n", name]),
+        None => command,
+    }
+}

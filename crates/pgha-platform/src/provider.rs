@@ -1,0 +1,156 @@
+//! What pgha needs of a place where servers run.
+//!
+//! Every method may be repeated: a call that finds its work done does nothing. Labels are the only state kept of a server.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use crate::command::CommandError;
+use crate::files::FileError;
+
+/// A server to be made, or to be given another image.
+#[derive(Clone)]
+pub struct ServerRequest {
+    /// Its name, unique in the cluster.
+    pub name: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// File of the package root.
+    pub package_root: PathBuf,
+    /// File of the configuration layer.
+    pub configuration: PathBuf,
+    /// The seed: identity and secrets, as the node unpacks it. Never logged.
+    pub seed: Vec<u8>,
+    /// Identifier a new data volume is marked with.
+    pub volume: String,
+    /// Labels to put on it.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A server as its provider knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One thing that must be true of this machine before anything is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What is looked at.
+    pub name: String,
+    /// What was found wrong, and its cure. Absent: all is well.
+    pub problem: Option<Problem>,
+}
+
+impl Check {
+    /// Whether `program` is there; its cure is to install Debian's `package`.
+    pub fn installed(program: &str, package: &str) -> Self {
+        let problem = crate::command::find(program).is_none().then(|| Problem {
+            what: format!("`{program}` is not installed"),
+            cure: format!("apt-get install {package}, or run `pgha up --yes`"),
+            packages: vec![package.to_owned()],
+        });
+        Self { name: format!("program {program}"), problem }
+    }
+}
+
+/// Something wrong with this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub cure: String,
+    /// Debian packages whose installation is the cure.
+    pub packages: Vec<String>,
+}
+
+/// A provider that could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// A program failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A file could not be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// No server has this name.
+    #[error("there is no server `{0}`")]
+    NoServer(String),
+    /// Another process works on the cluster.
+    #[error("another pgha works on this cluster: {0}")]
+    Busy(String),
+    /// A record of the provider cannot be read.
+    #[error("the record {path} is damaged")]
+    Record {
+        /// Its path.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A server did not do what it was told in time.
+    #[error("server `{name}` did not {what} within {seconds} s")]
+    Slow {
+        /// Its name.
+        name: String,
+        /// What was awaited.
+        what: &'static str,
+        /// The bound.
+        seconds: u64,
+    },
+}
+
+type Done = Result<(), ProviderError>;
+
+/// A place where servers run.
+pub trait Provider: Send + Sync {
+    /// Looks at this machine without changing it.
+    fn checks(&self) -> impl Future<Output = Vec<Check>> + Send;
+
+    /// Keeps other pgha processes from changing the cluster while the value lives.
+    ///
+    /// # Errors
+    /// [`ProviderError::Busy`] names who holds it.
+    fn lock(&self, purpose: &str) -> Result<crate::files::Lock, ProviderError>;
+
+    /// Every server of the cluster, by name.
+    fn servers(&self) -> impl Future<Output = Result<Vec<Server>, ProviderError>> + Send;
+
+    /// Makes the network.
+    fn create_network(&self) -> impl Future<Output = Done> + Send;
+
+    /// Deletes the network. Fails while a server is left.
+    fn delete_network(&self) -> impl Future<Output = Done> + Send;
+
+    /// Makes a server with an empty, marked data volume and boots it.
+    fn create_server(&self, request: &ServerRequest) -> impl Future<Output = Done> + Send;
+
+    /// Deletes a server and its data volume.
+    fn delete_server(&self, name: &str) -> impl Future<Output = Done> + Send;
+
+    /// Sets labels of a server; others stay.
+    fn label(&self, name: &str, labels: &BTreeMap<String, String>) -> impl Future<Output = Done> + Send;
+
+    /// Boots a server that is off.
+    fn power_on(&self, name: &str) -> impl Future<Output = Done> + Send;
+
+    /// Ends a server as a loss of power would: its peers get no word, its processes no signal.
+    fn power_cut(&self, name: &str) -> impl Future<Output = Done> + Send;
+
+    /// Drops every packet between a server and all others. The operator still reaches it.
+    fn isolate(&self, name: &str) -> impl Future<Output = Done> + Send;
+
+    /// Ends every isolation.
+    fn heal(&self) -> impl Future<Output = Done> + Send;
+
+    /// The last lines of a server's console.
+    fn console(&self, name: &str) -> impl Future<Output = Result<String, ProviderError>> + Send;
+}

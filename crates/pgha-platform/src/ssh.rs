@@ -1,0 +1,214 @@
+//! SSH with a pinned host key: run a program on a node, or tunnel to one of its ports.
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::ChannelMsg;
+use russh::cipher;
+use russh::client::{self, Handle, Handler};
+use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// Where and as whom to connect.
+#[derive(Clone)]
+pub struct Target {
+    /// Address of the node.
+    pub address: Ipv4Addr,
+    /// The only host key to accept, in OpenSSH's one-line form.
+    pub host_key: String,
+    /// The operator's private key, in OpenSSH's PEM form.
+    pub key: String,
+}
+
+/// A connection that failed, or a program that did.
+#[derive(Debug, thiserror::Error)]
+pub enum SshError {
+    /// A key of the secrets directory cannot be read.
+    #[error("cannot read the SSH key for {0}")]
+    Key(Ipv4Addr, #[source] russh::keys::Error),
+    /// Nothing answered in time.
+    #[error("{0} did not answer on port 22 within {1} s")]
+    Silent(Ipv4Addr, u64),
+    /// The node answered, but no session came about.
+    #[error("cannot open an SSH session to {0}")]
+    Session(Ipv4Addr, #[source] russh::Error),
+    /// The node refused the operator's key.
+    #[error("{0} refused the operator's SSH key")]
+    Denied(Ipv4Addr),
+    /// The program failed, or the connection broke before it ended.
+    #[error("`{call}` on {address} failed ({status}): {stderr}")]
+    Failed {
+        /// The node.
+        address: Ipv4Addr,
+        /// Program and arguments.
+        call: String,
+        /// Exit status, or what happened instead.
+        status: String,
+        /// The last lines of stderr.
+        stderr: String,
+    },
+}
+
+/// What a program on a node did.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Its exit status; absent when a signal or a broken connection ended it.
+    pub status: Option<u32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+const CONNECT_SECONDS: u64 = 4;
+const RUN_SECONDS: u64 = 60;
+
+/// An open session to a node.
+pub struct Session {
+    handle: Arc<Handle<Pinned>>,
+    address: Ipv4Addr,
+}
+
+struct Pinned(PublicKey);
+
+impl Handler for Pinned {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        Ok(matches!(key, PublicKeyOrCertificate::PublicKey { key, .. } if key.key_data() == self.0.key_data()))
+    }
+}
+
+impl Session {
+    /// Connects as root.
+    ///
+    /// # Errors
+    /// When the node does not answer within 4 s, shows another host key, or refuses the operator's key.
+    pub async fn connect(target: &Target) -> Result<Self, SshError> {
+        let address = target.address;
+        let host_key = PublicKey::from_openssh(&target.host_key).map_err(|e| SshError::Key(address, e.into()))?;
+        let key = russh::keys::decode_secret_key(&target.key, None).map_err(|e| SshError::Key(address, e))?;
+        let open = Self::open(address, host_key, key);
+        let limit = Duration::from_secs(CONNECT_SECONDS);
+        tokio::time::timeout(limit, open).await.map_err(|_| SshError::Silent(address, CONNECT_SECONDS))?
+    }
+
+    async fn open(address: Ipv4Addr, host_key: PublicKey, key: PrivateKey) -> Result<Self, SshError> {
+        let session = |error| SshError::Session(address, error);
+        let mut handle = client::connect(Arc::new(config()), (address, 22), Pinned(host_key)).await.map_err(session)?;
+        let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);
+        let answer = handle.authenticate_publickey("root", key).await.map_err(session)?;
+        if !answer.success() {
+            return Err(SshError::Denied(address));
+        }
+        Ok(Self { handle: Arc::new(handle), address })
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
+    }
+
+    /// Runs a program to its end, fails when its status is not 0, and gives its stdout.
+    ///
+    /// # Errors
+    /// When it fails or the connection breaks.
+    pub async fn run(&self, arguments: &[&str], input: &[u8]) -> Result<String, SshError> {
+        let output = self.output(arguments, input).await?;
+        match output.status {
+            Some(0) => Ok(output.stdout),
+            status => Err(self.failed(arguments, status.map_or("no exit status".to_owned(), |s| format!("status {s}")), &output.stderr)),
+        }
+    }
+
+    /// Runs a program for at most a minute and gives its status and output.
+    ///
+    /// # Errors
+    /// When the connection breaks or the minute is over.
+    pub async fn output(&self, arguments: &[&str], input: &[u8]) -> Result<Output, SshError> {
+        let run = tokio::time::timeout(Duration::from_secs(RUN_SECONDS), self.exchange(arguments, input));
+        match run.await {
+            Ok(result) => result.map_err(|error| SshError::Session(self.address, error)),
+            Err(_) => Err(self.failed(arguments, format!("no end within {RUN_SECONDS} s"), "")),
+        }
+    }
+
+    async fn exchange(&self, arguments: &[&str], input: &[u8]) -> Result<Output, russh::Error> {
+        let mut channel = self.handle.channel_open_session().await?;
+        // The protocol carries one string, which the login shell splits: every word is quoted for it.
+        let line = shlex::try_join(arguments.iter().copied()).unwrap_or_default();
+        channel.exec(true, line).await?;
+        if !input.is_empty() {
+            channel.data(input).await?;
+        }
+        channel.eof().await?;
+        let (mut status, mut stdout, mut stderr) = (None, Vec::new(), Vec::new());
+        while let Some(message) = channel.wait().await {
+            match message {
+                ChannelMsg::Data { data } => stdout.extend_from_slice(&data),
+                ChannelMsg::ExtendedData { data, .. } => stderr.extend_from_slice(&data),
+                ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
+                _ => {}
+            }
+        }
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
+    }
+
+    fn failed(&self, arguments: &[&str], status: String, stderr: &str) -> SshError {
+        let stderr = crate::command::last_lines(stderr.as_bytes(), 8);
+        SshError::Failed { address: self.address, call: arguments.join(" "), status, stderr }
+    }
+
+    /// Opens a port of this machine's loopback that leads to `port` of the node's loopback. It closes with the value.
+    ///
+    /// # Errors
+    /// When this machine has no free port.
+    pub async fn tunnel(&self, port: u16) -> std::io::Result<Tunnel> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let handle = Arc::clone(&self.handle);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(forward(Arc::clone(&handle), client, port));
+            }
+        });
+        Ok(Tunnel { address, task })
+    }
+}
+
+/// A port of this machine that leads to a node.
+pub struct Tunnel {
+    /// Where to connect.
+    pub address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An error only ends this one connection: its client sees it closed.
+async fn forward(handle: Arc<Handle<Pinned>>, mut client: TcpStream, port: u16) {
+    if let Ok(channel) = handle.channel_open_direct_tcpip("127.0.0.1", u32::from(port), "127.0.0.1", 0).await {
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut channel.into_stream()).await;
+    }
+}
+
+fn config() -> client::Config {
+    let mut config = client::Config {
+        // Without keepalives a dead peer would never be noticed.
+        keepalive_interval: Some(Duration::from_secs(5)),
+        keepalive_max: 2,
+        nodelay: true,
+        ..client::Config::default()
+    };
+    // The default prefers ChaCha20, which is slower wherever the processor knows AES.
+    config.preferred.cipher = Cow::Borrowed(&[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR]);
+    config
+}

@@ -1,0 +1,157 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Highly available PostgreSQL from one cluster file, on immutable node images.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Start with:\n  pgha init > cluster.toml\n  pgha up\n  pgha verify\n\nExit codes: 0 done, 1 the answer is no, 2 could not finish."
+)]
+pub(crate) struct Cli {
+    /// The cluster file.
+    #[arg(short, long, global = true, default_value = "cluster.toml", env = "PGHA_FILE", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where built images are kept.
+    #[arg(long, global = true, default_value = "/var/cache/pgha", env = "PGHA_CACHE", value_name = "DIR")]
+    pub(crate) cache: PathBuf,
+    /// Say more on stderr; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented cluster file to stdout.
+    #[command(after_help = "Example:\n  pgha init --name shop > cluster.toml")]
+    Init {
+        /// Name of the cluster.
+        #[arg(long, default_value = "demo")]
+        name: String,
+    },
+    /// Check the cluster file and show every mistake at once.
+    Check,
+    /// Write every file the cluster file becomes.
+    #[command(after_help = "Example:\n  pgha render --out tree && less tree/etcd-haproxy-postgres/etc/pgha/haproxy.cfg")]
+    Render {
+        /// Directory to write to. It must be empty, or hold an earlier rendering.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Build one image for each role set and print the manifest.
+    Build {
+        /// Build the package root anew, from today's packages.
+        #[arg(long)]
+        refresh: bool,
+        /// Build the package root twice from nothing and compare the bytes.
+        #[arg(long, conflicts_with = "refresh")]
+        verify_reproducible: bool,
+    },
+    /// Show what `apply` would do and what each step costs.
+    Plan(JsonArgs),
+    /// Carry the plan out. Safe to repeat after any interruption.
+    Apply(YesArgs),
+    /// Check, build, plan, apply, wait until healthy, and say how to connect.
+    Up(YesArgs),
+    /// Show members, roles, lag, images, etcd, HAProxy and certificates.
+    #[command(after_help = "Example:\n  pgha status --json | jq '.nodes[] | select(.role == \"leader\").name'")]
+    Status {
+        /// Show it again every two seconds until interrupted.
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
+        #[command(flatten)]
+        json: JsonArgs,
+    },
+    /// Open psql on the primary, through HAProxy and PgBouncer.
+    #[command(after_help = "Examples:\n  pgha psql\n  pgha psql -- -c 'select 1'\n  pgha psql --replica -d app")]
+    Psql {
+        /// Role to log in as. Default: the first of the cluster file.
+        #[arg(short = 'U', long)]
+        user: Option<String>,
+        /// Database. Default: the first of the cluster file.
+        #[arg(short, long)]
+        database: Option<String>,
+        /// Connect to a replica.
+        #[arg(long)]
+        replica: bool,
+        /// Arguments for psql itself.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Open a shell on a node, or run a program there.
+    #[command(after_help = "Examples:\n  pgha ssh node-1\n  pgha ssh node-1 -- journalctl -u patroni -n 50")]
+    Ssh {
+        /// The node.
+        node: String,
+        /// Program and arguments.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Show the journal of a node.
+    Logs {
+        /// The node.
+        node: String,
+        /// Only this unit.
+        unit: Option<String>,
+        /// Go on showing new lines.
+        #[arg(long)]
+        follow: bool,
+        /// How many lines.
+        #[arg(short = 'n', long, default_value_t = 100)]
+        lines: u32,
+    },
+    /// Hand the leadership to a replica.
+    Switchover {
+        /// The new leader. Default: the replica Patroni finds best.
+        #[arg(long, value_name = "NODE")]
+        to: Option<String>,
+    },
+    /// Break things under load and report how long writes stopped and whether an acknowledged row was lost.
+    Verify(VerifyArgs),
+    /// Delete every node with its data. The secrets stay.
+    Destroy(YesArgs),
+    /// Look at this machine, and at every running node, without changing anything.
+    Doctor,
+    /// Print the JSON Schema of the cluster file.
+    #[command(after_help = "Example:\n  pgha schema > cluster.schema.json")]
+    Schema,
+    /// Print the completions of a shell.
+    #[command(after_help = "Example:\n  pgha completions bash > /etc/bash_completion.d/pgha")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct JsonArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct YesArgs {
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct VerifyArgs {
+    /// What to break. Repeat for several. Default: all.
+    #[arg(long = "scenario", value_name = "SCENARIO")]
+    pub(crate) scenarios: Vec<crate::commands::Scenario>,
+    /// How often to run each.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) runs: u32,
+    /// Directory for history.jsonl and verdict.json.
+    #[arg(long, default_value = "verify", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
+}

@@ -1,0 +1,130 @@
+//! `psql`, `ssh`, `logs`, and the addresses printed at the end of `up`.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use pgha_core::cluster::{Node, Role};
+use pgha_deploy::secrets::Secrets;
+use pgha_platform::files;
+
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+
+/// How clients reach a cluster.
+pub(super) struct Endpoints {
+    user: String,
+    database: String,
+    hosts: Vec<String>,
+    primary_port: u16,
+    replica_port: u16,
+    stats_port: u16,
+    tcp_user_timeout_ms: u32,
+    ca: String,
+    password_file: String,
+    stats_password_file: String,
+    file: String,
+}
+
+impl Endpoints {
+    pub(super) fn of(workspace: &Workspace, secrets: &Secrets) -> Self {
+        let cluster = &workspace.cluster;
+        let user = cluster.postgresql.users.first().cloned().unwrap_or_default();
+        Self {
+            database: cluster.postgresql.databases.first().map_or_else(|| "postgres".to_owned(), |database| database.name.clone()),
+            hosts: cluster.nodes_with(Role::Haproxy).map(|node| node.address.to_string()).collect(),
+            primary_port: cluster.haproxy.primary_port,
+            replica_port: cluster.haproxy.replica_port,
+            stats_port: cluster.haproxy.stats_port,
+            tcp_user_timeout_ms: cluster.timing.tcp_user_timeout * 1000,
+            ca: secrets.path("ca.crt").display().to_string(),
+            password_file: secrets.path(&format!("passwords/{user}")).display().to_string(),
+            stats_password_file: secrets.path("passwords/haproxy-stats").display().to_string(),
+            file: workspace.file.display().to_string(),
+            user,
+        }
+    }
+
+    /// A connection string with every host, so that a client survives the loss of any of them.
+    pub(super) fn dsn(&self, replica: bool) -> String {
+        let (port, target) = if replica { (self.replica_port, "any&load_balance_hosts=random") } else { (self.primary_port, "read-write") };
+        let hosts = self.hosts.iter().map(|host| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
+        format!(
+            "postgresql://{}@{hosts}/{}?target_session_attrs={target}&sslmode=verify-full&sslrootcert={}&connect_timeout=3&tcp_user_timeout={}",
+            self.user, self.database, self.ca, self.tcp_user_timeout_ms
+        )
+    }
+
+    pub(super) fn text(&self) -> String {
+        let host = self.hosts.first().map_or("", String::as_str);
+        format!(
+            "read-write  {}\nread-only   {}\npassword    {}\nstatistics  https://{host}:{}/ (user pgha, password in {})\nnext        pgha -f {file} status | psql | verify | destroy\n",
+            self.dsn(false),
+            self.dsn(true),
+            self.password_file,
+            self.stats_port,
+            self.stats_password_file,
+            file = self.file,
+        )
+    }
+}
+
+pub(super) async fn psql(
+    workspace: &Workspace,
+    user: Option<&str>,
+    database: Option<&str>,
+    replica: bool,
+    arguments: &[String],
+) -> Result<ExitCode, Failure> {
+    let (secrets, _) = workspace.fleet().await?;
+    let mut endpoints = Endpoints::of(workspace, &secrets);
+    if let Some(user) = user {
+        if !workspace.cluster.postgresql.users.iter().any(|known| known == user) {
+            let known = workspace.cluster.postgresql.users.join(", ");
+            return Err(Failure::no(format!("the cluster file has no user `{user}`")).hint(format!("its users are {known}")));
+        }
+        endpoints.user = user.to_owned();
+    }
+    if let Some(database) = database {
+        endpoints.database = database.to_owned();
+    }
+    let password = secrets.file(&format!("passwords/{}", endpoints.user)).expose().to_owned();
+    // In the environment, not in the arguments: other users can read those.
+    replace(Command::new("psql").arg(endpoints.dsn(replica)).args(arguments).env("PGPASSWORD", password), "postgresql-client")
+}
+
+pub(super) async fn ssh(workspace: &Workspace, node: &str, arguments: &[String]) -> Result<ExitCode, Failure> {
+    let node = workspace.node(node)?;
+    let line = shlex::try_join(arguments.iter().map(String::as_str)).map_err(|error| Failure::no(error.to_string()))?;
+    let mut command = ssh_command(workspace, node).await?;
+    if !line.is_empty() {
+        command.arg(line);
+    }
+    replace(&mut command, "openssh-client")
+}
+
+pub(super) async fn logs(workspace: &Workspace, node: &str, unit: Option<&str>, follow: bool, lines: u32) -> Result<ExitCode, Failure> {
+    let mut arguments = vec!["journalctl".to_owned(), "--no-pager".to_owned(), format!("--lines={lines}")];
+    arguments.extend(unit.map(|unit| format!("--unit={unit}")));
+    arguments.extend(follow.then(|| "--follow".to_owned()));
+    ssh(workspace, node, &arguments).await
+}
+
+/// OpenSSH with the operator's key and the node's pinned host key.
+async fn ssh_command(workspace: &Workspace, node: &Node) -> Result<Command, Failure> {
+    let (secrets, fleet) = workspace.fleet().await?;
+    let known_hosts = secrets.path(&format!("nodes/{}/known_hosts", node.name));
+    files::write(&known_hosts, format!("{} {}\n", node.address, fleet.target(node).host_key).as_bytes(), 0o600)?;
+    let mut command = Command::new("ssh");
+    command.arg("-i").arg(secrets.path("ssh/operator")).arg("-o").arg(format!("UserKnownHostsFile={}", known_hosts.display()));
+    command.args(["-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR"]);
+    command.arg(format!("root@{}", node.address));
+    Ok(command)
+}
+
+/// Becomes another program, so that terminal, signals and exit code are its own.
+fn replace(command: &mut Command, package: &str) -> Result<ExitCode, Failure> {
+    let error = command.exec();
+    let program = command.get_program().to_string_lossy().into_owned();
+    let failure = Failure::no(format!("cannot start `{program}`: {error}"));
+    Err(if error.kind() == std::io::ErrorKind::NotFound { failure.hint(format!("apt-get install {package}")) } else { failure })
+}

@@ -1,0 +1,47 @@
+//! `doctor`: this machine, and the contract of every running node.
+
+use std::process::ExitCode;
+
+use pgha_deploy::execute;
+
+use crate::failure::Failure;
+use crate::print;
+use crate::workspace::Workspace;
+
+pub(super) async fn run(workspace: &Workspace) -> Result<ExitCode, Failure> {
+    let mut healthy = true;
+    for check in super::preflight::checks(workspace).await {
+        healthy &= check.problem.is_none();
+        match check.problem {
+            None => print::line(&format!("ok      {}", check.name)),
+            Some(problem) => print::line(&format!("problem {}: {}; cure: {}", check.name, problem.what, problem.cure)),
+        }
+    }
+    if !execute::observe(&workspace.provider).await?.servers.is_empty() {
+        healthy &= nodes(workspace).await?;
+    }
+    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the contract test that is part of every image.
+async fn nodes(workspace: &Workspace) -> Result<bool, Failure> {
+    let (_, fleet) = workspace.fleet().await?;
+    let mut healthy = true;
+    for node in &fleet.nodes {
+        let link = match fleet.link(node).await {
+            Ok(link) => link,
+            Err(error) => {
+                print::line(&format!("problem node {}: {error}", node.name));
+                healthy = false;
+                continue;
+            }
+        };
+        let output = link.session.output(&["/bin/sh", "/etc/pgha/lib/pgha-contract"], b"").await?;
+        let kept = output.status == Some(0);
+        healthy &= kept;
+        let verdict = if kept { "ok     " } else { "problem" };
+        print::line(&format!("{verdict} node {}: contract", node.name));
+        output.stdout.lines().chain(output.stderr.lines()).for_each(|line| print::line(&format!("        {line}")));
+    }
+    Ok(healthy)
+}

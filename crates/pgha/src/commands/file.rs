@@ -1,0 +1,89 @@
+//! `init`, `check`, `render`: the cluster file and what it becomes.
+
+use std::path::Path;
+
+use pgha_core::Cluster;
+use pgha_core::render::SEED_FILES_DIR;
+use pgha_platform::files;
+
+use crate::failure::Failure;
+use crate::print;
+use crate::workspace::Workspace;
+
+const TEMPLATE: &str = include_str!("init.toml");
+
+/// Marks a directory as a rendering, so that rendering again may replace it.
+const MARK: &str = ".pgha-rendered";
+
+pub(super) fn init(name: &str) -> Result<(), Failure> {
+    let text = TEMPLATE.replace("{name}", name);
+    if Cluster::parse(&text).is_err() {
+        return Err(
+            Failure::no(format!("`{name}` is no cluster name")).hint("lower-case letters, digits and hyphens, at most 20 characters")
+        );
+    }
+    print::data(&text);
+    Ok(())
+}
+
+pub(super) fn check(workspace: &Workspace) {
+    let cluster = &workspace.cluster;
+    let sets = cluster.role_sets().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let stop = cluster.timing.write_stop(pgha_core::cluster::Fault::LeaderLost).worst_seconds;
+    print::note(&format!(
+        "{} is valid: cluster `{}`, {} nodes, role sets {sets}, durability {}, preset {} (writes stop at most {stop} s when the leader is lost)",
+        workspace.file.display(),
+        cluster.name,
+        cluster.nodes.len(),
+        cluster.durability,
+        cluster.preset,
+    ));
+}
+
+/// Writes everything into a directory beside `out` first, then swaps: an interrupted rendering leaves the old one.
+pub(super) fn render(workspace: &Workspace, out: &Path) -> Result<(), Failure> {
+    let is_empty = std::fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
+    if !is_empty && !out.join(MARK).exists() {
+        let failure = Failure::no(format!("{} is not empty and holds no earlier rendering", out.display()));
+        return Err(failure.hint("name a new directory"));
+    }
+    let new = out.with_extension(format!("new{}", std::process::id()));
+    write_all(workspace, &new)?;
+    files::remove(out)?;
+    std::fs::rename(&new, out)?;
+    print::note(&format!("wrote {}", out.display()));
+    Ok(())
+}
+
+fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), Failure> {
+    let put = |path: &Path, content: &str, mode| -> Result<(), Failure> {
+        files::make_dir(path.parent().unwrap_or(dir), 0o755)?;
+        Ok(files::write(path, content.as_bytes(), mode)?)
+    };
+    put(&dir.join(MARK), "pgha render replaces this directory as a whole\n", 0o644)?;
+    let rendered = &workspace.rendered;
+    for (role_set, tree) in &rendered.trees {
+        for (path, file) in &tree.0 {
+            put(&dir.join(role_set.to_string()).join(path), &file.content, if file.executable { 0o755 } else { 0o644 })?;
+        }
+    }
+    for (node, seed) in &rendered.seeds {
+        for (path, content) in &seed.files {
+            put(&dir.join("seeds").join(node).join(SEED_FILES_DIR.trim_start_matches('/')).join(path), content, 0o644)?;
+        }
+    }
+    put(&dir.join("dynamic.json"), &format!("{:#}\n", rendered.dynamic), 0o644)?;
+    put(&dir.join("digests.json"), &format!("{:#}\n", digests(workspace)), 0o644)
+}
+
+/// The three digests, of the rendering. A seed's digest also covers secrets, so it is only known where those are.
+fn digests(workspace: &Workspace) -> serde_json::Value {
+    let rendered = &workspace.rendered;
+    let trees = rendered.trees.iter().map(|(role_set, tree)| (role_set.to_string(), serde_json::json!(tree.digest())));
+    let seeds = rendered.seeds.iter().map(|(node, seed)| (node.clone(), serde_json::json!(seed.digest())));
+    serde_json::json!({
+        "image": trees.collect::<serde_json::Map<_, _>>(),
+        "seed": seeds.collect::<serde_json::Map<_, _>>(),
+        "dynamic": rendered.dynamic_digest(),
+    })
+}

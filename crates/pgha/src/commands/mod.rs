@@ -1,0 +1,60 @@
+//! One file for each command or family of commands.
+
+mod apply;
+mod build;
+mod connect;
+mod doctor;
+mod file;
+mod preflight;
+mod status;
+mod switchover;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+pub(crate) use verify::Scenario;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+use crate::print;
+use crate::workspace::Workspace;
+
+/// Runs the command and gives the exit code of success.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match &cli.command {
+        Command::Init { name } => file::init(name)?,
+        Command::Schema => print::line(&format!("{:#}", pgha_core::schema())),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "pgha", &mut script);
+            print::data(&String::from_utf8_lossy(&script));
+        }
+        _ => return run_on_file(&cli, Workspace::load(&cli)?).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failure> {
+    match &cli.command {
+        Command::Check => file::check(&workspace),
+        Command::Render { out } => file::render(&workspace, out)?,
+        Command::Build { refresh, verify_reproducible } => build::run(&workspace, *refresh, *verify_reproducible).await?,
+        Command::Plan(json) => apply::plan(&workspace, json.json).await?,
+        Command::Apply(yes) => apply::apply(&workspace, yes.yes).await?,
+        Command::Up(yes) => apply::up(&workspace, yes.yes).await?,
+        Command::Destroy(yes) => apply::destroy(&workspace, yes.yes).await?,
+        Command::Status { watch, json } => status::run(&workspace, *watch, json.json).await?,
+        Command::Psql { user, database, replica, arguments } => {
+            return connect::psql(&workspace, user.as_deref(), database.as_deref(), *replica, arguments).await;
+        }
+        Command::Ssh { node, arguments } => return connect::ssh(&workspace, node, arguments).await,
+        Command::Logs { node, unit, follow, lines } => return connect::logs(&workspace, node, unit.as_deref(), *follow, *lines).await,
+        Command::Switchover { to } => switchover::run(&workspace, to.as_deref()).await?,
+        Command::Verify(args) => return verify::run(&workspace, args).await,
+        Command::Doctor => return doctor::run(&workspace).await,
+        Command::Init { .. } | Command::Schema | Command::Completions { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}

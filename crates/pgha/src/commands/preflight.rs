@@ -1,0 +1,59 @@
+//! Looks at this machine before anything is changed, and installs what is missing when it may.
+
+use pgha_deploy::image::Builder;
+use pgha_platform::{Check, Command, Provider};
+
+use crate::failure::Failure;
+use crate::print;
+use crate::workspace::Workspace;
+
+/// Every check of the builder and the provider, and of psql, which `psql` and `verify` call.
+pub(super) async fn checks(workspace: &Workspace) -> Vec<Check> {
+    let mut checks = workspace.provider.checks().await;
+    checks.extend(Builder::checks());
+    checks
+}
+
+/// Fails with every problem at once. With `install`, Debian packages that cure a problem are installed first.
+pub(super) async fn require(workspace: &Workspace, install: bool) -> Result<(), Failure> {
+    let mut problems = problems(workspace).await;
+    let packages = packages(&problems);
+    let root = nix_is_root();
+    if root && !packages.is_empty() && (install || print::confirm(&format!("Install the Debian packages {}?", packages.join(", ")))) {
+        apt_install(&packages).await?;
+        problems = self::problems(workspace).await;
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    for check in &problems {
+        if let Some(problem) = &check.problem {
+            print::note(&format!("{} {}: {}\n  cure: {}", print::red("missing"), check.name, problem.what, problem.cure));
+        }
+    }
+    Err(Failure::no("this machine is not ready; nothing was changed"))
+}
+
+async fn problems(workspace: &Workspace) -> Vec<Check> {
+    checks(workspace).await.into_iter().filter(|check| check.problem.is_some()).collect()
+}
+
+fn packages(problems: &[Check]) -> Vec<String> {
+    let mut packages = problems.iter().filter_map(|check| check.problem.as_ref()).flat_map(|p| p.packages.clone()).collect::<Vec<_>>();
+    packages.sort();
+    packages.dedup();
+    packages
+}
+
+fn nix_is_root() -> bool {
+    // /proc/self belongs to the effective user.
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
+}
+
+async fn apt_install(packages: &[String]) -> Result<(), Failure> {
+    tracing::info!("installing {}", packages.join(", "));
+    let apt = || Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
+    apt().arg("update").run().await?;
+    apt().args(["install", "--yes", "--no-install-recommends"]).args(packages).run().await?;
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! `switchover`: a planned change of leader.
+
+use pgha_core::cluster::Role;
+use pgha_deploy::fleet::Fleet;
+use pgha_deploy::health::Health;
+
+use crate::failure::Failure;
+use crate::print;
+use crate::workspace::Workspace;
+
+pub(super) async fn run(workspace: &Workspace, to: Option<&str>) -> Result<(), Failure> {
+    if let Some(name) = to {
+        let node = workspace.node(name)?;
+        if !node.role_set.has(Role::Postgres) {
+            return Err(Failure::no(format!("`{name}` does not run PostgreSQL")).hint("name a node with the role postgres"));
+        }
+    }
+    let (_, fleet) = workspace.fleet().await?;
+    let from = leader(workspace, &fleet).await?;
+    if to == Some(from.as_str()) {
+        print::note(&format!("{from} leads already; nothing was done"));
+        return Ok(());
+    }
+    print::note(&hand_over(workspace, &fleet, &from, to).await?);
+    Ok(())
+}
+
+/// Name of the leader.
+pub(super) async fn leader(workspace: &Workspace, fleet: &Fleet) -> Result<String, Failure> {
+    let health = Health::observe(fleet).await;
+    let missing = || Failure::no(format!("cluster `{}` has no leader", workspace.cluster.name)).hint("see `pgha status`");
+    health.leader().map(|member| member.name.clone()).ok_or_else(missing)
+}
+
+/// Asks Patroni of the leader to hand over, and gives its answer.
+pub(super) async fn hand_over(workspace: &Workspace, fleet: &Fleet, from: &str, to: Option<&str>) -> Result<String, Failure> {
+    let link = fleet.link(workspace.node(from)?).await?;
+    let patroni = link.patroni.as_ref().ok_or_else(|| Failure::no(format!("`{from}` does not run Patroni")))?;
+    Ok(patroni.switchover(from, to).await?)
+}

@@ -1,0 +1,98 @@
+//! How a run that did not succeed is reported: `error:`, `because:`, `hint:`, each once.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use pgha_deploy::secrets::SecretsError;
+
+use crate::print;
+
+/// A run that did not succeed.
+pub(crate) struct Failure {
+    code: u8,
+    error: String,
+    because: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// The answer is no: invalid, refused, verdict failed.
+    pub(crate) fn no(error: impl Into<String>) -> Self {
+        Self { code: 1, error: error.into(), because: Vec::new(), hint: None }
+    }
+
+    /// The work could not be finished.
+    pub(crate) fn broken(error: &(dyn Error + 'static)) -> Self {
+        let causes = std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
+        Self { code: 2, error: error.to_string(), because: causes.map(ToString::to_string).collect(), hint: None }
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Prints it and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        if !self.error.is_empty() {
+            print::note(&format!("{} {}", print::red("error:"), self.error));
+        }
+        for cause in &self.because {
+            print::note(&format!("because: {cause}"));
+        }
+        if let Some(hint) = &self.hint {
+            print::note(&format!("hint: {hint}"));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+macro_rules! broken {
+    ($($error:ty),+ $(,)?) => { $(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self { Self::broken(&error) }
+        }
+    )+ };
+}
+
+broken!(
+    pgha_core::render::RenderError,
+    pgha_deploy::image::ImageError,
+    pgha_deploy::fleet::NodeError,
+    pgha_platform::CommandError,
+    pgha_platform::files::FileError,
+    pgha_platform::ssh::SshError,
+    std::io::Error,
+);
+
+impl From<pgha_platform::ProviderError> for Failure {
+    fn from(error: pgha_platform::ProviderError) -> Self {
+        let busy = matches!(error, pgha_platform::ProviderError::Busy(_));
+        let failure = Self::broken(&error);
+        if busy { failure.hint("wait until it is done, or end that process; nothing was changed") } else { failure }
+    }
+}
+
+impl From<pgha_deploy::execute::ExecuteError> for Failure {
+    fn from(error: pgha_deploy::execute::ExecuteError) -> Self {
+        Self::broken(&error).hint("what was done stays; run the same command again to go on, or `pgha destroy` to clean up")
+    }
+}
+
+impl From<SecretsError> for Failure {
+    fn from(error: SecretsError) -> Self {
+        let cure = error.cure();
+        let failure = Self::broken(&error);
+        match cure {
+            Some(cure) => Self { code: 1, ..failure.hint(cure) },
+            None => failure,
+        }
+    }
+}
+
+impl From<pgha_core::plan::Refused> for Failure {
+    fn from(refused: pgha_core::plan::Refused) -> Self {
+        Self::no(format!("no plan: {}", refused.reason)).hint(refused.cure)
+    }
+}

@@ -1,0 +1,127 @@
+//! What most commands need: the checked cluster file and what follows from it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource};
+use pgha_core::plan::Desired;
+use pgha_core::render::{self, Rendered};
+use pgha_core::{Cluster, Diagnostic, Severity};
+use pgha_deploy::fleet::Fleet;
+use pgha_deploy::image::Builder;
+use pgha_deploy::secrets::Secrets;
+use pgha_deploy::{execute, seed};
+use pgha_platform::local::{Local, Options};
+
+use crate::cli::Cli;
+use crate::failure::Failure;
+use crate::print;
+
+/// A cluster file and everything that follows from it without touching a server.
+pub(crate) struct Workspace {
+    pub(crate) file: PathBuf,
+    pub(crate) cluster: Cluster,
+    pub(crate) rendered: Rendered,
+    pub(crate) provider: Local,
+    pub(crate) builder: Builder,
+}
+
+impl Workspace {
+    /// Reads, checks and renders the cluster file. Prints every remark about it.
+    pub(crate) fn load(cli: &Cli) -> Result<Self, Failure> {
+        let cluster = read(&cli.file)?;
+        let rendered = render::render(&cluster)?;
+        let provider = Local::new(Options {
+            cluster: cluster.name.clone(),
+            state_dir: PathBuf::from(&cluster.local_state_dir),
+            gateway: cluster.network.cidr.hosts().next().unwrap_or(cluster.network.cidr.network()),
+            prefix: cluster.network.cidr.prefix_len(),
+        });
+        Ok(Self { file: cli.file.clone(), cluster, rendered, provider, builder: Builder::new(cli.cache.clone()) })
+    }
+
+    /// The secrets, made when they are missing and no server needs them.
+    pub(crate) async fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
+        let running = !execute::observe(&self.provider).await?.servers.is_empty();
+        Ok(Arc::new(Secrets::ensure(&self.secrets_dir(), &self.cluster, running)?))
+    }
+
+    /// The secrets and connections of a cluster that exists.
+    pub(crate) async fn fleet(&self) -> Result<(Arc<Secrets>, Fleet), Failure> {
+        if execute::observe(&self.provider).await?.servers.is_empty() {
+            return Err(Failure::no(format!("cluster `{}` has no servers", self.cluster.name)).hint("run `pgha up` first"));
+        }
+        let secrets = self.secrets().await?;
+        Ok((Arc::clone(&secrets), Fleet::new(&self.cluster, secrets)))
+    }
+
+    pub(crate) fn secrets_dir(&self) -> PathBuf {
+        let dir = Secrets::dir_of(&self.file);
+        std::path::absolute(&dir).unwrap_or(dir)
+    }
+
+    /// What the cluster should be.
+    pub(crate) fn desired(&self, manifest: &pgha_core::manifest::Manifest, secrets: &Secrets) -> Result<Desired<'_>, Failure> {
+        let mut desired = Desired {
+            cluster: &self.cluster,
+            images: Default::default(),
+            seeds: Default::default(),
+            dynamic: self.rendered.dynamic_digest(),
+        };
+        for node in &self.cluster.nodes {
+            if let Some(image) = manifest.image(&node.role_set) {
+                desired.images.insert(node.name.clone(), image.digest());
+            }
+            desired.seeds.insert(node.name.clone(), seed::pack(&self.rendered, node, secrets)?.digest);
+        }
+        Ok(desired)
+    }
+
+    /// The node called `name`.
+    pub(crate) fn node(&self, name: &str) -> Result<&pgha_core::cluster::Node, Failure> {
+        self.cluster.node(name).ok_or_else(|| {
+            let names = self.cluster.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>();
+            Failure::no(format!("cluster `{}` has no node `{name}`", self.cluster.name)).hint(format!("its nodes are {}", names.join(", ")))
+        })
+    }
+}
+
+fn read(file: &Path) -> Result<Cluster, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let failure = Failure::no(format!("cannot read the cluster file {}: {error}", file.display()));
+        failure.hint("name it with -f FILE, or write one with `pgha init > cluster.toml`")
+    })?;
+    match Cluster::parse(&text) {
+        Ok((cluster, warnings)) => {
+            show(file, &text, &warnings);
+            Ok(cluster)
+        }
+        Err(remarks) => {
+            show(file, &text, &remarks);
+            let count = remarks.iter().filter(|remark| remark.severity == Severity::Error).count();
+            Err(Failure::no(format!("{} has {count} mistake{}", file.display(), if count == 1 { "" } else { "s" })))
+        }
+    }
+}
+
+/// Prints remarks with the text they are about underlined.
+fn show(file: &Path, text: &str, remarks: &[Diagnostic]) {
+    let theme = if print::red("x") == "x" { GraphicalTheme::unicode_nocolor() } else { GraphicalTheme::unicode() };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(120);
+    for remark in remarks {
+        let severity = if remark.severity == Severity::Error { miette::Severity::Error } else { miette::Severity::Warning };
+        let label = LabeledSpan::new_with_span(Some(remark.label.clone()), remark.span.clone());
+        let mut diagnostic = MietteDiagnostic::new(remark.message.clone()).with_severity(severity);
+        // A rule about something the file leaves to a default has no place in it.
+        if !remark.span.is_empty() {
+            diagnostic = diagnostic.with_label(label);
+        }
+        if let Some(help) = &remark.help {
+            diagnostic = diagnostic.with_help(help.clone());
+        }
+        let report = miette::Report::new(diagnostic).with_source_code(NamedSource::new(file.display().to_string(), text.to_owned()));
+        let mut rendered = String::new();
+        let _ = handler.render_report(&mut rendered, report.as_ref());
+        print::note(rendered.trim_end_matches('\n'));
+    }
+}
