@@ -13,7 +13,7 @@ pub struct Etcd {
 }
 
 /// What a member says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct EtcdStatus {
     /// Version of the daemon.
     pub version: String,

@@ -43,7 +43,7 @@ pub struct Health {
 }
 
 /// Something that must be true of a healthy cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Condition {
     /// What must be true, with the numbers seen.
     pub text: String,

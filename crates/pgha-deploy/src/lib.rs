@@ -16,3 +16,4 @@ pub mod journal;
 pub mod patroni;
 pub mod secrets;
 pub mod seed;
+pub mod status;

@@ -17,8 +17,9 @@ done
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 exec unshare --mount --propagation private -- /bin/sh -euc '
     mkdir -p "$4/base" "$4/config" "$4/volatile" "$4/root"
-    mount -t squashfs -o loop,ro "$2" "$4/base"
-    mount -t squashfs -o loop,ro "$3" "$4/config"
+    # One at a time: two mounts at once would not see each other and make a loop device each.
+    flock "$2" mount -t squashfs -o loop,ro "$2" "$4/base"
+    flock "$3" mount -t squashfs -o loop,ro "$3" "$4/config"
     mount -t tmpfs -o mode=755 tmpfs "$4/volatile"
     mkdir "$4/volatile/upper" "$4/volatile/work"
     mount -t overlay -o "lowerdir=$4/config:$4/base,upperdir=$4/volatile/upper,workdir=$4/volatile/work" overlay "$4/root"

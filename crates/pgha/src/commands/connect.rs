@@ -46,7 +46,7 @@ impl Endpoints {
 
     /// A connection string with every host, so that a client survives the loss of any of them.
     pub(super) fn dsn(&self, replica: bool) -> String {
-        let (port, target) = if replica { (self.replica_port, "any&load_balance_hosts=random") } else { (self.primary_port, "read-write") };
+        let (port, target) = if replica { (self.replica_port, "any") } else { (self.primary_port, "read-write") };
         let hosts = self.hosts.iter().map(|host| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
         format!(
             "postgresql://{}@{hosts}/{}?target_session_attrs={target}&sslmode=verify-full&sslrootcert={}&connect_timeout=3&tcp_user_timeout={}",

@@ -1,16 +1,93 @@
 //! `status`: the cluster at one moment.
 
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use pgha_deploy::execute;
+use pgha_deploy::fleet::Fleet;
+use pgha_deploy::status::{NodeStatus, Status};
+
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
 
+const WATCH: Duration = Duration::from_secs(2);
+
 pub(super) async fn run(workspace: &Workspace, watch: bool, json: bool) -> Result<(), Failure> {
-    let _ = (watch, json);
     let (_, fleet) = workspace.fleet().await?;
-    let h = pgha_deploy::health::Health::observe(&fleet).await;
-    print::line(&format!("{h:#?}"));
-    for c in h.conditions(&workspace.cluster) {
-        print::line(&format!("{c:?}"));
+    loop {
+        let status = observe(workspace, &fleet).await?;
+        match (json, watch) {
+            (true, _) => print::line(&serde_json::to_string_pretty(&status).unwrap_or_default()),
+            // Clears the screen, as `watch` does.
+            (false, true) => print::data(&format!("\x1b[H\x1b[2J{}", text(&status))),
+            (false, false) => print::data(&text(&status)),
+        }
+        if !watch {
+            return Ok(());
+        }
+        tokio::time::sleep(WATCH).await;
     }
-    Ok(())
+}
+
+async fn observe(workspace: &Workspace, fleet: &Fleet) -> Result<Status, Failure> {
+    let world = execute::observe(&workspace.provider).await?;
+    Ok(Status::observe(&workspace.cluster, &workspace.rendered, fleet, &world).await)
+}
+
+fn text(status: &Status) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["node", "address", "role", "state", "TL", "lag", "etcd", "HAProxy", "image", "seed", "guard", "certificate"]);
+    status.nodes.iter().for_each(|node| drop(table.add_row(row(node))));
+    let mut text = format!("cluster {}: {}\n{table}\n", status.cluster, if status.healthy { "healthy" } else { "NOT healthy" });
+    let unmet = status.conditions.iter().filter(|condition| !condition.met).map(|condition| format!("not yet: {}\n", condition.text));
+    let warnings = status.warnings.iter().map(|warning| format!("warning: {warning}\n"));
+    let nodes = status.nodes.iter().flat_map(remarks);
+    text.extend(unmet.chain(warnings).chain(nodes));
+    if status.dynamic_current == Some(false) {
+        text.push_str("dynamic configuration: not the cluster file's\n");
+    }
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+fn row(node: &NodeStatus) -> [String; 12] {
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let etcd = node.etcd.as_ref().map(|etcd| match (etcd.leader, etcd.has_leader) {
+        (true, _) => "leader".to_owned(),
+        (false, true) => "follower".to_owned(),
+        (false, false) => "no quorum".to_owned(),
+    });
+    [
+        node.name.clone(),
+        node.address.to_string(),
+        or_dash(node.role.clone()),
+        or_dash(if node.running { node.state.clone() } else { Some("off".to_owned()) }),
+        or_dash(node.timeline.map(|timeline| timeline.to_string())),
+        or_dash(node.lag_bytes.map(|bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)))),
+        or_dash(etcd),
+        or_dash(node.haproxy.as_ref().map(routes)),
+        format!("{}{}", node.image, if node.image_current == Some(false) { " (old)" } else { "" }),
+        node.seed.clone(),
+        or_dash(node.guard.clone()),
+        or_dash(node.certificate_days.map(|days| format!("{days} days"))),
+    ]
+}
+
+/// Where this HAProxy sends writes, and how many servers it has for reads.
+fn routes(pools: &pgha_deploy::haproxy::Pools) -> String {
+    let up = |pool: &str| {
+        let servers = pools.get(pool).into_iter().flatten();
+        servers.filter(|(_, state)| state.starts_with("UP")).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
+    format!("{} +{}", if up("primary").is_empty() { "nobody".to_owned() } else { up("primary").join(",") }, up("replicas").len())
+}
+
+fn remarks(node: &NodeStatus) -> Vec<String> {
+    let mut remarks = Vec::new();
+    remarks.extend(node.refused.as_ref().map(|why| format!("{}: refused to start: {why}\n", node.name)));
+    remarks.extend(node.unreachable.as_ref().map(|why| format!("{}: {why}\n", node.name)));
+    remarks.extend((!node.failed_units.is_empty()).then(|| format!("{}: failed units: {}\n", node.name, node.failed_units.join(", "))));
+    remarks.extend(node.pending_restart.then(|| format!("{}: a changed parameter waits for a restart\n", node.name)));
+    remarks
 }

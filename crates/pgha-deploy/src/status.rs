@@ -1,0 +1,190 @@
+//! The state of a cluster as `pgha status` shows it. The JSON form is documented in the README.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use pgha_core::Cluster;
+use pgha_core::cluster::{Durability, Node};
+use pgha_core::inventory::Inventory;
+use pgha_core::render::Rendered;
+use serde::Serialize;
+use x509_parser::pem::Pem;
+
+use crate::etcd::EtcdStatus;
+use crate::fleet::Fleet;
+use crate::haproxy::Pools;
+use crate::health::{Condition, Health, NodeHealth};
+
+/// A cluster at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Its name.
+    pub cluster: String,
+    /// Whether every condition of health is met.
+    pub healthy: bool,
+    /// The conditions, met or not.
+    pub conditions: Vec<Condition>,
+    /// What an operator should know beyond that.
+    pub warnings: Vec<String>,
+    /// Whether the dynamic configuration in etcd is the cluster file's. Absent: no Patroni answered.
+    pub dynamic_current: Option<bool>,
+    /// The nodes in the file's order.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// One node.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: std::net::Ipv4Addr,
+    /// Whether its provider says that it runs.
+    pub running: bool,
+    /// Why it could not be reached.
+    pub unreachable: Option<String>,
+    /// `leader`, `replica`, `sync_standby` or `quorum_standby`.
+    pub role: Option<String>,
+    /// Patroni's word for what PostgreSQL does.
+    pub state: Option<String>,
+    /// PostgreSQL's timeline.
+    pub timeline: Option<u64>,
+    /// Bytes of WAL it lacks.
+    pub lag_bytes: Option<u64>,
+    /// Whether a changed parameter waits for a restart.
+    pub pending_restart: bool,
+    /// Its etcd member.
+    pub etcd: Option<EtcdStatus>,
+    /// What its HAProxy thinks of every server, by pool.
+    pub haproxy: Option<Pools>,
+    /// Digest of its image, as its provider knows it.
+    pub image: String,
+    /// Digest of its seed.
+    pub seed: String,
+    /// Whether the files in its image are the cluster file's.
+    pub image_current: Option<bool>,
+    /// What its guard last found: `idle`, `confirmed`, `watching`, `unconfirmed` or `fenced`.
+    pub guard: Option<String>,
+    /// Why it refused to start.
+    pub refused: Option<String>,
+    /// Units that failed.
+    pub failed_units: Vec<String>,
+    /// Days until its first certificate expires.
+    pub certificate_days: Option<i64>,
+}
+
+/// What only the node itself can tell.
+#[derive(Default)]
+struct Inside {
+    tree: Option<String>,
+    guard: Option<String>,
+    refused: Option<String>,
+    failed_units: Vec<String>,
+    certificate_days: Option<i64>,
+    config: Option<serde_json::Value>,
+}
+
+impl Status {
+    /// Asks every node at once.
+    pub async fn observe(cluster: &Cluster, rendered: &Rendered, fleet: &Fleet, world: &Inventory) -> Self {
+        let health = Health::observe(fleet).await;
+        let insides = join_all(fleet.nodes.iter().map(|node| inside(fleet, node, &health.nodes[&node.name]))).await;
+        let config = insides.iter().find_map(|inside| inside.config.as_ref());
+        let dynamic_current = config.map(|config| *config == rendered.dynamic);
+        let conditions = health.conditions(cluster);
+        let warnings = warnings(cluster, &health, &insides);
+        let pairs = fleet.nodes.iter().zip(insides);
+        let nodes = pairs.map(|(node, inside)| one(node, inside, &health, rendered, world)).collect();
+        Self { cluster: cluster.name.clone(), healthy: conditions.iter().all(|c| c.met), conditions, warnings, dynamic_current, nodes }
+    }
+}
+
+fn one(node: &Node, inside: Inside, health: &Health, rendered: &Rendered, world: &Inventory) -> NodeStatus {
+    let heard = &health.nodes[&node.name];
+    let member = health.view().and_then(|view| view.members.iter().find(|member| member.name == node.name));
+    let server = world.server(&node.name);
+    let wanted = rendered.trees[&node.role_set].digest();
+    NodeStatus {
+        name: node.name.clone(),
+        address: node.address,
+        running: server.is_some_and(|server| server.running),
+        unreachable: heard.unreachable.clone(),
+        role: member.map(|member| member.role.clone()),
+        state: member.map(|member| member.state.clone()),
+        timeline: member.and_then(|member| member.timeline),
+        lag_bytes: member.and_then(|member| member.lag),
+        pending_restart: member.is_some_and(|member| member.pending_restart),
+        etcd: heard.etcd.clone(),
+        haproxy: heard.pools.clone(),
+        image: server.map(|server| server.image.short().to_owned()).unwrap_or_default(),
+        seed: server.map(|server| server.seed.short().to_owned()).unwrap_or_default(),
+        image_current: inside.tree.map(|tree| tree == wanted.as_str()),
+        guard: inside.guard,
+        refused: inside.refused,
+        failed_units: inside.failed_units,
+        certificate_days: inside.certificate_days,
+    }
+}
+
+async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
+    if heard.unreachable.is_some() {
+        return Inside::default();
+    }
+    let Ok(link) = fleet.link(node).await else { return Inside::default() };
+    let read = async |path: &str| link.session.run(&["cat", path], b"").await.ok().map(|text| text.trim().to_owned());
+    let units = ["systemctl", "list-units", "--failed", "--plain", "--no-legend"];
+    let certificates = ["find", "/run/pgha/tls", "-name", "*.crt", "-exec", "cat", "{}", "+"];
+    let (manifest, guard, refused, failed, pem) = tokio::join!(
+        read("/etc/pgha/manifest.json"),
+        read("/run/pgha/guard"),
+        read("/run/pgha/refused"),
+        link.session.run(&units, b""),
+        link.session.run(&certificates, b""),
+    );
+    let config = match &link.patroni {
+        Some(patroni) => patroni.config().await.ok(),
+        None => None,
+    };
+    let manifest: serde_json::Value = manifest.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let failed = failed.unwrap_or_default();
+    Inside {
+        tree: manifest["tree"].as_str().map(str::to_owned),
+        guard,
+        refused,
+        failed_units: failed.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect(),
+        certificate_days: first_expiry(&pem.unwrap_or_default()),
+        config,
+    }
+}
+
+/// Days until the first of these certificates expires.
+fn first_expiry(pem: &str) -> Option<i64> {
+    let now = jiff::Timestamp::now().as_second();
+    let certificates = Pem::iter_from_buffer(pem.as_bytes()).flatten();
+    let ends = certificates.filter_map(|pem| pem.parse_x509().ok().map(|certificate| certificate.validity().not_after.timestamp()));
+    ends.min().map(|end| (end - now) / 86_400)
+}
+
+fn warnings(cluster: &Cluster, health: &Health, insides: &[Inside]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let Some(view) = health.view() else {
+        return vec!["no Patroni answers: writes cannot be routed".to_owned()];
+    };
+    if view.pause {
+        warnings.push("Patroni is paused: there is no automatic failover".to_owned());
+    }
+    if cluster.durability == Durability::Quorum
+        && health.leader().is_some()
+        && !view.members.iter().any(crate::patroni::Member::is_synchronous)
+    {
+        warnings.push("the leader runs on one copy: no replica confirms commits".to_owned());
+    }
+    let members: BTreeMap<_, _> = health.nodes.iter().filter_map(|(name, node)| Some((name, node.etcd.as_ref()?))).collect();
+    if !members.values().any(|status| status.has_leader) {
+        warnings.push("etcd has no quorum: no failover is possible, and without failsafe mode writes stop".to_owned());
+    }
+    if insides.iter().filter_map(|inside| inside.certificate_days).min().is_some_and(|days| days < 120) {
+        warnings.push("a certificate expires within 120 days".to_owned());
+    }
+    warnings
+}
