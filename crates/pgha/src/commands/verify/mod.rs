@@ -1,0 +1,68 @@
+//! `verify`: breaks things under load, and reports what clients saw.
+
+mod report;
+mod run;
+mod scenario;
+
+use std::process::ExitCode;
+
+use pgha_deploy::declare;
+use pgha_deploy::fleet::Fleet;
+
+pub(crate) use scenario::Scenario;
+
+use crate::cli::VerifyArgs;
+use crate::failure::Failure;
+use crate::print;
+use crate::workspace::Workspace;
+use report::Verdict;
+use run::Arena;
+
+pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    let (secrets, fleet) = workspace.fleet().await?;
+    let arena = Arena::new(workspace, &fleet, secrets.file("ca.crt").expose());
+    let scenarios = if args.scenarios.is_empty() { Scenario::all() } else { args.scenarios.clone() };
+    let mut verdicts = Vec::new();
+    for scenario in scenarios {
+        for run in 1..=args.runs {
+            let verdict = one(&arena, scenario, run, args).await?;
+            if !args.json.json {
+                print::line(&verdict.line());
+            }
+            verdicts.push(verdict);
+        }
+    }
+    clean_up(workspace, &fleet).await?;
+    if args.json.json {
+        print::line(&serde_json::to_string_pretty(&verdicts).unwrap_or_default());
+    } else if args.runs > 1 {
+        print::data(&report::summary(&verdicts));
+    }
+    Ok(if verdicts.iter().all(|verdict| verdict.kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One run. Ctrl-C ends the fault before it ends the program.
+async fn one(arena: &Arena<'_>, scenario: Scenario, run: u32, args: &VerifyArgs) -> Result<Verdict, Failure> {
+    let prepared = arena.prepare(scenario).await?;
+    let result = tokio::select! {
+        result = arena.play(&prepared) => result,
+        _ = tokio::signal::ctrl_c() => Err(Failure::no("interrupted; the fault was ended")),
+    };
+    if result.is_err() {
+        arena.heal(&prepared).await?;
+    }
+    let (history, rows, health_seconds) = result?;
+    let verdict = Verdict::new(arena.workspace, scenario, run, &history, &rows, health_seconds);
+    let dir = args.out.join(format!("{scenario}-{run}"));
+    report::save(&dir, &history, &verdict)?;
+    Ok(verdict)
+}
+
+/// Drops what the workload wrote to.
+async fn clean_up(workspace: &Workspace, fleet: &Fleet) -> Result<(), Failure> {
+    let leader = super::switchover::leader(workspace, fleet).await?;
+    let link = fleet.link(workspace.node(&leader)?).await?;
+    declare::sql(&link.session, "postgres", "DROP DATABASE IF EXISTS pgha_verify WITH (FORCE);\nDROP ROLE IF EXISTS pgha_verify;\n")
+        .await?;
+    Ok(())
+}

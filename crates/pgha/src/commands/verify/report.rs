@@ -1,0 +1,147 @@
+//! Verdicts: one line for people, one file for programs, and a table over several runs.
+
+use std::collections::BTreeSet;
+use std::io::BufWriter;
+use std::path::Path;
+
+use pgha_core::cluster::{Durability, WriteStop};
+use pgha_platform::files::{self, FileError};
+use pgha_verify::{Findings, History, checker};
+use serde::Serialize;
+
+use super::Scenario;
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+
+/// What one run showed, and whether the cluster kept its promises.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Verdict {
+    scenario: String,
+    run: u32,
+    durability: Durability,
+    preset: String,
+    version: &'static str,
+    commit: &'static str,
+    promise: WriteStop,
+    #[serde(flatten)]
+    findings: Findings,
+    /// Seconds from the end of the fault until the whole cluster was healthy again.
+    health_seconds: f64,
+    broken_promises: Vec<String>,
+    pub(super) kept: bool,
+}
+
+impl Verdict {
+    pub(super) fn new(
+        workspace: &Workspace,
+        scenario: Scenario,
+        run: u32,
+        history: &History,
+        rows: &BTreeSet<i64>,
+        health_seconds: f64,
+    ) -> Self {
+        let cluster = &workspace.cluster;
+        let findings = checker::judge(history, rows);
+        let promise = cluster.timing.write_stop(scenario.fault());
+        let broken_promises = broken(&findings, &promise, cluster.durability);
+        Self {
+            scenario: scenario.to_string(),
+            run,
+            durability: cluster.durability,
+            preset: cluster.preset.to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+            commit: env!("PGHA_COMMIT"),
+            promise,
+            findings,
+            health_seconds,
+            kept: broken_promises.is_empty(),
+            broken_promises,
+        }
+    }
+
+    /// The line people read.
+    pub(super) fn line(&self) -> String {
+        let findings = &self.findings;
+        let mut line = format!(
+            "{}: writes stopped {:.1} s; {} of {} acknowledged rows lost (n=1, {}, preset {}; stated worst case {} s); {} unknown; healthy {:.1} s after the fault ended",
+            self.scenario,
+            findings.write_stop_seconds,
+            findings.lost.len(),
+            thousands(findings.acknowledged),
+            self.durability,
+            self.preset,
+            self.promise.worst_seconds,
+            findings.unknown,
+            self.health_seconds,
+        );
+        if findings.acknowledged_inside > 0 {
+            line.push_str(&format!("; the old leader acknowledged {} rows beside it", findings.acknowledged_inside));
+        }
+        for promise in &self.broken_promises {
+            line.push_str(&format!("\n  BROKEN: {promise}"));
+        }
+        line
+    }
+}
+
+fn broken(findings: &Findings, promise: &WriteStop, durability: Durability) -> Vec<String> {
+    let mut broken = Vec::new();
+    if !findings.lost.is_empty() && durability != Durability::Async {
+        broken.push(format!("{} acknowledged rows are lost, the first is {}", findings.lost.len(), findings.lost[0]));
+    }
+    if !findings.unexpected.is_empty() {
+        broken.push(format!(
+            "{} rows are there that no write was acknowledged for, the first is {}",
+            findings.unexpected.len(),
+            findings.unexpected[0]
+        ));
+    }
+    if let Some(id) = findings.two_primaries {
+        broken.push(format!("two primaries acknowledged at once, first seen at row {id}"));
+    }
+    if findings.write_stop_seconds > promise.worst_seconds {
+        broken.push(format!("writes stopped longer than {} s ({})", promise.worst_seconds, promise.because));
+    }
+    broken
+}
+
+/// Writes history.jsonl and verdict.json.
+pub(super) fn save(dir: &Path, history: &History, verdict: &Verdict) -> Result<(), Failure> {
+    files::make_dir(dir, 0o755)?;
+    let path = dir.join("history.jsonl");
+    let file = std::fs::File::create(&path).map_err(FileError::at("write", &path))?;
+    history.write(&mut BufWriter::new(file))?;
+    let text = serde_json::to_string_pretty(verdict).unwrap_or_default();
+    Ok(files::write(&dir.join("verdict.json"), text.as_bytes(), 0o644)?)
+}
+
+/// A line for each scenario over all its runs.
+pub(super) fn summary(verdicts: &[Verdict]) -> String {
+    let mut text = String::from("\nscenario              runs  write stop: median   worst   stated   lost   healthy: median\n");
+    let mut seen: Vec<&str> = Vec::new();
+    for verdict in verdicts.iter().filter(|verdict| !verdict.scenario.is_empty()) {
+        if seen.contains(&verdict.scenario.as_str()) {
+            continue;
+        }
+        seen.push(&verdict.scenario);
+        let of = verdicts.iter().filter(|other| other.scenario == verdict.scenario).collect::<Vec<_>>();
+        let mut stops = of.iter().map(|v| v.findings.write_stop_seconds).collect::<Vec<_>>();
+        let mut health = of.iter().map(|v| v.health_seconds).collect::<Vec<_>>();
+        let lost: usize = of.iter().map(|v| v.findings.lost.len()).sum();
+        let (middle, worst, healthy) = (median(&mut stops), stops.iter().copied().fold(0.0, f64::max), median(&mut health));
+        let stated = verdict.promise.worst_seconds;
+        text.push_str(&format!("{:20} {:5} {middle:19.1} {worst:7.1} {stated:8.1} {lost:6} {healthy:17.1}\n", verdict.scenario, of.len()));
+    }
+    text
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,119 @@
+//! One run: prepare, write, break, hold, heal, wait for health, read everything back.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use pgha_core::cluster::{Node, Role};
+use pgha_core::plan::Gate;
+use pgha_deploy::fleet::Fleet;
+use pgha_deploy::{declare, gate};
+use pgha_platform::ssh::Tunnel;
+use pgha_verify::{Endpoint, History, Workload};
+
+use super::Scenario;
+use crate::commands::switchover;
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+
+/// Writers outside: enough that a stop is not the pause of one, few enough to leave the machine to the cluster.
+const WRITERS: usize = 4;
+/// Load before the fault.
+const WARM_UP: Duration = Duration::from_secs(3);
+/// Load after the cluster is healthy again.
+const COOL_DOWN: Duration = Duration::from_secs(2);
+/// Seconds a healed cluster may take to be healthy, rebuilding of a replica included.
+const HEALTH_SECONDS: u32 = 180;
+
+/// A cluster to break.
+pub(super) struct Arena<'a> {
+    pub(super) workspace: &'a Workspace,
+    fleet: &'a Fleet,
+    ca: String,
+}
+
+/// A scenario with its victim, its writers' way in, and a database to write to.
+pub(super) struct Prepared {
+    scenario: Scenario,
+    leader: Node,
+    outside: Endpoint,
+    inside: Option<(Endpoint, Tunnel)>,
+}
+
+impl<'a> Arena<'a> {
+    pub(super) fn new(workspace: &'a Workspace, fleet: &'a Fleet, ca: &str) -> Self {
+        Self { workspace, fleet, ca: ca.to_owned() }
+    }
+
+    /// Waits for health, finds the leader and makes an empty database with a role and password of its own.
+    pub(super) async fn prepare(&self, scenario: Scenario) -> Result<Prepared, Failure> {
+        let gate = Gate { within_seconds: HEALTH_SECONDS, held_seconds: 2 };
+        self.healthy(gate).await?;
+        let leader = self.workspace.node(&switchover::leader(self.workspace, self.fleet).await?)?.clone();
+        let link = self.fleet.link(&leader).await?;
+        let password = jiff::Timestamp::now().as_nanosecond().to_string();
+        declare::sql(&link.session, "postgres", &fresh_database(&password)).await?;
+        declare::sql(&link.session, "pgha_verify", &format!("SET ROLE pgha_verify;\n{};\n", pgha_verify::workload::TABLE)).await?;
+        let endpoint = |hosts| Endpoint { hosts, name: "pgha_verify".to_owned(), password: password.clone(), ca: self.ca.clone() };
+        let inside = match scenario.has_inside() {
+            // Straight to the pooler beside the leader, through the operator's own connection, which no fault cuts.
+            true => {
+                let tunnel = link.session.tunnel(6432).await?;
+                Some((endpoint(vec![tunnel.address]), tunnel))
+            }
+            false => None,
+        };
+        Ok(Prepared { scenario, outside: endpoint(self.hosts(&leader)), inside, leader })
+    }
+
+    /// Every HAProxy but the victim's: clients outside are on the side that survives.
+    fn hosts(&self, leader: &Node) -> Vec<SocketAddr> {
+        let port = self.workspace.cluster.haproxy.primary_port;
+        let proxies = self.workspace.cluster.nodes_with(Role::Haproxy).filter(|node| node.name != leader.name);
+        proxies.map(|node| SocketAddr::from((Ipv4Addr::from(node.address), port))).collect()
+    }
+
+    /// The run itself. Gives the history, the rows at its end, and the seconds from the end of the fault to full health.
+    pub(super) async fn play(&self, prepared: &Prepared) -> Result<(History, BTreeSet<i64>, f64), Failure> {
+        let (scenario, leader) = (prepared.scenario, &prepared.leader);
+        let inside = prepared.inside.as_ref().map(|(endpoint, _)| endpoint);
+        let workload = Workload::start(&prepared.outside, WRITERS, inside).map_err(|error| Failure::broken(&error))?;
+        tokio::time::sleep(WARM_UP).await;
+        let before = workload.acknowledged();
+        if before == 0 {
+            return Err(Failure::no("no write was acknowledged before the fault: the workload cannot reach the cluster"));
+        }
+        let fault_at = workload.now();
+        tracing::info!("{scenario}: breaking {} after {before} acknowledged rows", leader.name);
+        scenario.break_it(self.workspace, self.fleet, leader).await?;
+        tokio::time::sleep(Duration::from_secs(scenario.hold_seconds(&self.workspace.cluster.timing))).await;
+        scenario.heal(self.workspace, self.fleet, leader).await?;
+        let (healed_at, healing) = (workload.now(), Instant::now());
+        tracing::info!("{scenario}: fault ended, {} acknowledged rows", workload.acknowledged());
+        self.healthy(Gate { within_seconds: HEALTH_SECONDS, held_seconds: 0 }).await?;
+        let health_seconds = healing.elapsed().as_secs_f64();
+        tokio::time::sleep(COOL_DOWN).await;
+        let history = workload.stop(fault_at, healed_at).await;
+        let rows = prepared.outside.rows().await.map_err(|error| Failure::broken(&error))?;
+        Ok((history, rows, health_seconds))
+    }
+
+    /// Ends the fault of a run that was broken off.
+    pub(super) async fn heal(&self, prepared: &Prepared) -> Result<(), Failure> {
+        prepared.scenario.heal(self.workspace, self.fleet, &prepared.leader).await
+    }
+
+    async fn healthy(&self, gate: Gate) -> Result<(), Failure> {
+        let health = gate::healthy(&self.workspace.provider, self.fleet, &self.workspace.cluster, gate).await;
+        health.map(drop).map_err(|error| Failure::broken(&error))
+    }
+}
+
+fn fresh_database(password: &str) -> String {
+    format!(
+        "DROP DATABASE IF EXISTS pgha_verify WITH (FORCE);\n\
+         SELECT 'CREATE ROLE pgha_verify LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgha_verify') \\gexec\n\
+         ALTER ROLE pgha_verify PASSWORD '{password}';\n\
+         CREATE DATABASE pgha_verify OWNER pgha_verify;\n"
+    )
+}

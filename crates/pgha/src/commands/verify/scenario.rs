@@ -1,0 +1,98 @@
+//! What `verify` can break, how, and for how long.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use pgha_core::cluster::{Fault, Node, Timing};
+use pgha_deploy::fleet::Fleet;
+use pgha_platform::Provider;
+
+use crate::commands::switchover;
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+
+/// Something to break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// The leader's node loses power; it comes back later.
+    LeaderPowerOff,
+    /// The leader's PostgreSQL is killed (SIGKILL of the postmaster).
+    LeaderKillPostgres,
+    /// The network drops every packet between the leader and the other nodes. A second writer stays beside the leader.
+    LeaderCutOff,
+    /// The leader's Patroni is frozen (SIGSTOP) while its PostgreSQL lives. A second writer stays beside the leader.
+    PatroniFrozen,
+    /// A planned change of leader.
+    Switchover,
+    /// The etcd member on the leader's node is stopped.
+    EtcdOneDown,
+}
+
+/// Written as on the command line.
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+impl Scenario {
+    pub(super) fn all() -> Vec<Self> {
+        Self::value_variants().to_vec()
+    }
+
+    /// What the promised length of the write stop depends on.
+    pub(super) fn fault(self) -> Fault {
+        match self {
+            Self::LeaderPowerOff | Self::LeaderCutOff | Self::PatroniFrozen => Fault::LeaderLost,
+            Self::LeaderKillPostgres => Fault::PostgresKilled,
+            Self::Switchover => Fault::Switchover,
+            Self::EtcdOneDown => Fault::MinorityLost,
+        }
+    }
+
+    /// Whether a second writer stays beside the leader.
+    pub(super) fn has_inside(self) -> bool {
+        matches!(self, Self::LeaderCutOff | Self::PatroniFrozen)
+    }
+
+    /// Seconds the fault lasts: long enough for its whole effect to show.
+    pub(super) fn hold_seconds(self, timing: &Timing) -> u64 {
+        match self.fault() {
+            Fault::LeaderLost => timing.write_stop(Fault::LeaderLost).worst_seconds as u64 + 3,
+            Fault::PostgresKilled | Fault::MinorityLost => 10,
+            Fault::Switchover => 6,
+        }
+    }
+
+    /// Breaks it.
+    pub(super) async fn break_it(self, workspace: &Workspace, fleet: &Fleet, leader: &Node) -> Result<(), Failure> {
+        match self {
+            Self::LeaderPowerOff => Ok(workspace.provider.power_cut(&leader.name).await?),
+            Self::LeaderCutOff => Ok(workspace.provider.isolate(&leader.name).await?),
+            Self::Switchover => switchover::hand_over(workspace, fleet, &leader.name, None).await.map(drop),
+            Self::LeaderKillPostgres => on(fleet, leader, &["pkill", "-KILL", "--oldest", "--exact", "postgres"]).await,
+            Self::PatroniFrozen => {
+                on(fleet, leader, &["systemctl", "kill", "--kill-whom=main", "--signal=SIGSTOP", "patroni.service"]).await
+            }
+            Self::EtcdOneDown => on(fleet, leader, &["systemctl", "stop", "etcd.service"]).await,
+        }
+    }
+
+    /// Ends the fault. Does no harm where there is none.
+    pub(super) async fn heal(self, workspace: &Workspace, fleet: &Fleet, leader: &Node) -> Result<(), Failure> {
+        match self {
+            Self::LeaderPowerOff => Ok(workspace.provider.power_on(&leader.name).await?),
+            Self::LeaderCutOff => Ok(workspace.provider.heal().await?),
+            Self::PatroniFrozen => {
+                on(fleet, leader, &["systemctl", "kill", "--kill-whom=main", "--signal=SIGCONT", "patroni.service"]).await
+            }
+            Self::EtcdOneDown => on(fleet, leader, &["systemctl", "start", "etcd.service"]).await,
+            Self::Switchover | Self::LeaderKillPostgres => Ok(()),
+        }
+    }
+}
+
+async fn on(fleet: &Fleet, node: &Node, arguments: &[&str]) -> Result<(), Failure> {
+    fleet.link(node).await?.session.run(arguments, b"").await?;
+    Ok(())
+}
