@@ -8,7 +8,7 @@ use pgha_core::plan::Gate;
 use pgha_platform::Provider;
 
 use crate::fleet::Fleet;
-use crate::health::{Health, diagnose};
+use crate::health::{Condition, Health, diagnose};
 
 const POLL: Duration = Duration::from_millis(250);
 
@@ -28,16 +28,11 @@ pub struct GateError {
 pub async fn healthy<P: Provider>(provider: &P, fleet: &Fleet, cluster: &Cluster, gate: Gate) -> Result<Health, GateError> {
     let started = Instant::now();
     let mut since = None;
-    let mut told = Vec::new();
+    let mut told: Option<Vec<String>> = None;
     loop {
         let health = Health::observe(fleet).await;
         let conditions = health.conditions(cluster);
-        for condition in conditions.iter().filter(|condition| condition.met) {
-            if !told.contains(&condition.text) {
-                tracing::info!("{}", condition.text);
-                told.push(condition.text.clone());
-            }
-        }
+        tell(&conditions, &mut told);
         let unmet = conditions.iter().filter(|c| !c.met).map(|c| c.text.as_str()).collect::<Vec<_>>();
         since = if unmet.is_empty() { since.or(Some(Instant::now())) } else { None };
         if since.is_some_and(|since: Instant| since.elapsed().as_secs() >= u64::from(gate.held_seconds)) {
@@ -53,6 +48,20 @@ pub async fn healthy<P: Provider>(provider: &P, fleet: &Fleet, cluster: &Cluster
             return Err(GateError { seconds, unmet: unmet.join(", "), diagnosis });
         }
         tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Reports each condition once it comes true. What was true from the start is no news.
+fn tell(conditions: &[Condition], told: &mut Option<Vec<String>>) {
+    let first = told.is_none();
+    let told = told.get_or_insert_default();
+    for condition in conditions.iter().filter(|condition| condition.met) {
+        if !told.contains(&condition.text) {
+            if !first {
+                tracing::info!("{}", condition.text);
+            }
+            told.push(condition.text.clone());
+        }
     }
 }
 

@@ -39,7 +39,7 @@ fn text(status: &Status) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["node", "address", "role", "state", "TL", "lag", "etcd", "HAProxy", "image", "seed", "guard", "certificate"]);
-    status.nodes.iter().for_each(|node| drop(table.add_row(row(node))));
+    table.add_rows(status.nodes.iter().map(row));
     let mut text = format!("cluster {}: {}\n{table}\n", status.cluster, if status.healthy { "healthy" } else { "NOT healthy" });
     let unmet = status.conditions.iter().filter(|condition| !condition.met).map(|condition| format!("not yet: {}\n", condition.text));
     let warnings = status.warnings.iter().map(|warning| format!("warning: {warning}\n"));
