@@ -61,27 +61,3 @@ pub fn render(cluster: &Cluster) -> Result<Rendered, RenderError> {
     let seeds = cluster.nodes.iter().map(|node| (node.name.clone(), seed::render(cluster, node))).collect();
     Ok(Rendered { trees, seeds, dynamic: dynamic::render(cluster) })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn x() {
-        let (c, w) = Cluster::parse(include_str!("../../../../infrastructure/local.toml")).unwrap();
-        println!("{w:?}");
-        let r = render(&c).unwrap();
-        for t in r.trees.values() {
-            for (p, f) in &t.0 {
-                std::fs::create_dir_all(std::path::Path::new("/tmp/exp/tree").join(p).parent().unwrap()).unwrap();
-                std::fs::write(format!("/tmp/exp/tree/{p}"), &f.content).unwrap();
-            }
-        }
-        println!(
-            "{:#?}",
-            Cluster::parse(
-                "schema=2\nnod=1\n[cluster]\nname='A'\nprovidr='local'\nprovider='lcal'\n[failover]\nttl='x'\n[postgresql.parameters]\nfsync=false\nx={}\n"
-            )
-        );
-    }
-}

@@ -14,11 +14,19 @@ use crate::diagnostic::Diagnostic;
 pub(super) fn check(text: &str, schema: &Value) -> Result<(), Vec<Diagnostic>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(errors.iter().map(|e| Diagnostic::error(e.span().unwrap_or(0..0), e.message(), "here")).collect());
+        return Err(errors.iter().map(|error| syntax(text, error)).collect());
     }
     let mut walk = Walk { root: schema, found: Vec::new() };
     walk.table(table.get_ref(), 0..0, schema, "the file");
+    walk.found.sort_by_key(|diagnostic| diagnostic.span.start);
     if walk.found.is_empty() { Ok(()) } else { Err(walk.found) }
+}
+
+/// What is missing has no length: point at the character before which it is missed.
+fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
+    let span = error.span().unwrap_or(0..0);
+    let end = span.end.max(span.start + text[span.start..].chars().next().map_or(0, char::len_utf8));
+    Diagnostic::error(span.start..end, error.message(), "here")
 }
 
 struct Walk<'s> {

@@ -107,20 +107,7 @@ fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haprox
         ("sync_port", value_or(&section.sync_port, 5002)),
         ("stats_port", value_or(&section.stats_port, 7000)),
     ];
-    let mut taken = BTreeMap::from([
-        (22, "SSH"),
-        (2379, "etcd clients"),
-        (2380, "etcd peers"),
-        (5432, "PostgreSQL"),
-        (6432, "PgBouncer"),
-        (8008, "Patroni"),
-    ]);
-    for (key, port) in &ports {
-        if let Some(owner) = taken.insert(*port.get_ref(), key) {
-            let message = format!("port {} is used twice on a node", port.get_ref());
-            remarks.error(port.span(), message, format!("also the port of {owner}"), format!("give `{key}` another port"));
-        }
-    }
+    unique(&ports, remarks);
     let [primary, replica, sync, stats] = ports.map(|(_, port)| port.into_inner());
     if durability == Durability::Async
         && let Some(port) = &section.sync_port
@@ -133,6 +120,22 @@ fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haprox
         sync_port: (durability != Durability::Async).then_some(sync),
         stats_port: stats,
         maxconn: section.maxconn.unwrap_or(4000),
+    }
+}
+
+/// Ports a node listens on whatever the file says.
+const FIXED_PORTS: [(u16, &str); 6] =
+    [(22, "SSH"), (2379, "etcd clients"), (2380, "etcd peers"), (5432, "PostgreSQL"), (6432, "PgBouncer"), (8008, "Patroni")];
+
+fn unique(ports: &[(&'static str, Spanned<u16>)], remarks: &mut Remarks) {
+    let mut taken: BTreeMap<u16, (&str, Range<usize>)> = FIXED_PORTS.iter().map(|(port, owner)| (*port, (*owner, 0..0))).collect();
+    for (key, port) in ports {
+        if let Some((owner, other)) = taken.insert(*port.get_ref(), (key, port.span())) {
+            // A default collides with a line of the file: that line is the place.
+            let span = if port.span().is_empty() { other } else { port.span() };
+            let message = format!("port {} is used twice on a node", port.get_ref());
+            remarks.error(span, message, format!("of both {owner} and {key}"), format!("give `{key}` another port"));
+        }
     }
 }
 

@@ -28,6 +28,17 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) {
         let message = format!("PostgreSQL {} is not in the debian base", major.get_ref());
         remarks.error(major.span(), message, "only 17 is", "Debian 13 packages PostgreSQL 17");
     }
+    for key in spec.os.sysctl.keys() {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+        if key.get_ref().is_empty() || !key.get_ref().chars().all(allowed) {
+            remarks.error(
+                key.span(),
+                format!("`{}` is no kernel setting", key.get_ref()),
+                "not allowed",
+                "for example \"net.core.somaxconn\"",
+            );
+        }
+    }
     if let Some(dir) = &spec.provider.local.state_dir
         && !dir.get_ref().starts_with('/')
     {

@@ -1,0 +1,34 @@
+//! Which crate may know which: the table of the README, enforced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("pgha-core", &[]),
+    ("pgha-platform", &[]),
+    ("pgha-deploy", &["pgha-core", "pgha-platform"]),
+    ("pgha-verify", &["pgha-platform"]),
+    ("pgha", &["pgha-core", "pgha-platform", "pgha-deploy", "pgha-verify"]),
+];
+
+/// The core touches nothing: none of these may come near it.
+const NOT_IN_CORE: &[&str] = &["tokio", "reqwest", "russh", "nix", "tempfile", "rand", "jiff"];
+
+#[test]
+fn crates_depend_only_on_what_the_design_allows() {
+    let output = Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--format-version=1", "--offline"]).output();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.expect("cargo runs").stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = ALLOWED.iter().map(|(name, list)| (*name, list.iter().copied().collect())).collect();
+    assert_eq!(packages.len(), allowed.len(), "a crate is missing from this table");
+    for package in packages {
+        let name = package["name"].as_str().expect("a name");
+        let dependencies = package["dependencies"].as_array().expect("dependencies").iter();
+        let names = dependencies.filter(|d| d["kind"].is_null()).filter_map(|d| d["name"].as_str()).collect::<BTreeSet<_>>();
+        let ours = names.iter().copied().filter(|name| name.starts_with("pgha")).collect::<BTreeSet<_>>();
+        assert!(ours.is_subset(&allowed[name]), "{name} may not depend on {:?}", ours.difference(&allowed[name]));
+        if name == "pgha-core" {
+            assert!(NOT_IN_CORE.iter().all(|banned| !names.contains(banned)), "pgha-core must touch nothing");
+        }
+    }
+}
