@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use pgha_core::Cluster;
-use pgha_core::cluster::Node;
+use pgha_core::cluster::{Node, Role};
 use pgha_core::plan::Gate;
 use pgha_platform::Provider;
 
 use crate::fleet::Fleet;
-use crate::health::{Condition, Health, diagnose};
+use crate::health::{Condition, Health, NodeHealth, diagnose};
 
 const POLL: Duration = Duration::from_millis(250);
 
@@ -74,11 +74,17 @@ async fn refusal<P: Provider>(provider: &P, fleet: &Fleet, health: &Health) -> O
             if let Some(line) = console.lines().rev().find(|line| line.contains(": refused: ")) {
                 return Some(format!("{}: {}", node.name, line.trim()));
             }
-        } else if state.is_silent() && has_refused(fleet, node).await {
+        } else if is_silent(node, state) && has_refused(fleet, node).await {
             return Some(diagnose(provider, fleet, node).await);
         }
     }
     None
+}
+
+/// Whether none of the daemons that need the node's seed and volume answered.
+fn is_silent(node: &Node, state: &NodeHealth) -> bool {
+    let stores = node.role_set.has(Role::Etcd) || node.role_set.has(Role::Postgres);
+    if stores { state.etcd.is_none() && state.view.is_none() } else { state.pools.is_none() }
 }
 
 async fn has_refused(fleet: &Fleet, node: &Node) -> bool {

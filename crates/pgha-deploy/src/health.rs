@@ -28,13 +28,6 @@ pub struct NodeHealth {
     pub pools: Option<Pools>,
 }
 
-impl NodeHealth {
-    /// Whether none of its daemons answered.
-    pub fn is_silent(&self) -> bool {
-        self.etcd.is_none() && self.view.is_none() && self.pools.is_none()
-    }
-}
-
 /// What all nodes said at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Health {

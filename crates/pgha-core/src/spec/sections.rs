@@ -106,16 +106,16 @@ pub(crate) struct FailoverSection {
     /// A consistent set of timings for everything between etcd and the client.
     pub(crate) preset: Preset,
     /// Life of the leader lock in seconds: the longest a lost leader goes unnoticed. Patroni's floor is 20.
-    #[schemars(with = "Option<u32>")]
+    #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) ttl: Option<Spanned<u32>>,
     /// Seconds between two looks at the consensus store. Patroni's floor is 1.
-    #[schemars(with = "Option<u32>")]
+    #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) loop_wait: Option<Spanned<u32>>,
     /// Seconds that an etcd or PostgreSQL operation is retried before the leader gives up. Patroni's floor is 3.
-    #[schemars(with = "Option<u32>")]
+    #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) retry_timeout: Option<Spanned<u32>>,
     /// Seconds a crashed PostgreSQL may take to start again before another node takes over.
-    #[schemars(with = "Option<u32>")]
+    #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) primary_start_timeout: Option<Spanned<u32>>,
     /// Bytes of WAL a replica may lack and still be promoted. Matters under `async` only.
     pub(crate) maximum_lag_on_failover: Option<u64>,
@@ -130,10 +130,10 @@ pub(crate) struct FailoverSection {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EtcdSection {
     /// Milliseconds between heartbeats of etcd's leader. Default: from the preset.
-    #[schemars(with = "Option<u32>")]
+    #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) heartbeat_ms: Option<Spanned<u32>>,
     /// Milliseconds without a heartbeat until an election. Default: from the preset.
-    #[schemars(with = "Option<u32>")]
+    #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) election_ms: Option<Spanned<u32>>,
 }
 
@@ -144,10 +144,10 @@ pub(crate) struct PgbouncerSection {
     /// When a server connection goes back to the pool. Default `session`.
     pub(crate) pool_mode: PoolMode,
     /// Server connections for each pair of user and database. Default 20.
-    #[schemars(with = "Option<u32>")]
+    #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) default_pool_size: Option<Spanned<u32>>,
     /// Client connections a node accepts. Default 1000.
-    #[schemars(with = "Option<u32>")]
+    #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) max_client_conn: Option<Spanned<u32>>,
 }
 
@@ -156,18 +156,19 @@ pub(crate) struct PgbouncerSection {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HaproxySection {
     /// Port that reaches the primary. Default 5000.
-    #[schemars(with = "Option<u16>")]
+    #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) primary_port: Option<Spanned<u16>>,
     /// Port that reaches the replicas in turn. Default 5001.
-    #[schemars(with = "Option<u16>")]
+    #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) replica_port: Option<Spanned<u16>>,
     /// Port that reaches replicas which hold every acknowledged commit. Default 5002; unused under `async`.
-    #[schemars(with = "Option<u16>")]
+    #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) sync_port: Option<Spanned<u16>>,
     /// Port of the statistics page (https). Default 7000.
-    #[schemars(with = "Option<u16>")]
+    #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) stats_port: Option<Spanned<u16>>,
     /// Connections HAProxy accepts on a node. Default 4000.
+    #[schemars(range(min = 1))]
     pub(crate) maxconn: Option<u32>,
 }
 

@@ -38,7 +38,10 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
     let network = network::check(spec, &mut remarks);
     let nodes = network::nodes(spec, network.as_ref(), &mut remarks);
     let durability = *value_or(&spec.durability.mode, Durability::default()).get_ref();
-    roles(spec, &nodes, durability, &mut remarks);
+    // Counting makes no sense while a node is unreadable: its own error is enough.
+    if nodes.len() == spec.node.get_ref().len() && nodes.iter().all(|node| node.role_set.iter().next().is_some()) {
+        roles(spec, &nodes, durability, &mut remarks);
+    }
     let timing = timing::check(spec, &mut remarks);
     let haproxy = haproxy(spec, durability, &mut remarks);
     let parameters = parameters::check(spec, durability, &nodes, &mut remarks);

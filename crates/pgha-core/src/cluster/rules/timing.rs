@@ -7,7 +7,9 @@ use crate::spec::{FailoverSection, Spec};
 pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Timing {
     let section = &spec.failover;
     let timing = merged(spec);
-    floors(section, remarks);
+    if !floors(section, remarks) {
+        return timing;
+    }
     lock_outlives_retries(section, &timing, remarks);
     etcd_can_elect(spec, &timing, remarks);
     let detection = timing.check_inter_ms * timing.check_fall;
@@ -34,15 +36,18 @@ fn merged(spec: &Spec) -> Timing {
 }
 
 /// Patroni accepts less, answers 200, and then uses the floor with only a warning in its log.
-fn floors(section: &FailoverSection, remarks: &mut Remarks) {
+fn floors(section: &FailoverSection, remarks: &mut Remarks) -> bool {
+    let mut fits = true;
     for (key, value, floor) in
         [("ttl", &section.ttl, 20), ("loop_wait", &section.loop_wait, 1), ("retry_timeout", &section.retry_timeout, 3)]
     {
         if let Some(value) = value.as_ref().filter(|value| *value.get_ref() < floor) {
+            fits = false;
             let message = format!("`{key}` is below Patroni's floor of {floor}");
             remarks.error(value.span(), message, "too small", "Patroni would use the floor and only log a warning");
         }
     }
+    fits
 }
 
 /// `loop_wait + 2 retry_timeout` must fit into the lock's life, with failsafe's own calls and the guard's margin.

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# A cluster forms, keeps its contract, refuses those it must refuse, tells no secret, and leaves nothing behind.
+. "$(dirname "$0")/lib.sh"
+new_cluster formation 10.91.0
+secrets=$work/formation.secrets
+
+say "up"
+pgha up --yes -v 2>"$work/up.log" >"$work/up.out"
+pgha doctor >"$work/doctor.out"
+[ "$(grep -c '^ok .*contract' "$work/doctor.out")" = 3 ] || fail "contract: $(cat "$work/doctor.out")"
+
+say "a second up finds nothing to do"
+pgha up --yes >/dev/null 2>"$work/again.log"
+grep -q 'nothing to do' "$work/again.log" || fail "$(cat "$work/again.log")"
+
+say "psql reaches the primary and a replica through HAProxy and PgBouncer, with TLS"
+[ "$(sql 'select pg_is_in_recovery()')" = f ]
+[ "$(pgha psql --replica -- -XAtc 'select pg_is_in_recovery()')" = t ]
+sql 'create table t (i int); insert into t values (1)' && [ "$(sql 'select count(*) from t')" = 1 ]
+on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtc 'show ssl' | grep -qx on
+
+say "clients without the right proof are refused"
+host=$(address node-1)
+PGPASSWORD=$(cat "$secrets/passwords/app")
+export PGPASSWORD
+dsn="host=$host port=5000 dbname=app user=app connect_timeout=5"
+psql "$dsn sslmode=verify-full sslrootcert=$secrets/ca.crt" -XAtc 'select 1' | grep -qx 1 || fail "the right client was refused"
+refused 'SSL required' 2 psql "$dsn sslmode=disable" -c 'select 1'
+refused 'certificate verify failed' 2 psql "$dsn sslmode=verify-full sslrootcert=$secrets/etcd-ca.crt" -c 'select 1'
+PGPASSWORD=wrong refused 'authentication failed' 2 psql "$dsn sslmode=require" -c 'select 1'
+refused 'no such user' 2 psql "${dsn/user=app/user=postgres} sslmode=require" -c 'select 1'
+unset PGPASSWORD
+
+say "ports that are the nodes' own are closed to others, and open ones refuse strangers"
+for port in 2379 2380 5432 6432 8008; do
+    ! timeout 2 bash -c "exec 3<>/dev/tcp/$host/$port" 2>/dev/null || fail "port $port is open to this machine"
+done
+other=$(address "$(replica)")
+on node-1 curl -sk --max-time 3 "https://$other:2379/health" && fail "etcd answered without a certificate"
+lead=$(address "$(leader)")
+status=$(on "$(replica)" curl -sk -o /dev/null -w '%{http_code}' --max-time 3 -X POST -d '{}' "https://$lead:8008/switchover" || true)
+case $status in 401 | 403) ;; *) fail "Patroni took a write without proof: $status" ;; esac
+replication=(env PGPASSWORD="$(cat "$secrets/passwords/replicator")" /etc/pgha/bin/psql -c IDENTIFY_SYSTEM)
+refused 'requires a valid client certificate' 2 on "$(replica)" "${replication[@]}" "host=$lead user=replicator replication=1 sslmode=require sslcert=/none"
+refused 'no encryption' 2 on "$(replica)" "${replication[@]}" "host=$lead user=replicator replication=1 sslmode=disable"
+
+say "no secret is seen outside the secrets directory"
+ps axww >"$work/ps.out"
+pgha status --json >"$work/status.json"
+pgha plan --json >"$work/plan.json" 2>"$work/plan.log"
+pgha render --out "$work/tree" 2>/dev/null
+for node in node-1 node-2 node-3; do on $node journalctl --no-pager >"$work/journal-$node.log"; on $node ps axww >"$work/ps-$node.out"; done
+find "$secrets/passwords" "$secrets" -name '*.key' -o -path '*/passwords/*' -type f | while read -r secret; do
+    poison=$(sed '/^-----/d' "$secret" | head -n 1)
+    ! grep -rqF --exclude-dir=formation.secrets --exclude-dir=state -- "$poison" "$work" || fail "$secret is told in $(grep -rlF --exclude-dir=formation.secrets --exclude-dir=state -- "$poison" "$work")"
+    for node in node-1 node-2 node-3; do ! on $node grep -rqF -- "$poison" /etc /usr/lib/systemd || fail "$secret is in the image"; done
+done
+
+say "the secrets directory is looked after"
+[ "$(stat -c %a "$secrets")" = 700 ]
+chmod 755 "$secrets" && refused 'others could read it' 1 pgha status && chmod 700 "$secrets"
+mv "$secrets" "$work/elsewhere" && refused 'is missing' 1 pgha status && mv "$work/elsewhere" "$secrets"
+
+say "two pghas do not work on one cluster"
+exec 9<>"$work/state/formation/lock" && flock 9
+refused 'another pgha works on this cluster' 2 pgha destroy --yes
+exec 9<&-
+
+say "without root it says so before doing anything"
+chmod 755 "$work"
+refused 'which only root may make' 1 setpriv --reuid=65534 --regid=65534 --clear-groups "$PGHA" -f "$project/infrastructure/local.toml" up --yes
+
+say "a lost data volume is refused, not taken for a new one"
+victim=$(replica)
+cut_power "$victim"
+mkdir "$work/kept" && mv "$work/state/formation/nodes/$victim/data"/* "$work/kept/"
+refused 'refused: the data volume is empty' 2 pgha apply --yes
+cut_power "$victim" || true
+mv "$work/kept"/* "$work/state/formation/nodes/$victim/data/"
+pgha apply --yes 2>/dev/null
+[ "$(pgha status --json | jq .healthy)" = true ]
+
+say "destroy leaves nothing"
+pgha destroy --yes 2>/dev/null
+[ -z "$(left_behind)" ] || fail "left behind: $(left_behind)"
+refused 'has no servers' 1 pgha status

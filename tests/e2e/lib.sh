@@ -1,0 +1,89 @@
+# Sourced by every end-to-end test: the cluster under test, assertions, and a cleanup that runs however the test ends.
+set -euo pipefail
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+PGHA=${PGHA:-$project/target/debug/pgha}
+work=$(mktemp -d /tmp/pgha-e2e.XXXXXX)
+
+# new_cluster NAME SUBNET: writes $file, a fast three-node cluster whose data is in memory.
+new_cluster() {
+    file=$work/$1.toml
+    cat >"$file" <<TOML
+schema = 1
+node = [
+  { name = "node-1", address = "$2.11" },
+  { name = "node-2", address = "$2.12" },
+  { name = "node-3", address = "$2.13" },
+]
+
+[cluster]
+name = "$1"
+
+[failover]
+preset = "fast"
+
+[provider.local]
+state_dir = "$work/state"
+TOML
+}
+
+pgha() { "$PGHA" -f "$file" "$@"; }
+on() { pgha ssh "$1" -- "${@:2}"; }
+leader() { pgha status --json | jq -r '.nodes[] | select(.role == "leader").name'; }
+replica() { pgha status --json | jq -r '[.nodes[] | select(.role != "leader").name][0]'; }
+address() { grep "\"$1\"" "$file" | grep -o '10\.[0-9.]*'; }
+sql() { pgha psql -- -v ON_ERROR_STOP=1 -XAtqc "$1"; }
+
+say() { echo "--- $*"; }
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# refused WHAT CODE COMMAND...: the command must end with this exit code, and its complaint must contain WHAT.
+refused() {
+    local wanted=$1 code=$2 status=0
+    shift 2
+    "$@" >"$work/out" 2>&1 || status=$?
+    [ "$status" = "$code" ] || fail "exit code $status instead of $code: $*: $(cat "$work/out")"
+    grep -qF -- "$wanted" "$work/out" || fail "no word of '$wanted': $*: $(cat "$work/out")"
+}
+
+# Cuts the power of a node behind pgha's back.
+cut_power() {
+    local root=/sys/fs/cgroup machine
+    [ ! -e $root/unified/cgroup.controllers ] || root=$root/unified
+    machine=pgha-$(basename "$file" .toml)-$1
+    echo 1 >"$root/$machine/cgroup.kill"
+    while grep -q 'populated 1' "$root/$machine/cgroup.events"; do sleep 0.05; done
+}
+
+# Nothing of these clusters may be left on this machine.
+left_behind() {
+    ip netns list | grep -E '^pgha-' || true
+    ip -o link | grep -oE ' pgha-[0-9a-f]{8}' || true
+    grep -oE '/run/pgha-local[^ ]*|/run/netns/pgha-[^ ]*' /proc/mounts || true
+    ls -d /sys/fs/cgroup/pgha-* /sys/fs/cgroup/*/pgha-* 2>/dev/null || true
+    losetup -a | grep /pgha/ || true
+    ls -d /run/pgha-local 2>/dev/null || true
+}
+
+clean_up() {
+    local status=$? cluster
+    trap - EXIT INT TERM
+    for cluster in "$work"/*.toml; do
+        [ -e "$cluster" ] && [ -d "$work/state" ] || continue
+        [ "$status" = 0 ] || { "$PGHA" -f "$cluster" status || true; } 2>&1 | sed 's/^/  /'
+        "$PGHA" -f "$cluster" destroy --yes >/dev/null 2>&1 || true
+    done
+    mountpoint -q "$work/state" && umount "$work/state"
+    [ -z "${KEEP:-}" ] && rm -rf "$work"
+    exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+# Data in memory: the tests are about failover, not about this machine's disk.
+mkdir "$work/state"
+mount -t tmpfs -o size=6g,mode=755 tmpfs "$work/state"

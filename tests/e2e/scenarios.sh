@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Every scenario of `verify` once, with preset fast: no promise may be broken, and the old leader streams again.
+. "$(dirname "$0")/lib.sh"
+new_cluster scenarios 10.92.0
+pgha up --yes >/dev/null 2>&1
+
+say "verify"
+pgha verify --out "$work/verify" 2>"$work/verify.log" || fail "$(cat "$work/verify.log")"
+[ "$(ls "$work/verify" | wc -l)" = 6 ] || fail "not every scenario left a verdict"
+for verdict in "$work"/verify/*/verdict.json; do
+    [ "$(jq '.kept and .acknowledged > 100 and (.lost | length) == 0' "$verdict")" = true ] || fail "$(cat "$verdict")"
+    [ "$(grep -c '"outcome":"ok"' "${verdict%verdict.json}history.jsonl")" = "$(jq .acknowledged "$verdict")" ] || fail "history and verdict differ"
+done
+
+say "all nodes lose power and come back with their data"
+sql 'create table survivors (i int); insert into survivors select generate_series(1, 1000)'
+for node in node-1 node-2 node-3; do cut_power $node; done
+pgha plan >"$work/plan.out" 2>/dev/null
+[ "$(grep -c 'power on' "$work/plan.out")" = 3 ] || fail "$(cat "$work/plan.out")"
+pgha apply --yes 2>/dev/null
+[ "$(sql 'select count(*) from survivors')" = 1000 ] || fail "rows are missing after the power came back"
+
+say "status tells what is wrong with one node dead, and without quorum"
+cut_power "$(replica)"
+pgha status >"$work/status.out"
+grep -q 'NOT healthy' "$work/status.out" && grep -q ' off ' "$work/status.out" || fail "$(cat "$work/status.out")"
+cut_power "$(replica | grep . || true)" 2>/dev/null || cut_power "$(pgha status --json | jq -r '[.nodes[] | select(.running and .role != "leader").name][0]')"
+pgha status >"$work/status.out"
+grep -q 'etcd has no quorum' "$work/status.out" || fail "$(cat "$work/status.out")"
+pgha apply --yes 2>/dev/null
+[ "$(pgha status --json | jq .healthy)" = true ]
