@@ -1,5 +1,3 @@
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-
 //! Names the commit that is built, for verdicts: a measurement without it cannot be repeated.
 
 fn main() {

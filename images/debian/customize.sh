@@ -1,7 +1,7 @@
 #!/bin/sh
 # mmdebstrap --customize-hook: runs last. $1 is the finished root. Makes it free of identity, smaller and reproducible.
 set -eu
-root=$1
+root=${1:?the new root}
 here=$(dirname "$0")
 lib=$root/usr/lib/x86_64-linux-gnu
 
@@ -31,7 +31,7 @@ rm -rf "$root"/usr/lib/python3.13/test "$root"/usr/lib/python3.13/ensurepip "$ro
 rm -rf "$root"/usr/lib/udev/hwdb.d "$root"/usr/lib/udev/hwdb.bin "$root"/usr/share/i18n "$lib/gconv"
 rm -rf "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/locale "$root"/usr/share/info "$root"/usr/share/lintian
 rm -rf "$root"/usr/share/bash-completion "$root"/usr/share/zsh "$root"/usr/share/bug "$root"/usr/share/pixmaps
-rm -rf "$root"/boot "$root"/media "$root"/usr/games
+rm -rf "${root:?}/boot" "${root:?}/media" "$root/usr/games"
 
 # What differs from build to build.
 rm -rf "$root"/var/cache/* "$root"/var/log/* "$root"/var/lib/apt/lists/* "$root"/etc/*- "$root"/tmp/*

@@ -20,7 +20,9 @@ check_tree() {
     in_root() { chroot "$tree" env HAPROXY_STATS_PASSWORD=x "$@"; }
     in_root nft -c -f /etc/pgha/nftables.conf
     in_root mkdir -p /run/sshd && in_root /usr/sbin/sshd -t
-    in_root systemd-analyze verify --recursive-errors=no $(jq -r '.units[]' "$etc/contract.json") 2>&1 | grep -E 'pgha|50-pgha' && fail "systemd-analyze"
+    mapfile -t units < <(jq -r '.units[]' "$etc/contract.json")
+    in_root systemd-analyze verify --recursive-errors=no "${units[@]}" >"$work/units.log" 2>&1 || fail "systemd-analyze: $(cat "$work/units.log")"
+    ! grep -q pgha "$work/units.log" || fail "systemd-analyze: $(cat "$work/units.log")"
     [ ! -e "$etc/haproxy.cfg" ] || in_root /usr/sbin/haproxy -q -c -f /etc/pgha/haproxy.cfg
     if [ -e "$etc/etcd.env" ]; then
         # etcd has no check mode: it must get past its flags, to the point where it looks for its data.

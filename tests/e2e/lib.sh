@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by every end-to-end test: the cluster under test, assertions, and a cleanup that runs however the test ends.
 set -euo pipefail
 

@@ -21,10 +21,12 @@ pgha apply --yes 2>/dev/null
 [ "$(sql 'select count(*) from survivors')" = 1000 ] || fail "rows are missing after the power came back"
 
 say "status tells what is wrong with one node dead, and without quorum"
-cut_power "$(replica)"
+mapfile -t replicas < <(pgha status --json | jq -r '.nodes[] | select(.role != "leader").name')
+cut_power "${replicas[0]}"
 pgha status >"$work/status.out"
 grep -q 'NOT healthy' "$work/status.out" && grep -q ' off ' "$work/status.out" || fail "$(cat "$work/status.out")"
-cut_power "$(replica | grep . || true)" 2>/dev/null || cut_power "$(pgha status --json | jq -r '[.nodes[] | select(.running and .role != "leader").name][0]')"
+cut_power "${replicas[1]}"
+sleep 5
 pgha status >"$work/status.out"
 grep -q 'etcd has no quorum' "$work/status.out" || fail "$(cat "$work/status.out")"
 pgha apply --yes 2>/dev/null

@@ -1,4 +1,4 @@
-//! The pure core: the text of one `cluster.toml` comes in, a [`Cluster`], the files it becomes and a [`Plan`] go out.
+//! The pure core: the text of one `cluster.toml` comes in, a [`Cluster`], the files it becomes and a [`plan::Plan`] go out.
 //!
 //! Nothing here touches a file, a process, a clock or a socket, so every decision the tool makes can be tested on text.
 //! What must never happen here: a partly checked [`Cluster`], a rendered file that holds a secret, a plan that leaves

@@ -130,13 +130,19 @@ fn condition(met: bool, text: String) -> Condition {
 async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let link = match fleet.link(node).await {
         Ok(link) => link,
-        Err(error) => return NodeHealth { unreachable: Some(error.to_string()), ..NodeHealth::default() },
+        Err(error) => return NodeHealth { unreachable: Some(with_causes(&error)), ..NodeHealth::default() },
     };
     let etcd = async { Some(link.etcd.as_ref()?.status().await) };
     let view = async { Some(link.patroni.as_ref()?.cluster().await) };
     let pools = async { Some(link.haproxy.as_ref()?.pools().await) };
     let (etcd, view, pools) = tokio::join!(etcd, view, pools);
     NodeHealth { unreachable: None, etcd: heard(etcd), view: heard(view), pools: heard(pools) }
+}
+
+/// An error and what it came from, as one line of a table.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A daemon that does not answer is a state of the cluster, not a failure of looking.

@@ -108,12 +108,13 @@ fn pools(cluster: &Cluster) -> Vec<Pool> {
     let haproxy = &cluster.haproxy;
     // Under quorum Patroni's /sync leaves the quorum standbys out.
     let sync_path = if cluster.durability == Durability::Quorum { "/quorum" } else { "/sync" };
-    // A late view of the replicas only delays reads, and each check costs a TLS handshake: three times the interval.
+    // Each check costs a TLS handshake on both ends, and a connection to a dead replica is sent on to another: the pools for
+    // reads are checked five times less often.
     let mut pools = vec![
         Pool { name: "primary", port: haproxy.primary_port, path: "/primary", slow: 1 },
-        Pool { name: "replicas", port: haproxy.replica_port, path: "/replica", slow: 3 },
+        Pool { name: "replicas", port: haproxy.replica_port, path: "/replica", slow: 5 },
     ];
-    pools.extend(haproxy.sync_port.map(|port| Pool { name: "sync", port, path: sync_path, slow: 3 }));
+    pools.extend(haproxy.sync_port.map(|port| Pool { name: "sync", port, path: sync_path, slow: 5 }));
     pools
 }
 

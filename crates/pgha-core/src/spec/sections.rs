@@ -31,7 +31,7 @@ fn default_major() -> Spanned<u16> {
 }
 
 /// PostgreSQL itself: parameters, access rules, roles and databases.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PostgresqlSection {
     /// PostgreSQL parameters. They are kept in the consensus store, so changing one never makes a new image.
@@ -46,12 +46,6 @@ pub(crate) struct PostgresqlSection {
     /// Databases. Default: one database, `app`, owned by `app`.
     #[schemars(with = "Option<Vec<DatabaseSection>>")]
     pub(crate) databases: Option<Vec<DatabaseSection>>,
-}
-
-impl Default for PostgresqlSection {
-    fn default() -> Self {
-        Self { parameters: Table::new(), hba: Vec::new(), users: None, databases: None }
-    }
 }
 
 /// The value of a PostgreSQL parameter.

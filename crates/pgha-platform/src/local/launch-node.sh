@@ -15,6 +15,7 @@ done
 # In a mount namespace of its own, so that every mount ends with the node. The loop device of the package root is
 # shared by all nodes (mount finds the one in use), and with it the page cache.
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
+# shellcheck disable=SC2016 # the inner shell expands them
 exec unshare --mount --propagation private -- /bin/sh -euc '
     mkdir -p "$4/base" "$4/config" "$4/volatile" "$4/root"
     # One at a time: two mounts at once would not see each other and make a loop device each.

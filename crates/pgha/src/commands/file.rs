@@ -1,10 +1,12 @@
 //! `init`, `check`, `render`: the cluster file and what it becomes.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use pgha_core::Cluster;
 use pgha_core::render::SEED_FILES_DIR;
-use pgha_platform::files;
+use pgha_platform::files::{self, FileError};
 
 use crate::failure::Failure;
 use crate::print;
@@ -56,9 +58,11 @@ pub(super) fn render(workspace: &Workspace, out: &Path) -> Result<(), Failure> {
 }
 
 fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), Failure> {
+    // Not `files::write`: nothing reads this directory before it gets its final name, so no file needs to be durable alone.
     let put = |path: &Path, content: &str, mode| -> Result<(), Failure> {
         files::make_dir(path.parent().unwrap_or(dir), 0o755)?;
-        Ok(files::write(path, content.as_bytes(), mode)?)
+        std::fs::write(path, content).map_err(FileError::at("write", path))?;
+        Ok(std::fs::set_permissions(path, Permissions::from_mode(mode))?)
     };
     put(&dir.join(MARK), "pgha render replaces this directory as a whole\n", 0o644)?;
     let rendered = &workspace.rendered;

@@ -1,7 +1,7 @@
 //! One run: prepare, write, break, hold, heal, wait for health, read everything back.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use pgha_core::cluster::{Node, Role};
@@ -70,7 +70,7 @@ impl<'a> Arena<'a> {
     fn hosts(&self, leader: &Node) -> Vec<SocketAddr> {
         let port = self.workspace.cluster.haproxy.primary_port;
         let proxies = self.workspace.cluster.nodes_with(Role::Haproxy).filter(|node| node.name != leader.name);
-        proxies.map(|node| SocketAddr::from((Ipv4Addr::from(node.address), port))).collect()
+        proxies.map(|node| SocketAddr::from((node.address, port))).collect()
     }
 
     /// The run itself. Gives the history, the rows at its end, and the seconds from the end of the fault to full health.

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Images: two builds are equal, an unchanged one is found, a damaged or half-written cache is noticed and made good.
+. "$(dirname "$0")/lib.sh"
+new_cluster image 10.97.0
+digest() { jq -r '.images[0] | .package_root.sha256 + " " + .configuration.sha256'; }
+
+say "two builds of the package root are equal"
+pgha build --verify-reproducible >"$work/manifest.json" 2>"$work/build.log" || fail "$(cat "$work/build.log")"
+cat "$work/build.log" | grep 'are equal'
+before=$(digest <"$work/manifest.json")
+configuration=$(jq -r '.images[0].configuration.path' "$work/manifest.json")
+root=$(jq -r '.images[0].package_root.path' "$work/manifest.json")
+
+say "what the manifest says is what is on disk"
+[ "$(sha256sum <"$root" | cut -d' ' -f1)" = "$(jq -r '.images[0].package_root.sha256' "$work/manifest.json")" ]
+[ "$(stat -c %s "$root")" -le 130000000 ] || fail "the package root has $(stat -c %s "$root") bytes, more than its budget"
+
+say "a configuration layer whose bytes changed is made again"
+printf x | dd of="$configuration" bs=1 seek=100 conv=notrunc status=none
+pgha build 2>"$work/build.log" | digest | grep -qx "$before" || fail "another image: $(cat "$work/build.log")"
+grep -q 'its bytes changed' "$work/build.log" || fail "the damage was not noticed"
+
+say "a build that was killed leaves nothing that the next one trusts"
+cache=$work/cache
+PGHA_CACHE=$cache "$PGHA" -f "$file" build >/dev/null 2>&1 &
+pid=$!
+sleep 12
+kill -KILL $pid && wait $pid 2>/dev/null || true
+sleep 1
+pgrep -f "$cache" && fail "the build goes on without pgha"
+[ -z "$(find "$cache" -name '*.json')" ] || fail "a half-built root counts as built"
+# Instead of a third build: a truncated copy of the good one, as a broken disk or download would leave it.
+rm -rf "$cache" && mkdir -p "$cache/package-roots" && cp "${root%.squashfs}.json" "$cache/package-roots/" && head -c 1000000 "$root" >"$cache/package-roots/$(basename "$root")"
+PGHA_CACHE=$cache timeout 5 "$PGHA" -f "$file" build >/dev/null 2>"$work/build.log" || true
+grep -q 'its bytes changed' "$work/build.log" || fail "a truncated package root was taken for good: $(cat "$work/build.log")"
