@@ -21,7 +21,7 @@ check_tree() {
     in_root nft -c -f /etc/pgha/nftables.conf
     in_root mkdir -p /run/sshd && in_root /usr/sbin/sshd -t
     mapfile -t units < <(jq -r '.units[]' "$etc/contract.json")
-    in_root systemd-analyze verify --recursive-errors=no "${units[@]}" >"$work/units.log" 2>&1 || fail "systemd-analyze: $(cat "$work/units.log")"
+    in_root systemd-analyze verify --man=no --recursive-errors=no "${units[@]}" >"$work/units.log" 2>&1 || fail "systemd-analyze: $(cat "$work/units.log")"
     ! grep -q pgha "$work/units.log" || fail "systemd-analyze: $(cat "$work/units.log")"
     [ ! -e "$etc/haproxy.cfg" ] || in_root /usr/sbin/haproxy -q -c -f /etc/pgha/haproxy.cfg
     if [ -e "$etc/etcd.env" ]; then

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pgha_core::cluster::Node;
-use pgha_core::inventory::{Inventory, Server};
+use pgha_core::inventory::{Inventory, Observed, Server};
 use pgha_core::manifest::Manifest;
-use pgha_core::plan::{Action, Plan};
+use pgha_core::plan::{Action, Gate, Plan};
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
 use pgha_platform::{Provider, ProviderError, ServerRequest};
@@ -36,6 +36,19 @@ pub enum ExecuteError {
     /// The plan names something the cluster file does not have.
     #[error("the plan names `{0}`, which the cluster file does not have")]
     Unknown(String),
+    /// A node was given its previous image back.
+    #[error("`{node}` did not become healthy with its new image; {outcome}; no later node was touched\n{why}")]
+    Returned {
+        /// The node.
+        node: String,
+        /// How it is now.
+        outcome: String,
+        /// What was wrong.
+        why: String,
+    },
+    /// A failover happened while the plan was carried out.
+    #[error("`{0}` has become the leader since the plan was made; it was not touched")]
+    LeaderMoved(String),
     /// The leader vanished between the gate and the step after it.
     #[error("the cluster has no leader")]
     NoLeader,
@@ -63,16 +76,48 @@ pub struct Executor<'e, P> {
 ///
 /// # Errors
 /// When the provider cannot be asked.
-pub async fn observe<P: Provider>(provider: &P) -> Result<Inventory, ProviderError> {
+pub async fn observe_servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderError> {
     let label = |server: &pgha_platform::Server, name: &str| server.labels.get(name).cloned().unwrap_or_default();
     let servers = provider.servers().await?.into_iter().map(|server| Server {
         image: Digest::from(label(&server, "image")),
         seed: Digest::from(label(&server, "seed")),
+        previous_image: server.labels.get("previous_image").cloned().map(Digest::from),
         formed: label(&server, "formed") == "yes",
         running: server.running,
         name: server.name,
     });
-    Ok(Inventory { servers: servers.collect() })
+    Ok(Inventory { servers: servers.collect(), observed: None })
+}
+
+/// The servers, and what the daemons of a formed cluster say.
+///
+/// # Errors
+/// When the provider cannot be asked. A node that does not answer is part of what is observed.
+pub async fn observe<P: Provider>(provider: &P, fleet: &Fleet, cluster: &Cluster) -> Result<Inventory, ProviderError> {
+    let mut world = observe_servers(provider).await?;
+    if world.servers.iter().any(|server| server.formed) && world.servers.iter().all(|server| server.running) {
+        let health = Health::observe(fleet).await;
+        world.observed = Some(Observed {
+            leader: health.leader().map(|member| member.name.clone()),
+            unmet: health.conditions(cluster).into_iter().filter(|condition| !condition.met).map(|condition| condition.text).collect(),
+            sick: health.sick(cluster),
+            dynamic: config(fleet).await,
+        });
+    }
+    Ok(world)
+}
+
+/// The dynamic configuration, from the first Patroni that answers.
+async fn config(fleet: &Fleet) -> Option<serde_json::Value> {
+    for node in &fleet.nodes {
+        if let Ok(link) = fleet.link(node).await
+            && let Some(patroni) = &link.patroni
+            && let Ok(config) = patroni.config().await
+        {
+            return Some(config);
+        }
+    }
+    None
 }
 
 /// Deletes everything a destroy plan names.
@@ -94,17 +139,26 @@ pub async fn destroy<P: Provider>(provider: &P, plan: &Plan) -> Result<(), Provi
 }
 
 impl<P: Provider> Executor<'_, P> {
-    /// Carries out every step in order and stops at the first that fails.
+    /// Carries out every step in order and stops at the first that fails. A node whose gate fails after it was rebuilt goes
+    /// back to what it ran before.
     ///
     /// # Errors
     /// The failed step's.
     pub async fn run(&self, plan: &Plan) -> Result<(), ExecuteError> {
+        let mut rebuilt: Option<String> = None;
         for step in &plan.steps {
             self.journal.note(plan, step, "begun");
-            let result = self.step(&step.action).await;
+            let result = match (&step.action, &rebuilt) {
+                (Action::Gate(gate), Some(node)) => self.gate_or_return(*gate, node).await,
+                (action, _) => self.step(action).await,
+            };
             let outcome = result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
             self.journal.note(plan, step, &outcome);
             result?;
+            rebuilt = match &step.action {
+                Action::Rebuild { node, .. } => Some(node.clone()),
+                _ => None,
+            };
         }
         Ok(())
     }
@@ -112,7 +166,17 @@ impl<P: Provider> Executor<'_, P> {
     async fn step(&self, action: &Action) -> Result<(), ExecuteError> {
         match action {
             Action::CreateNetwork => Ok(self.provider.create_network().await?),
-            Action::CreateServer { node, .. } => self.create(node).await,
+            Action::CreateServer { node, .. } => Ok(self.provider.create_server(&self.request(node)?).await?),
+            Action::Rebuild { node, image, .. } => {
+                self.not_the_leader(node).await?;
+                tracing::info!("{node}: stopping, then booting image {}", image.short());
+                Ok(self.provider.rebuild_server(&self.request(node)?).await?)
+            }
+            Action::Revert { node, image, .. } => {
+                self.not_the_leader(node).await?;
+                tracing::info!("{node}: stopping, then booting image {} again", image.short());
+                Ok(self.provider.revert_server(node).await?)
+            }
             Action::PowerOn { node } => {
                 tracing::info!("{node}: powering on");
                 Ok(self.provider.power_on(node).await?)
@@ -120,18 +184,78 @@ impl<P: Provider> Executor<'_, P> {
             Action::Gate(gate) => gate::healthy(self.provider, self.fleet, self.cluster, *gate).await.map(drop).map_err(Into::into),
             Action::Declare => self.declare().await,
             Action::Seal => self.seal().await,
+            Action::Switchover { from, to } => self.switchover(from, to).await,
+            Action::SetDynamic { changes } => self.set_dynamic(changes).await,
+            Action::Restart { node } => self.restart(node).await,
             Action::DeleteServer { node } => Ok(self.provider.delete_server(node).await?),
             Action::DeleteNetwork => Ok(self.provider.delete_network().await?),
         }
     }
 
-    async fn create(&self, name: &str) -> Result<(), ExecuteError> {
-        let unknown = || ExecuteError::Unknown(name.to_owned());
-        let node = self.cluster.node(name).ok_or_else(unknown)?;
-        let image = self.manifest.image(&node.role_set).ok_or_else(unknown)?;
+    /// Waits at the gate after a rebuild. If it stays shut, the node is given back what it ran before, and the plan ends.
+    async fn gate_or_return(&self, gate: Gate, node: &str) -> Result<(), ExecuteError> {
+        let Err(failed) = gate::healthy(self.provider, self.fleet, self.cluster, gate).await else { return Ok(()) };
+        tracing::warn!("{node} did not become healthy with its new image: going back to the previous one");
+        self.provider.revert_server(node).await?;
+        let back = gate::healthy(self.provider, self.fleet, self.cluster, Gate { held_seconds: 3, ..gate }).await;
+        let outcome = back.map_or_else(
+            |error| format!("it is not healthy with the previous image either: {error}"),
+            |_| "it is healthy again with the previous image".to_owned(),
+        );
+        Err(ExecuteError::Returned { node: node.to_owned(), outcome, why: failed.to_string() })
+    }
+
+    /// A failover in the middle of a roll may have moved the leadership to a node whose turn it is.
+    async fn not_the_leader(&self, node: &str) -> Result<(), ExecuteError> {
+        match Health::observe(self.fleet).await.leader() {
+            Some(leader) if leader.name == node => Err(ExecuteError::LeaderMoved(node.to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The leader may have changed since the plan was made; then there is nothing to hand over.
+    async fn switchover(&self, from: &str, to: &str) -> Result<(), ExecuteError> {
+        let (leader, link) = self.leader().await?;
+        if leader.name != from {
+            tracing::info!("{} leads already", leader.name);
+            return Ok(());
+        }
+        tracing::info!("handing the leadership from {from} to {to}");
+        let patroni = link.patroni.as_ref().ok_or(ExecuteError::NoLeader)?;
+        patroni.switchover(from, Some(to)).await?;
+        Ok(())
+    }
+
+    async fn set_dynamic(&self, changes: &[String]) -> Result<(), ExecuteError> {
+        tracing::info!("dynamic configuration: {}", changes.join(", "));
+        let (_, link) = self.leader().await?;
+        let patroni = link.patroni.as_ref().ok_or(ExecuteError::NoLeader)?;
+        Ok(patroni.set_config(&self.rendered.dynamic).await?)
+    }
+
+    async fn restart(&self, name: &str) -> Result<(), ExecuteError> {
+        tracing::info!("{name}: restarting PostgreSQL");
+        let link = self.fleet.link(self.node(name)?).await?;
+        let patroni = link.patroni.as_ref().ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
+        Ok(patroni.restart().await.map(drop)?)
+    }
+
+    async fn leader(&self) -> Result<(&Node, std::sync::Arc<crate::fleet::Link>), ExecuteError> {
+        let health = Health::observe(self.fleet).await;
+        let leader = health.leader().and_then(|member| self.cluster.node(&member.name)).ok_or(ExecuteError::NoLeader)?;
+        Ok((leader, self.fleet.link(leader).await?))
+    }
+
+    fn node(&self, name: &str) -> Result<&Node, ExecuteError> {
+        self.cluster.node(name).ok_or_else(|| ExecuteError::Unknown(name.to_owned()))
+    }
+
+    /// What a node is to boot from.
+    fn request(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
+        let node = self.node(name)?;
+        let image = self.manifest.image(&node.role_set).ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
         let seed = seed::pack(self.rendered, node, self.secrets)?;
-        tracing::info!("{name}: booting image {}", image.digest().short());
-        let request = ServerRequest {
+        Ok(ServerRequest {
             name: node.name.clone(),
             address: node.address,
             package_root: PathBuf::from(&image.package_root.path),
@@ -139,14 +263,11 @@ impl<P: Provider> Executor<'_, P> {
             seed: seed.archive.to_vec(),
             volume: volume(self.cluster, node),
             labels: BTreeMap::from([("image".to_owned(), image.digest().to_string()), ("seed".to_owned(), seed.digest.to_string())]),
-        };
-        Ok(self.provider.create_server(&request).await?)
+        })
     }
 
     async fn declare(&self) -> Result<(), ExecuteError> {
-        let health = Health::observe(self.fleet).await;
-        let leader = health.leader().and_then(|member| self.cluster.node(&member.name)).ok_or(ExecuteError::NoLeader)?;
-        let link = self.fleet.link(leader).await?;
+        let (_, link) = self.leader().await?;
         declare::declare(&link.session, self.cluster, self.secrets).await.map_err(NodeError::from)?;
         tracing::info!("roles and databases are there");
         Ok(())

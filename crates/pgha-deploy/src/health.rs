@@ -74,6 +74,21 @@ impl Health {
         ]
     }
 
+    /// Nodes that do not do what their roles say.
+    pub fn sick(&self, cluster: &Cluster) -> Vec<String> {
+        let sick = cluster.nodes.iter().filter(|node| self.nodes.get(&node.name).is_none_or(|heard| !self.does_its_work(node, heard)));
+        sick.map(|node| node.name.clone()).collect()
+    }
+
+    fn does_its_work(&self, node: &Node, heard: &NodeHealth) -> bool {
+        let stores = !node.role_set.has(Role::Etcd) || heard.etcd.as_ref().is_some_and(|etcd| etcd.has_leader);
+        let routes = !node.role_set.has(Role::Haproxy) || heard.pools.is_some();
+        let member = self.view().and_then(|view| view.members.iter().find(|member| member.name == node.name));
+        let serves =
+            !node.role_set.has(Role::Postgres) || (heard.view.is_some() && member.is_some_and(|m| m.is_leader() || m.is_streaming()));
+        stores && routes && serves
+    }
+
     fn answering(&self, cluster: &Cluster) -> Condition {
         let count = self.nodes.values().filter(|node| node.unreachable.is_none()).count();
         condition(count == cluster.nodes.len(), format!("{count} of {} nodes answer", cluster.nodes.len()))

@@ -105,16 +105,36 @@ impl Patroni {
         self.get("/config").await
     }
 
+    /// Replaces the dynamic configuration as a whole.
+    ///
+    /// # Errors
+    /// When Patroni refuses or does not answer.
+    pub async fn set_config(&self, config: &Value) -> Result<(), NodeError> {
+        self.write(self.client.put(format!("{}/config", self.url)).json(config)).await.map(drop)
+    }
+
+    /// Restarts PostgreSQL of this node. Returns when it runs again.
+    ///
+    /// # Errors
+    /// When Patroni refuses or does not answer.
+    pub async fn restart(&self) -> Result<String, NodeError> {
+        self.write(self.client.post(format!("{}/restart", self.url)).json(&json!({}))).await
+    }
+
     /// Hands the leadership over. Gives Patroni's own words.
     ///
     /// # Errors
     /// When Patroni refuses or does not answer.
     pub async fn switchover(&self, leader: &str, candidate: Option<&str>) -> Result<String, NodeError> {
-        let request = self.client.post(format!("{}/switchover", self.url)).basic_auth("pgha", Some(self.password.expose()));
         let body = json!({ "leader": leader, "candidate": candidate });
-        // Patroni answers when the new leader is there.
+        self.write(self.client.post(format!("{}/switchover", self.url)).json(&body)).await
+    }
+
+    /// Sends a request that changes something. Patroni answers when it is done.
+    async fn write(&self, request: reqwest::RequestBuilder) -> Result<String, NodeError> {
         let limit = std::time::Duration::from_secs(60);
-        let answer = request.json(&body).timeout(limit).send().await.map_err(|e| self.fail(e))?;
+        let request = request.basic_auth("pgha", Some(self.password.expose())).timeout(limit);
+        let answer = request.send().await.map_err(|e| self.fail(e))?;
         let (status, text) = (answer.status(), answer.text().await.map_err(|e| self.fail(e))?);
         if status.is_success() {
             return Ok(text);

@@ -81,6 +81,9 @@ pub enum ProviderError {
     /// A file could not be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A server has nothing to go back to.
+    #[error("server `{0}` has had no other image")]
+    NoPrevious(String),
     /// No server has this name.
     #[error("there is no server `{0}`")]
     NoServer(String),
@@ -132,6 +135,13 @@ pub trait Provider: Send + Sync {
 
     /// Makes a server with an empty, marked data volume and boots it.
     fn create_server(&self, request: &ServerRequest) -> impl Future<Output = Done> + Send;
+
+    /// Stops a server cleanly and boots it with what the request says, on the same data volume. What it had before is kept
+    /// for [`Provider::revert`].
+    fn rebuild_server(&self, request: &ServerRequest) -> impl Future<Output = Done> + Send;
+
+    /// Stops a server cleanly and boots it with what it had before its last rebuild. Fails if there is nothing.
+    fn revert_server(&self, name: &str) -> impl Future<Output = Done> + Send;
 
     /// Deletes a server and its data volume.
     fn delete_server(&self, name: &str) -> impl Future<Output = Done> + Send;

@@ -112,6 +112,8 @@ pub(crate) enum Command {
     },
     /// Break things under load and report how long writes stopped and whether an acknowledged row was lost.
     Verify(VerifyArgs),
+    /// Take every node back to the image and seed it had before, replica by replica, the leader last.
+    Rollback(YesArgs),
     /// Delete every node with its data. The secrets stay.
     Destroy(YesArgs),
     /// Look at this machine, and at every running node, without changing anything.

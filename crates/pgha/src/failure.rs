@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::secrets::SecretsError;
 
 use crate::print;
@@ -74,9 +75,14 @@ impl From<pgha_platform::ProviderError> for Failure {
     }
 }
 
-impl From<pgha_deploy::execute::ExecuteError> for Failure {
-    fn from(error: pgha_deploy::execute::ExecuteError) -> Self {
-        Self::broken(&error).hint("what was done stays; run the same command again to go on, or `pgha destroy` to clean up")
+impl From<ExecuteError> for Failure {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Returned { .. } => {
+                Self::no(error.to_string()).hint("correct the cluster file or the image, then `pgha apply` again")
+            }
+            _ => Self::broken(&error).hint("what was done stays; run the same command again to go on, or `pgha destroy` to clean up"),
+        }
     }
 }
 

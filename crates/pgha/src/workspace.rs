@@ -42,13 +42,13 @@ impl Workspace {
 
     /// The secrets, made when they are missing and no server needs them.
     pub(crate) async fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
-        let running = !execute::observe(&self.provider).await?.servers.is_empty();
+        let running = !execute::observe_servers(&self.provider).await?.servers.is_empty();
         Ok(Arc::new(Secrets::ensure(&self.secrets_dir(), &self.cluster, running)?))
     }
 
     /// The secrets and connections of a cluster that exists.
     pub(crate) async fn fleet(&self) -> Result<(Arc<Secrets>, Fleet), Failure> {
-        if execute::observe(&self.provider).await?.servers.is_empty() {
+        if execute::observe_servers(&self.provider).await?.servers.is_empty() {
             return Err(Failure::no(format!("cluster `{}` has no servers", self.cluster.name)).hint("run `pgha up` first"));
         }
         let secrets = self.secrets().await?;
@@ -62,12 +62,8 @@ impl Workspace {
 
     /// What the cluster should be.
     pub(crate) fn desired(&self, manifest: &pgha_core::manifest::Manifest, secrets: &Secrets) -> Result<Desired<'_>, Failure> {
-        let mut desired = Desired {
-            cluster: &self.cluster,
-            images: Default::default(),
-            seeds: Default::default(),
-            dynamic: self.rendered.dynamic_digest(),
-        };
+        let mut desired =
+            Desired { cluster: &self.cluster, images: Default::default(), seeds: Default::default(), dynamic: &self.rendered.dynamic };
         for node in &self.cluster.nodes {
             if let Some(image) = manifest.image(&node.role_set) {
                 desired.images.insert(node.name.clone(), image.digest());

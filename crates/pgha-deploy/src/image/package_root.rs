@@ -45,8 +45,8 @@ pub struct PackageRoot {
 pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoot, ImageError> {
     let dir = cache_dir.join("package-roots");
     files::make_dir(&dir, 0o755)?;
-    let path = dir.join(format!("debian-{}.squashfs", recipe_digest().short()));
-    if !refresh && let Some(found) = cache::find(&path, |root: &PackageRoot| root.layer.clone()) {
+    let note = dir.join(format!("debian-{}.json", recipe_digest().short()));
+    if !refresh && let Some(found) = cache::find(&note, |root: &PackageRoot| root.layer.clone()) {
         return Ok(found);
     }
     space(&dir)?;
@@ -55,8 +55,10 @@ pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoo
     let finished = build(work.path()).await?;
     let (sha256, bytes) = files::digest(&finished)?;
     let packages = read_packages(&finished.with_extension("squashfs.packages"))?;
+    // Named by its content: nodes that run an older root must find theirs unchanged when they boot again.
+    let path = dir.join(format!("debian-{}.squashfs", &sha256[..16]));
     let root = PackageRoot { layer: super::layer(&path, sha256, bytes), packages, build_seconds: started.elapsed().as_secs_f64() };
-    cache::keep(&finished, &path, &root)?;
+    cache::keep(&finished, &root.layer, &note, &root)?;
     Ok(root)
 }
 

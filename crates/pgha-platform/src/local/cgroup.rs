@@ -22,14 +22,27 @@ pub(super) async fn kill(machine: &str) -> Result<(), u64> {
     if let Some(root) = unified() {
         let _ = fs::write(root.join(machine).join("cgroup.kill"), "1");
     }
-    for _ in 0..KILL_SECONDS * 100 {
+    emptied(machine, KILL_SECONDS).await?;
+    remove(machine);
+    Ok(())
+}
+
+/// Waits until no process of the machine is left. Gives the seconds waited when one still is.
+pub(super) async fn emptied(machine: &str, seconds: u64) -> Result<(), u64> {
+    for _ in 0..seconds * 100 {
         if !is_populated(machine) {
-            remove(machine);
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Err(KILL_SECONDS)
+    Err(seconds)
+}
+
+/// Whether process `id` belongs to the machine. Its number alone could by now be somebody else's.
+pub(super) fn has(machine: &str, id: i32) -> bool {
+    let path = fs::read_to_string(format!("/proc/{id}/cgroup")).unwrap_or_default();
+    let inside = |line: &str| line.starts_with("0::") && line["0::".len()..].trim_start_matches('/').split('/').next() == Some(machine);
+    path.lines().any(inside)
 }
 
 /// Removes the empty groups of the machine from every hierarchy.

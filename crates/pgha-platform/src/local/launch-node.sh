@@ -14,6 +14,8 @@ done
 
 # In a mount namespace of its own, so that every mount ends with the node. The loop device of the package root is
 # shared by all nodes (mount finds the one in use), and with it the page cache.
+# unshare and systemd-nspawn keep this number.
+echo $$ >"$4/pid"
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 # shellcheck disable=SC2016 # the inner shell expands them
 exec unshare --mount --propagation private -- /bin/sh -euc '

@@ -4,6 +4,10 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::cgroup;
 use super::record::Record;
 use crate::command::CommandError;
 use crate::files::{self, FileError};
@@ -25,8 +29,8 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
     let child = Command::new("setsid")
         .arg(&script)
         .arg(machine)
-        .args([&record.package_root, &record.configuration, &run])
-        .args([node.join("data"), node.join("seed")])
+        .args([&record.given.package_root, &record.given.configuration, &run])
+        .args([node.join("data"), node.join(&record.given.seed)])
         .arg(node.file_name().unwrap_or_default())
         .current_dir("/")
         .stdin(Stdio::null())
@@ -35,6 +39,14 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
         .spawn();
     child.map_err(|source| CommandError::Start { program: "setsid".to_owned(), source })?;
     Ok(())
+}
+
+/// Asks the container to power itself off. False when it does not run.
+pub(super) fn ask_to_stop(machine: &str) -> bool {
+    let note = std::fs::read_to_string(Path::new(RUN).join(machine).join("pid")).unwrap_or_default();
+    let Ok(id) = note.trim().parse::<i32>() else { return false };
+    // systemd-nspawn passes it on as an orderly power-off.
+    cgroup::has(machine, id) && kill(Pid::from_raw(id), Signal::SIGTERM).is_ok()
 }
 
 /// Removes the directories the machine's mounts were on.

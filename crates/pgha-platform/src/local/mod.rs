@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! STATE_DIR/CLUSTER/lock                     held while a pgha changes the cluster
-//! STATE_DIR/CLUSTER/nodes/NAME/record.json   address, image files, labels
-//! STATE_DIR/CLUSTER/nodes/NAME/seed          identity and secrets (mode 0600)
+//! STATE_DIR/CLUSTER/nodes/NAME/record.json   address, labels, and what it boots from, now and before
+//! STATE_DIR/CLUSTER/nodes/NAME/seed-...      identity and secrets (mode 0600)
 //! STATE_DIR/CLUSTER/nodes/NAME/data/         the data volume
 //! STATE_DIR/CLUSTER/nodes/NAME/console.log   what the container's console showed
 //! ```
@@ -25,6 +25,9 @@ use crate::files::{self, Lock};
 use crate::provider::{Check, Provider, ProviderError, Server, ServerRequest};
 use network::Switch;
 use record::{Record, Records};
+
+/// Patroni may take 120 s to stop PostgreSQL cleanly (its unit's TimeoutStopSec).
+const SHUT_DOWN_SECONDS: u64 = 150;
 
 /// What the local provider must know of a cluster.
 #[derive(Debug, Clone)]
@@ -58,6 +61,17 @@ impl Local {
     fn machine(&self, name: &str) -> String {
         format!("pgha-{}-{name}", self.options.cluster)
     }
+
+    /// Stops a node as `poweroff` would; one that does not stop in time loses its power.
+    async fn shut_down(&self, name: &str) -> Result<(), ProviderError> {
+        let machine = self.machine(name);
+        if !machine::ask_to_stop(&machine) || cgroup::emptied(&machine, SHUT_DOWN_SECONDS).await.is_err() {
+            return self.power_cut(name).await;
+        }
+        cgroup::remove(&machine);
+        machine::forget(&machine);
+        Ok(())
+    }
 }
 
 impl Provider for Local {
@@ -75,7 +89,9 @@ impl Provider for Local {
         names
             .into_iter()
             .map(|name| {
-                let labels = self.records.read(&name)?.labels;
+                let record = self.records.read(&name)?;
+                let previous = record.previous.and_then(|given| given.labels.get("image").cloned());
+                let labels = record.given.labels.into_iter().chain(previous.map(|image| ("previous_image".to_owned(), image))).collect();
                 Ok(Server { running: cgroup::is_populated(&self.machine(&name)), name, labels })
             })
             .collect()
@@ -96,6 +112,19 @@ impl Provider for Local {
         self.power_on(&request.name).await
     }
 
+    async fn rebuild_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
+        self.shut_down(&request.name).await?;
+        self.records.replace(request)?;
+        self.power_on(&request.name).await
+    }
+
+    async fn revert_server(&self, name: &str) -> Result<(), ProviderError> {
+        self.records.read(name)?.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+        self.shut_down(name).await?;
+        self.records.revert(name)?;
+        self.power_on(name).await
+    }
+
     async fn delete_server(&self, name: &str) -> Result<(), ProviderError> {
         self.power_cut(name).await?;
         self.switch.detach(&self.machine(name)).await?;
@@ -104,7 +133,7 @@ impl Provider for Local {
 
     async fn label(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), ProviderError> {
         let mut record = self.records.read(name)?;
-        record.labels.extend(labels.clone());
+        record.given.labels.extend(labels.clone());
         self.records.write(name, &record)
     }
 

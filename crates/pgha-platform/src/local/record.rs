@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::files::{self, FileError};
 use crate::provider::{ProviderError, ServerRequest};
@@ -13,8 +14,19 @@ use crate::provider::{ProviderError, ServerRequest};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) address: Ipv4Addr,
+    #[serde(flatten)]
+    pub(super) given: Given,
+    /// What the server had before.
+    pub(super) previous: Option<Given>,
+}
+
+/// What a server boots from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Given {
     pub(super) package_root: PathBuf,
     pub(super) configuration: PathBuf,
+    /// Name of the seed's file beside the record. A new seed gets a new name, so that record and seed change together.
+    pub(super) seed: String,
     pub(super) labels: BTreeMap<String, String>,
 }
 
@@ -67,19 +79,34 @@ impl Records {
         files::remove(&dir)?;
         files::make_dir(&dir.join("data"), 0o755)?;
         files::write(&dir.join("data/.pgha-new"), request.volume.as_bytes(), 0o644)?;
-        self.give(request, &dir)
+        let given = self.give(request)?;
+        self.write(&request.name, &Record { address: request.address, given, previous: None })
     }
 
-    /// Writes seed and record: what a server is given at its next boot.
-    fn give(&self, request: &ServerRequest, dir: &Path) -> Result<(), ProviderError> {
-        files::write(&dir.join("seed"), &request.seed, 0o600)?;
-        let record = Record {
-            address: request.address,
-            package_root: request.package_root.clone(),
-            configuration: request.configuration.clone(),
-            labels: request.labels.clone(),
-        };
-        self.write(&request.name, &record)
+    /// Writes the seed under a name of its own.
+    fn give(&self, request: &ServerRequest) -> Result<Given, FileError> {
+        let hash = Sha256::digest(&request.seed);
+        let seed = format!("seed-{}", hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>());
+        files::write(&self.node(&request.name).join(&seed), &request.seed, 0o600)?;
+        let (package_root, configuration) = (request.package_root.clone(), request.configuration.clone());
+        Ok(Given { package_root, configuration, seed, labels: request.labels.clone() })
+    }
+
+    /// Gives a server something else to boot from, and keeps what it had. Repeated, it changes nothing more.
+    pub(super) fn replace(&self, request: &ServerRequest) -> Result<(), ProviderError> {
+        let record = self.read(&request.name)?;
+        let mut given = self.give(request)?;
+        given.labels = record.given.labels.iter().map(|(key, value)| (key.clone(), value.clone())).chain(given.labels).collect();
+        let same = |label: &str| record.given.labels.get(label) == given.labels.get(label);
+        let previous = if same("image") && same("seed") { record.previous } else { Some(record.given) };
+        self.write(&request.name, &Record { address: request.address, given, previous })
+    }
+
+    /// Exchanges what a server boots from with what it had before.
+    pub(super) fn revert(&self, name: &str) -> Result<(), ProviderError> {
+        let record = self.read(name)?;
+        let previous = record.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+        self.write(name, &Record { address: record.address, given: previous, previous: Some(record.given) })
     }
 
     pub(super) fn delete(&self, name: &str) -> Result<(), FileError> {

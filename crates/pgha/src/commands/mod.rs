@@ -44,6 +44,7 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
         Command::Plan(json) => apply::plan(&workspace, json.json).await?,
         Command::Apply(yes) => apply::apply(&workspace, yes.yes).await?,
         Command::Up(yes) => apply::up(&workspace, yes.yes).await?,
+        Command::Rollback(yes) => apply::rollback(&workspace, yes.yes).await?,
         Command::Destroy(yes) => apply::destroy(&workspace, yes.yes).await?,
         Command::Status { watch, json } => status::run(&workspace, *watch, json.json).await?,
         Command::Psql { user, database, replica, arguments } => {

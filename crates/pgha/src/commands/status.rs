@@ -31,7 +31,7 @@ pub(super) async fn run(workspace: &Workspace, watch: bool, json: bool) -> Resul
 }
 
 async fn observe(workspace: &Workspace, fleet: &Fleet) -> Result<Status, Failure> {
-    let world = execute::observe(&workspace.provider).await?;
+    let world = execute::observe_servers(&workspace.provider).await?;
     Ok(Status::observe(&workspace.cluster, &workspace.rendered, fleet, &world).await)
 }
 

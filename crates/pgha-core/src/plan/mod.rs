@@ -3,13 +3,19 @@
 //! A plan names the fingerprint of what it was made from. Whoever carries it out compares the fingerprint with the world
 //! first and decides nothing else.
 
+mod dynamic;
+mod form;
+mod roll;
+mod text;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::digest::{Digest, Hasher};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Server};
 
 /// What the cluster should be.
 #[derive(Debug, Clone)]
@@ -20,8 +26,14 @@ pub struct Desired<'c> {
     pub images: BTreeMap<String, Digest>,
     /// Digest of the seed each node should have, by node name.
     pub seeds: BTreeMap<String, Digest>,
-    /// Digest of the dynamic configuration.
-    pub dynamic: Digest,
+    /// The dynamic configuration.
+    pub dynamic: &'c Value,
+}
+
+impl Desired<'_> {
+    fn is_current(&self, server: &Server) -> bool {
+        self.images.get(&server.name) == Some(&server.image) && self.seeds.get(&server.name) == Some(&server.seed)
+    }
 }
 
 /// Steps that lead from what is to what should be.
@@ -33,6 +45,8 @@ pub struct Plan {
     pub fingerprint: Digest,
     /// The steps in order.
     pub steps: Vec<Step>,
+    /// Whether more is to be done that can only be planned once these steps are done.
+    pub more_follows: bool,
 }
 
 /// One step.
@@ -71,6 +85,43 @@ pub enum Action {
     Declare,
     /// Mark every server as part of a formed cluster: from now on its data is never started from nothing again.
     Seal,
+    /// Stop a server cleanly and boot it with another image or seed, on the same data volume.
+    Rebuild {
+        /// Name of the node.
+        node: String,
+        /// Image it runs now.
+        from: Digest,
+        /// Image it will run.
+        image: Digest,
+        /// Seed it will have.
+        seed: Digest,
+    },
+    /// Like `Rebuild`, with the image and seed the server had before.
+    Revert {
+        /// Name of the node.
+        node: String,
+        /// Image it runs now.
+        from: Digest,
+        /// Image it had before.
+        image: Digest,
+    },
+    /// Hand the leadership over.
+    Switchover {
+        /// Node that leads.
+        from: String,
+        /// Node that shall lead.
+        to: String,
+    },
+    /// Replace the dynamic configuration in etcd.
+    SetDynamic {
+        /// What changes, as people read it.
+        changes: Vec<String>,
+    },
+    /// Restart PostgreSQL of a node, through Patroni.
+    Restart {
+        /// Name of the node.
+        node: String,
+    },
     /// Delete a server and its data volume.
     DeleteServer {
         /// Name of the node.
@@ -97,6 +148,10 @@ pub enum Cost {
     None,
     /// Disk space and memory of this machine.
     Resources,
+    /// Sessions through this node's HAProxy, and its replica's readers.
+    Sessions,
+    /// Writes stop for at most this many seconds.
+    WritesStop(u32),
     /// All data of a node.
     Data,
 }
@@ -111,31 +166,32 @@ pub struct Refused {
     pub cure: String,
 }
 
+impl Refused {
+    fn new(reason: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { reason: reason.into(), cure: cure.into() }
+    }
+}
+
 /// The steps that make the cluster what `desired` says.
 ///
 /// # Errors
 /// When a step would be needed that could lose data, or that this version cannot do.
 pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
-    no_foreign_servers(desired, world)?;
-    nothing_lost(desired, world)?;
-    nothing_outdated(desired, world)?;
-    let mut steps = Vec::new();
-    let off = world.servers.iter().filter(|server| !server.running);
-    let missing = desired.cluster.nodes.iter().filter(|node| world.server(&node.name).is_none());
-    steps.extend(off.map(|server| step(Action::PowerOn { node: server.name.clone() }, Cost::None)));
-    steps.extend(missing.map(|node| {
-        let (image, seed) = (desired.images[&node.name].clone(), desired.seeds[&node.name].clone());
-        step(Action::CreateServer { node: node.name.clone(), image, seed }, Cost::Resources)
-    }));
-    let formed = world.servers.iter().all(|server| server.formed);
-    if !steps.is_empty() || !formed || world.servers.is_empty() {
-        steps.insert(0, step(Action::CreateNetwork, Cost::None));
-        let held_seconds = if formed && !world.servers.is_empty() { 3 } else { 0 };
-        steps.push(step(Action::Gate(Gate { within_seconds: 240, held_seconds }), Cost::None));
-        steps.push(step(Action::Declare, Cost::None));
-        steps.push(step(Action::Seal, Cost::None));
-    }
-    Ok(Plan { cluster: desired.cluster.name.clone(), fingerprint: fingerprint(desired, world), steps })
+    form::no_foreign_servers(desired, world)?;
+    let (steps, more_follows) = match world.servers.iter().any(|server| server.formed) {
+        false => (form::steps(desired, world)?, false),
+        true => roll::steps(desired, world)?,
+    };
+    Ok(Plan { cluster: desired.cluster.name.clone(), fingerprint: fingerprint(desired, world), steps, more_follows })
+}
+
+/// The steps that take every server back to the image and seed it had before.
+///
+/// # Errors
+/// When no server had another image, or the cluster is not healthy enough to be rolled.
+pub fn plan_rollback(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
+    let steps = roll::back(desired, world)?;
+    Ok(Plan { cluster: desired.cluster.name.clone(), fingerprint: fingerprint(desired, world), steps, more_follows: false })
 }
 
 /// The steps that remove every server of the cluster.
@@ -146,51 +202,20 @@ pub fn plan_destroy(cluster: &str, world: &Inventory) -> Plan {
     let mut hasher = Hasher::default();
     hasher.part(cluster.as_bytes()).part(b"destroy");
     hash_world(&mut hasher, world);
-    Plan { cluster: cluster.to_owned(), fingerprint: hasher.finish(), steps }
+    Plan { cluster: cluster.to_owned(), fingerprint: hasher.finish(), steps, more_follows: false }
 }
 
 fn step(action: Action, cost: Cost) -> Step {
     Step { action, cost }
 }
 
-fn no_foreign_servers(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
-    match world.servers.iter().find(|server| desired.cluster.node(&server.name).is_none()) {
-        None => Ok(()),
-        Some(server) => Err(Refused {
-            reason: format!("`{}` is running but no longer in the cluster file", server.name),
-            cure: format!("put node `{}` back into the file, or run `pgha destroy` and start again", server.name),
-        }),
-    }
-}
-
-/// A formed cluster that lacks a server has lost a copy. A new empty one must not pretend to be the old member.
-fn nothing_lost(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
-    let formed = world.servers.iter().any(|server| server.formed);
-    match desired.cluster.nodes.iter().find(|node| formed && world.server(&node.name).is_none()) {
-        None => Ok(()),
-        Some(node) => Err(Refused {
-            reason: format!("node `{}` is in the file, but the cluster was formed without it or has lost it", node.name),
-            cure: "this version can neither add nor replace nodes of a formed cluster: take the node out of the file, or destroy and start again".to_owned(),
-        }),
-    }
-}
-
-fn nothing_outdated(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
-    let outdated = |server: &&crate::inventory::Server| {
-        desired.images.get(&server.name) != Some(&server.image) || desired.seeds.get(&server.name) != Some(&server.seed)
-    };
-    match world.servers.iter().find(outdated) {
-        None => Ok(()),
-        Some(server) => Err(Refused {
-            reason: format!("`{}` runs another image or seed than the cluster file makes", server.name),
-            cure: "this version cannot roll a running cluster: undo the change, or destroy and start again".to_owned(),
-        }),
-    }
+fn gate(within_seconds: u32, held_seconds: u32) -> Step {
+    step(Action::Gate(Gate { within_seconds, held_seconds }), Cost::None)
 }
 
 fn fingerprint(desired: &Desired<'_>, world: &Inventory) -> Digest {
     let mut hasher = Hasher::default();
-    hasher.part(desired.cluster.name.as_bytes()).part(desired.dynamic.as_str().as_bytes());
+    hasher.part(desired.cluster.name.as_bytes()).part(desired.dynamic.to_string().as_bytes());
     for (node, image) in &desired.images {
         hasher.part(node.as_bytes()).part(image.as_str().as_bytes()).part(desired.seeds[node].as_str().as_bytes());
     }
@@ -198,9 +223,14 @@ fn fingerprint(desired: &Desired<'_>, world: &Inventory) -> Digest {
     hasher.finish()
 }
 
+/// Servers, digests, the leader and the dynamic configuration; not lag, which changes all the time.
 fn hash_world(hasher: &mut Hasher, world: &Inventory) {
     for server in &world.servers {
         hasher.part(server.name.as_bytes()).part(&[u8::from(server.running), u8::from(server.formed)]);
         hasher.part(server.image.as_str().as_bytes()).part(server.seed.as_str().as_bytes());
+    }
+    if let Some(observed) = &world.observed {
+        hasher.part(observed.leader.as_deref().unwrap_or_default().as_bytes());
+        hasher.part(observed.dynamic.as_ref().map(Value::to_string).unwrap_or_default().as_bytes());
     }
 }

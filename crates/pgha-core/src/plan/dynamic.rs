@@ -1,0 +1,116 @@
+//! Changes of the dynamic configuration: Patroni applies them, some only after a restart of PostgreSQL.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Action, Cost, Desired, Step, gate, step};
+use crate::cluster::{Fault, Role};
+use crate::inventory::Observed;
+
+/// Parameters that PostgreSQL 17 reads only when it starts (`SELECT name FROM pg_settings WHERE context = 'postmaster'`).
+const AT_START: &[&str] = &[
+    "archive_mode",
+    "autovacuum_freeze_max_age",
+    "autovacuum_max_workers",
+    "autovacuum_multixact_freeze_max_age",
+    "commit_timestamp_buffers",
+    "dynamic_shared_memory_type",
+    "huge_page_size",
+    "huge_pages",
+    "jit_provider",
+    "logging_collector",
+    "max_connections",
+    "max_files_per_process",
+    "max_locks_per_transaction",
+    "max_logical_replication_workers",
+    "max_notify_queue_pages",
+    "max_pred_locks_per_transaction",
+    "max_prepared_transactions",
+    "max_replication_slots",
+    "max_wal_senders",
+    "max_worker_processes",
+    "min_dynamic_shared_memory",
+    "multixact_member_buffers",
+    "multixact_offset_buffers",
+    "notify_buffers",
+    "reserved_connections",
+    "serializable_buffers",
+    "shared_buffers",
+    "shared_memory_type",
+    "shared_preload_libraries",
+    "subtransaction_buffers",
+    "superuser_reserved_connections",
+    "track_activity_query_size",
+    "track_commit_timestamp",
+    "transaction_buffers",
+    "wal_buffers",
+    "wal_decode_buffer_size",
+    "wal_level",
+    "pg_stat_statements.max",
+];
+
+/// A standby refuses to start with less of these than its primary has: when they shrink, the primary goes first.
+const NOT_LESS_ON_STANDBY: &[&str] =
+    &["max_connections", "max_locks_per_transaction", "max_prepared_transactions", "max_wal_senders", "max_worker_processes"];
+
+/// Seconds PostgreSQL may take to be back after a restart.
+const RESTART_SECONDS: u32 = 120;
+
+/// `leader` is the node that leads when these steps begin.
+pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
+    let Some(old) = observed.dynamic.as_ref().filter(|old| *old != desired.dynamic) else { return Vec::new() };
+    let changed = changed_parameters(old, desired.dynamic);
+    let mut steps = vec![step(Action::SetDynamic { changes: changes(old, desired.dynamic) }, Cost::None)];
+    if changed.iter().any(|name| AT_START.contains(&name.as_str())) {
+        let shrinks = changed.iter().any(|name| shrinks(name, old, desired.dynamic));
+        steps.extend(restarts(desired, leader, shrinks));
+    } else {
+        steps.push(gate(RESTART_SECONDS, 3));
+    }
+    steps
+}
+
+fn restarts(desired: &Desired<'_>, leader: &str, primary_first: bool) -> Vec<Step> {
+    let leads = |name: &str| name == leader;
+    let mut names = desired.cluster.nodes_with(Role::Postgres).map(|node| node.name.clone()).collect::<Vec<_>>();
+    names.sort_by_key(|name| leads(name) != primary_first);
+    let stop = desired.cluster.timing.write_stop(Fault::PostgresKilled).worst_seconds.ceil() as u32;
+    let one = |node: String| {
+        let cost = if leads(&node) { Cost::WritesStop(stop) } else { Cost::Sessions };
+        [step(Action::Restart { node }, cost), gate(RESTART_SECONDS, 3)]
+    };
+    names.into_iter().flat_map(one).collect()
+}
+
+fn parameter<'v>(dynamic: &'v Value, name: &str) -> &'v Value {
+    &dynamic["postgresql"]["parameters"][name]
+}
+
+fn changed_parameters(old: &Value, new: &Value) -> Vec<String> {
+    let names = |value: &Value| {
+        value["postgresql"]["parameters"].as_object().map(|p| p.keys().cloned().collect::<BTreeSet<_>>()).unwrap_or_default()
+    };
+    let all = names(old).union(&names(new)).cloned().collect::<Vec<_>>();
+    all.into_iter().filter(|name| parameter(old, name) != parameter(new, name)).collect()
+}
+
+fn shrinks(name: &str, old: &Value, new: &Value) -> bool {
+    let number = |value: &Value| parameter(value, name).as_i64();
+    NOT_LESS_ON_STANDBY.contains(&name) && number(old).zip(number(new)).is_some_and(|(old, new)| new < old)
+}
+
+/// `work_mem: "16MB" -> "32MB"`, and the same for every other key.
+fn changes(old: &Value, new: &Value) -> Vec<String> {
+    let parameters = changed_parameters(old, new);
+    let mut changes =
+        parameters.iter().map(|name| format!("{name}: {} -> {}", parameter(old, name), parameter(new, name))).collect::<Vec<_>>();
+    let keys = |value: &Value| value.as_object().map(|object| object.keys().cloned().collect::<BTreeSet<_>>()).unwrap_or_default();
+    for key in keys(old).union(&keys(new)).filter(|key| *key != "postgresql" && old[key.as_str()] != new[key.as_str()]) {
+        changes.push(format!("{key}: {} -> {}", old[key], new[key]));
+    }
+    if old["postgresql"]["pg_hba"] != new["postgresql"]["pg_hba"] {
+        changes.push("pg_hba".to_owned());
+    }
+    changes
+}

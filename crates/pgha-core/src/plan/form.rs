@@ -1,0 +1,36 @@
+//! Forming a cluster from nothing, or from what an interrupted run left.
+
+use super::{Action, Cost, Desired, Refused, Step, gate, step};
+use crate::inventory::Inventory;
+
+/// Seconds a new cluster may take: bootstrap, base backups and the first checks.
+const FORMATION_SECONDS: u32 = 240;
+
+pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
+    if let Some(server) = world.servers.iter().find(|server| !desired.is_current(server)) {
+        let reason = format!("`{}` was started with another image or seed, and the cluster has never been healthy", server.name);
+        return Err(Refused::new(reason, "there is no data to keep yet: run `pgha destroy` and start again"));
+    }
+    let mut steps = vec![step(Action::CreateNetwork, Cost::None)];
+    let off = world.servers.iter().filter(|server| !server.running);
+    steps.extend(off.map(|server| step(Action::PowerOn { node: server.name.clone() }, Cost::None)));
+    let missing = desired.cluster.nodes.iter().filter(|node| world.server(&node.name).is_none());
+    steps.extend(missing.map(|node| {
+        let (image, seed) = (desired.images[&node.name].clone(), desired.seeds[&node.name].clone());
+        step(Action::CreateServer { node: node.name.clone(), image, seed }, Cost::Resources)
+    }));
+    steps.push(gate(FORMATION_SECONDS, 0));
+    steps.push(step(Action::Declare, Cost::None));
+    steps.push(step(Action::Seal, Cost::None));
+    Ok(steps)
+}
+
+pub(super) fn no_foreign_servers(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
+    match world.servers.iter().find(|server| desired.cluster.node(&server.name).is_none()) {
+        None => Ok(()),
+        Some(server) => Err(Refused::new(
+            format!("`{}` is running but no longer in the cluster file", server.name),
+            format!("put node `{}` back into the file, or run `pgha destroy` and start again", server.name),
+        )),
+    }
+}

@@ -1,0 +1,159 @@
+//! Rolling a formed cluster: wake what is off, then replica by replica, the leader last.
+
+use super::{Action, Cost, Desired, Refused, Step, dynamic, gate, step};
+use crate::cluster::{Fault, Role};
+use crate::inventory::{Inventory, Observed, Server};
+
+/// Seconds a healthy cluster may take to say so.
+const QUICK_SECONDS: u32 = 60;
+/// Seconds a rebuilt node may take to be a full member again, a rewind or a new base backup included.
+const REJOIN_SECONDS: u32 = 240;
+/// Seconds health must hold before the next node is touched: a crash loop shows itself in that time.
+const HELD_SECONDS: u32 = 10;
+
+/// The steps, and whether more follow that need a cluster that is up.
+pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step>, bool), Refused> {
+    nothing_lost(desired, world)?;
+    let outdated = world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
+    let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
+    if !off.is_empty() {
+        let changes = !outdated.is_empty();
+        return Ok((wake(desired, &off), changes));
+    }
+    let observed = observed(world)?;
+    let leader = observed.leader.as_deref().unwrap_or_default();
+    if outdated.is_empty() {
+        return Ok((finish(desired, observed, leader)?, false));
+    }
+    let order = order(desired, observed, &outdated)?;
+    let rebuild = |server: &Server| Action::Rebuild {
+        node: server.name.clone(),
+        from: server.image.clone(),
+        image: desired.images[&server.name].clone(),
+        seed: desired.seeds[&server.name].clone(),
+    };
+    let mut steps = roll(desired, observed, &order, rebuild);
+    // Once the roll is through, the leader is another.
+    let moved = order.iter().any(|server| server.name == leader);
+    let leader = if moved { successor(desired, &order, leader) } else { leader.to_owned() };
+    steps.extend(dynamic::steps(desired, observed, &leader));
+    steps.push(step(Action::Declare, Cost::None));
+    Ok((steps, false))
+}
+
+/// Everything current: what may be left is the dynamic configuration.
+fn finish(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Result<Vec<Step>, Refused> {
+    let steps = dynamic::steps(desired, observed, leader);
+    match (steps.is_empty(), observed.unmet.is_empty()) {
+        (_, true) => Ok(steps),
+        (true, false) => Ok(vec![gate(REJOIN_SECONDS, 3)]),
+        (false, false) => Err(degraded(observed)),
+    }
+}
+
+pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
+    nothing_lost(desired, world)?;
+    let back = world.servers.iter().filter(|server| server.previous_image.is_some()).collect::<Vec<_>>();
+    if back.is_empty() {
+        return Err(Refused::new("no node has run another image before", "there is nothing to roll back to"));
+    }
+    if let Some(server) = world.servers.iter().find(|server| !server.running) {
+        return Err(Refused::new(format!("`{}` is off", server.name), "run `pgha apply` first"));
+    }
+    let observed = observed(world)?;
+    let order = order(desired, observed, &back)?;
+    let revert = |server: &Server| Action::Revert {
+        node: server.name.clone(),
+        from: server.image.clone(),
+        image: server.previous_image.clone().unwrap_or_else(|| server.image.clone()),
+    };
+    Ok(roll(desired, observed, &order, revert))
+}
+
+/// A formed cluster that lacks a server has lost a copy. A new empty one must not pretend to be the old member.
+fn nothing_lost(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
+    match desired.cluster.nodes.iter().find(|node| world.server(&node.name).is_none()) {
+        None => Ok(()),
+        Some(node) => Err(Refused::new(
+            format!("node `{}` is in the file, but the cluster was formed without it or has lost it", node.name),
+            "this version can neither add nor replace nodes of a formed cluster: take the node out of the file, or destroy and start again",
+        )),
+    }
+}
+
+/// Servers that are off serve nobody, so those that are outdated get their new image right away; but only one at a time may
+/// come back with something new, or a bad image could take the whole cluster.
+fn wake(desired: &Desired<'_>, off: &[&Server]) -> Vec<Step> {
+    let mut steps = vec![step(Action::CreateNetwork, Cost::None)];
+    steps.extend(off.iter().map(|server| match (desired.is_current(server), off.len()) {
+        (false, 1) => step(
+            Action::Rebuild {
+                node: server.name.clone(),
+                from: server.image.clone(),
+                image: desired.images[&server.name].clone(),
+                seed: desired.seeds[&server.name].clone(),
+            },
+            Cost::None,
+        ),
+        _ => step(Action::PowerOn { node: server.name.clone() }, Cost::None),
+    }));
+    steps.push(gate(REJOIN_SECONDS, 3));
+    steps
+}
+
+fn observed(world: &Inventory) -> Result<&Observed, Refused> {
+    let missing = || Refused::new("no node answers, so nobody can say who leads", "see `pgha status` and `pgha doctor`");
+    world.observed.as_ref().filter(|observed| observed.leader.is_some()).ok_or_else(missing)
+}
+
+/// The sick node first if it is the only one and to be changed anyway; then the others; the leader last.
+fn order<'w>(desired: &Desired<'_>, observed: &Observed, servers: &[&'w Server]) -> Result<Vec<&'w Server>, Refused> {
+    let is_sick = |server: &&Server| observed.sick.contains(&server.name);
+    let is_leader = |server: &&Server| observed.leader.as_ref() == Some(&server.name);
+    let curable = observed.sick.len() == 1 && servers.iter().any(|server| is_sick(server) && !is_leader(server));
+    if !observed.unmet.is_empty() && !curable {
+        return Err(degraded(observed));
+    }
+    let candidates = desired.cluster.nodes_with(Role::Postgres).count();
+    if candidates < 2 {
+        return Err(Refused::new("the leader is the only PostgreSQL node", "nobody could take over while it is rebuilt"));
+    }
+    let mut order = servers.to_vec();
+    order.sort_by_key(|server| (is_leader(server), !is_sick(server), server.name.clone()));
+    Ok(order)
+}
+
+fn degraded(observed: &Observed) -> Refused {
+    let sick = if observed.sick.is_empty() { String::new() } else { format!(" (look at {})", observed.sick.join(", ")) };
+    let reason = format!("the cluster is not healthy: {}{sick}", observed.unmet.join("; "));
+    Refused::new(
+        reason,
+        "nothing is rolled through a cluster that could not bear the loss of another node: see `pgha status`, then plan again",
+    )
+}
+
+fn roll(desired: &Desired<'_>, observed: &Observed, order: &[&Server], action: impl Fn(&Server) -> Action) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if observed.unmet.is_empty() {
+        steps.push(gate(QUICK_SECONDS, HELD_SECONDS));
+    }
+    for server in order {
+        if observed.leader.as_ref() == Some(&server.name) {
+            let stop = desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds.ceil() as u32;
+            let to = successor(desired, order, &server.name);
+            steps.push(step(Action::Switchover { from: server.name.clone(), to }, Cost::WritesStop(stop)));
+            steps.push(gate(QUICK_SECONDS, 3));
+        }
+        steps.push(step(action(server), Cost::Sessions));
+        steps.push(gate(REJOIN_SECONDS, HELD_SECONDS));
+    }
+    steps
+}
+
+/// The replica that was changed last, for it has held its gate; without one, the first other node.
+fn successor(desired: &Desired<'_>, order: &[&Server], leader: &str) -> String {
+    let stores = |name: &str| desired.cluster.node(name).is_some_and(|node| node.role_set.has(Role::Postgres)) && name != leader;
+    let changed = order.iter().rev().map(|server| server.name.as_str()).find(|name| stores(name));
+    let any = desired.cluster.nodes.iter().map(|node| node.name.as_str()).find(|name| stores(name));
+    changed.or(any).unwrap_or(leader).to_owned()
+}

@@ -1,0 +1,159 @@
+//! Every situation of a cluster has a golden plan in `tests/plans`. `PGHA_BLESS=1 cargo test` rewrites them; read the diff.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pgha_core::inventory::{Inventory, Observed, Server};
+use pgha_core::plan::{Desired, Plan, Refused, plan, plan_destroy, plan_rollback};
+use pgha_core::{Cluster, Digest, render};
+use serde_json::{Value, json};
+
+const THREE: &str = include_str!("../../../tests/clusters/minimal.toml");
+const FIVE: &str = include_str!("../../../tests/clusters/five-strict.toml");
+
+/// A wish and a world that fits it: every server runs the wanted image, healthy, the first node leads.
+struct Case {
+    cluster: Cluster,
+    dynamic: Value,
+    world: Inventory,
+}
+
+fn digest(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}
+
+impl Case {
+    fn new(text: &str) -> Self {
+        let (cluster, _) = Cluster::parse(text).expect("a valid cluster");
+        let dynamic = render::render(&cluster).expect("a rendering").dynamic;
+        let servers = cluster.nodes.iter().map(|node| Server {
+            name: node.name.clone(),
+            running: true,
+            image: digest("image"),
+            seed: digest("seed"),
+            previous_image: None,
+            formed: true,
+        });
+        let observed = Observed { leader: Some(cluster.nodes[0].name.clone()), dynamic: Some(dynamic.clone()), ..Observed::default() };
+        let world = Inventory { servers: servers.collect(), observed: Some(observed) };
+        Self { cluster, dynamic, world }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inventory)) -> Self {
+        change(&mut self.world);
+        self
+    }
+
+    fn observed(self, change: impl FnOnce(&mut Observed)) -> Self {
+        self.with(|world| change(world.observed.as_mut().expect("observed")))
+    }
+
+    fn parameter(mut self, name: &str, value: Value) -> Self {
+        self.dynamic["postgresql"]["parameters"][name] = value;
+        self
+    }
+
+    fn desired(&self) -> Desired<'_> {
+        let all = |text: &str| self.cluster.nodes.iter().map(|node| (node.name.clone(), digest(text))).collect::<BTreeMap<_, _>>();
+        Desired { cluster: &self.cluster, images: all("image"), seeds: all("seed"), dynamic: &self.dynamic }
+    }
+}
+
+fn old(names: &[usize]) -> impl FnOnce(&mut Inventory) {
+    let names = names.to_vec();
+    move |world| names.iter().for_each(|index| world.servers[*index].image = digest("old image"))
+}
+
+fn text(result: Result<Plan, Refused>) -> String {
+    match result {
+        // Fingerprints change with every default; the steps are what matters.
+        Ok(plan) => plan.to_string().replace(plan.fingerprint.short(), "<fingerprint>"),
+        Err(refused) => format!("refused: {}\nhint: {}\n", refused.reason, refused.cure),
+    }
+}
+
+fn golden(name: &str, result: Result<Plan, Refused>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/plans").join(name).with_extension("txt");
+    let said = text(result);
+    if std::env::var_os("PGHA_BLESS").is_some() {
+        std::fs::write(&path, &said).expect("written");
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), said, "{} differs", path.display());
+}
+
+macro_rules! cases {
+    ($($name:ident: $case:expr),+ $(,)?) => { $(
+        #[test]
+        fn $name() {
+            let case: Case = $case;
+            golden(&stringify!($name).replace('_', "-"), plan(&case.desired(), &case.world));
+        }
+    )+ };
+}
+
+cases! {
+    nothing_there: Case::new(THREE).with(|world| *world = Inventory::default()),
+    nothing_to_do: Case::new(THREE),
+    formation_interrupted: Case::new(THREE).with(|world| {
+        world.servers.truncate(2);
+        world.servers.iter_mut().for_each(|server| server.formed = false);
+        world.servers[1].running = false;
+    }),
+    formation_interrupted_then_edited: Case::new(THREE).with(|world| {
+        world.servers.iter_mut().for_each(|server| server.formed = false);
+    }).with(old(&[0])),
+    one_replica_outdated: Case::new(THREE).with(old(&[1])),
+    all_outdated: Case::new(THREE).with(old(&[0, 1, 2])),
+    only_leader_outdated: Case::new(THREE).with(old(&[0])),
+    five_nodes: Case::new(FIVE).with(old(&[0, 1, 2, 3, 4])),
+    seed_change: Case::new(THREE).with(|world| world.servers.iter_mut().for_each(|server| server.seed = digest("old seed"))),
+    dynamic_reload: Case::new(THREE).parameter("work_mem", json!("64MB")),
+    dynamic_restart: Case::new(THREE).parameter("shared_buffers", json!("1GB")),
+    dynamic_shrink: Case::new(THREE).parameter("max_connections", json!(100)),
+    image_and_dynamic: Case::new(THREE).with(old(&[0, 1, 2])).parameter("max_connections", json!(300)),
+    interrupted_half_way: Case::new(THREE).with(old(&[0, 1])),
+    all_off: Case::new(THREE).with(|world| {
+        world.servers.iter_mut().for_each(|server| server.running = false);
+        world.observed = None;
+    }),
+    one_off_and_outdated: Case::new(THREE).with(old(&[0, 2])).with(|world| {
+        world.servers[2].running = false;
+        world.observed = None;
+    }),
+    degraded: Case::new(THREE).with(old(&[0, 1, 2])).observed(|observed| {
+        observed.unmet = vec!["etcd 2 of 3 with 1 leader".to_owned(), "1 of 2 replicas streaming".to_owned()];
+        observed.sick = vec!["node-2".to_owned(), "node-3".to_owned()];
+    }),
+    sick_node_is_outdated: Case::new(THREE).with(old(&[0, 2])).observed(|observed| {
+        observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
+        observed.sick = vec!["node-3".to_owned()];
+    }),
+    leader_is_the_only_healthy: Case::new(THREE).with(old(&[0])).observed(|observed| {
+        observed.unmet = vec!["0 of 2 replicas streaming".to_owned()];
+        observed.sick = vec!["node-2".to_owned(), "node-3".to_owned()];
+    }),
+    no_leader: Case::new(THREE).with(old(&[1])).observed(|observed| observed.leader = None),
+    node_left_the_file: Case::new(THREE).with(|world| world.servers[2].name = "node-9".to_owned()),
+    node_lost: Case::new(THREE).with(|world| drop(world.servers.pop())),
+}
+
+#[test]
+fn rollback() {
+    let case = Case::new(THREE).with(|world| world.servers.iter_mut().for_each(|server| server.previous_image = Some(digest("old image"))));
+    golden("rollback", plan_rollback(&case.desired(), &case.world));
+    let fresh = Case::new(THREE);
+    golden("rollback-to-nothing", plan_rollback(&fresh.desired(), &fresh.world));
+}
+
+#[test]
+fn destroy() {
+    golden("destroy", Ok(plan_destroy("minimal", &Case::new(THREE).world)));
+}
+
+#[test]
+fn a_changed_leader_changes_the_fingerprint() {
+    let fingerprint = |case: &Case| plan(&case.desired(), &case.world).expect("a plan").fingerprint;
+    let (one, other) = (Case::new(THREE), Case::new(THREE).observed(|observed| observed.leader = Some("node-2".to_owned())));
+    assert_ne!(fingerprint(&one), fingerprint(&other));
+    assert_eq!(fingerprint(&one), fingerprint(&Case::new(THREE)));
+}

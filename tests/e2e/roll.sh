@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# A changed image goes through the cluster and back again, a bad one is returned, a dynamic change is applied.
+. "$(dirname "$0")/lib.sh"
+new_cluster roll 10.98.0
+pgha up --yes >/dev/null 2>&1
+sql 'create table kept (i int); insert into kept select generate_series(1, 1000)'
+cp "$file" "$work/first"
+
+images() { pgha status --json | jq -r '.nodes[].image' | sort -u; }
+timeline() { pgha status --json | jq '[.nodes[].timeline] | max'; }
+healthy() { [ "$(pgha status --json | jq .healthy)" = true ] || fail "not healthy: $(pgha status)"; }
+started() { on "$1" cat /proc/1/stat | cut -d' ' -f22; }
+
+say "nothing to do"
+pgha apply --yes 2>&1 | grep -q 'nothing to do'
+first=$(images)
+
+say "one changed file goes through, leader last, with one switchover"
+printf '\n[haproxy]\nmaxconn = 5000\n' >>"$file"
+pgha plan >"$work/plan.out" 2>/dev/null
+lead=$(leader)
+[ "$(grep -c rebuild "$work/plan.out")" = 3 ] && grep rebuild "$work/plan.out" | tail -n 1 | grep -q "$lead" || fail "$(cat "$work/plan.out")"
+before=$(timeline)
+began=$SECONDS
+pgha apply --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
+echo "rolled three nodes in $((SECONDS - began)) s"
+healthy
+[ "$(timeline)" = $((before + 1)) ] || fail "timeline went from $before to $(timeline): more than one change of leader"
+[ "$(images | wc -l)" = 1 ] && [ "$(images)" != "$first" ] || fail "images: $(images)"
+[ "$(sql 'select count(*) from kept')" = 1000 ]
+on node-1 grep -q 'maxconn 5000' /etc/pgha/haproxy.cfg
+pgha doctor >/dev/null
+
+say "rollback takes every node to the image before"
+pgha rollback --yes 2>"$work/back.log" || fail "$(cat "$work/back.log")"
+healthy
+[ "$(images)" = "$first" ] || fail "images: $(images)"
+[ "$(sql 'select count(*) from kept')" = 1000 ]
+cp "$work/first" "$file"
+pgha apply --yes 2>&1 | grep -q 'nothing to do'
+
+say "an image whose HAProxy cannot start is returned, and no other node is touched"
+others=$(for node in node-1 node-2 node-3; do started $node; done)
+printf '\n[haproxy]\nmaxconn = 2000000000\n' >>"$file"
+began=$SECONDS
+refused 'it is healthy again with the previous image' 1 pgha apply --yes
+grep -q 'haproxy.service' "$work/out" || fail "the report does not name the unit: $(cat "$work/out")"
+echo "returned after $((SECONDS - began)) s"
+cp "$work/first" "$file"
+healthy
+[ "$(images)" = "$first" ] || fail "images: $(images)"
+changed=$(diff <(echo "$others") <(for node in node-1 node-2 node-3; do started $node; done) | grep -c '^>' || true)
+[ "$changed" = 1 ] || fail "$changed nodes were restarted, not one"
+
+say "a parameter is changed without touching an image: by reload, and by restart"
+printf '\n[postgresql.parameters]\nwork_mem = "32MB"\n' >>"$file"
+pgha apply --yes 2>"$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
+[ "$(sql 'show work_mem')" = 32MB ]
+! grep -qE 'rebuild|restart ' "$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
+cp "$work/first" "$file" && printf '\n[postgresql.parameters]\nmax_connections = 150\n' >>"$file"
+pgha plan >"$work/plan.out" 2>/dev/null
+grep restart "$work/plan.out" | head -n 1 | grep -q "$(leader)" || fail "a smaller max_connections must reach the primary first: $(cat "$work/plan.out")"
+pgha apply --yes 2>"$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
+[ "$(sql 'show max_connections')" = 150 ]
+[ "$(images)" = "$first" ] || fail "a parameter changed an image"
+
+say "a cluster that could not bear it is not rolled"
+printf '\n[haproxy]\nmaxconn = 6000\n' >>"$file"
+mapfile -t replicas < <(pgha status --json | jq -r '.nodes[] | select(.role != "leader").name')
+for node in "${replicas[@]}"; do on "$node" systemctl stop haproxy; done
+refused 'the cluster is not healthy' 1 pgha apply --yes
+for node in "${replicas[@]}"; do on "$node" systemctl start haproxy; done
