@@ -6,7 +6,7 @@ pgha up --yes >/dev/null 2>&1
 
 say "verify"
 pgha verify --out "$work/verify" 2>"$work/verify.log" || fail "$(cat "$work/verify.log")"
-[ "$(ls "$work/verify" | wc -l)" = 6 ] || fail "not every scenario left a verdict"
+[ "$(ls "$work/verify" | wc -l)" = 7 ] || fail "not every scenario left a verdict"
 for verdict in "$work"/verify/*/verdict.json; do
     [ "$(jq '.kept and .acknowledged > 100 and (.lost | length) == 0' "$verdict")" = true ] || fail "$(cat "$verdict")"
     [ "$(grep -c '"outcome":"ok"' "${verdict%verdict.json}history.jsonl")" = "$(jq .acknowledged "$verdict")" ] || fail "history and verdict differ"

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use pgha_core::inventory::{Inventory, Observed, Server};
-use pgha_core::plan::{Desired, Plan, Refused, plan, plan_destroy, plan_rollback};
+use pgha_core::plan::{Desired, Plan, Refused, plan, plan_again, plan_destroy, plan_rollback};
 use pgha_core::{Cluster, Digest, render};
 use serde_json::{Value, json};
 
@@ -143,6 +143,14 @@ fn rollback() {
     golden("rollback", plan_rollback(&case.desired(), &case.world));
     let fresh = Case::new(THREE);
     golden("rollback-to-nothing", plan_rollback(&fresh.desired(), &fresh.world));
+}
+
+#[test]
+fn again() {
+    let case = Case::new(THREE);
+    golden("again", plan_again(&case.desired(), &case.world));
+    let outdated = Case::new(THREE).with(old(&[1]));
+    golden("again-while-outdated", plan_again(&outdated.desired(), &outdated.world));
 }
 
 #[test]

@@ -155,10 +155,7 @@ impl<P: Provider> Executor<'_, P> {
             let outcome = result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
             self.journal.note(plan, step, &outcome);
             result?;
-            rebuilt = match &step.action {
-                Action::Rebuild { node, .. } => Some(node.clone()),
-                _ => None,
-            };
+            rebuilt = step.action.gives_new().map(str::to_owned);
         }
         Ok(())
     }

@@ -137,7 +137,7 @@ pub trait Provider: Send + Sync {
     fn create_server(&self, request: &ServerRequest) -> impl Future<Output = Done> + Send;
 
     /// Stops a server cleanly and boots it with what the request says, on the same data volume. What it had before is kept
-    /// for [`Provider::revert`].
+    /// for [`Provider::revert_server`].
     fn rebuild_server(&self, request: &ServerRequest) -> impl Future<Output = Done> + Send;
 
     /// Stops a server cleanly and boots it with what it had before its last rebuild. Fails if there is nothing.

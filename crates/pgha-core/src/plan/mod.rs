@@ -93,6 +93,8 @@ pub enum Action {
         from: Digest,
         /// Image it will run.
         image: Digest,
+        /// Seed it has now.
+        from_seed: Digest,
         /// Seed it will have.
         seed: Digest,
     },
@@ -166,6 +168,16 @@ pub struct Refused {
     pub cure: String,
 }
 
+impl Action {
+    /// The node that this rebuild gives something new, so that there is something to go back to.
+    pub fn gives_new(&self) -> Option<&str> {
+        match self {
+            Self::Rebuild { node, from, image, from_seed, seed } if from != image || from_seed != seed => Some(node),
+            _ => None,
+        }
+    }
+}
+
 impl Refused {
     fn new(reason: impl Into<String>, cure: impl Into<String>) -> Self {
         Self { reason: reason.into(), cure: cure.into() }
@@ -191,6 +203,15 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
 /// When no server had another image, or the cluster is not healthy enough to be rolled.
 pub fn plan_rollback(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
     let steps = roll::back(desired, world)?;
+    Ok(Plan { cluster: desired.cluster.name.clone(), fingerprint: fingerprint(desired, world), steps, more_follows: false })
+}
+
+/// The steps of a roll that gives every server what it has already: what a change would cost, without a change.
+///
+/// # Errors
+/// When a server is outdated, or the cluster is not healthy enough to be rolled.
+pub fn plan_again(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
+    let steps = roll::again(desired, world)?;
     Ok(Plan { cluster: desired.cluster.name.clone(), fingerprint: fingerprint(desired, world), steps, more_follows: false })
 }
 

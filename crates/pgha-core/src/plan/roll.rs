@@ -26,13 +26,7 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Ste
         return Ok((finish(desired, observed, leader)?, false));
     }
     let order = order(desired, observed, &outdated)?;
-    let rebuild = |server: &Server| Action::Rebuild {
-        node: server.name.clone(),
-        from: server.image.clone(),
-        image: desired.images[&server.name].clone(),
-        seed: desired.seeds[&server.name].clone(),
-    };
-    let mut steps = roll(desired, observed, &order, rebuild);
+    let mut steps = roll(desired, observed, &order, |server| rebuild(desired, server));
     // Once the roll is through, the leader is another.
     let moved = order.iter().any(|server| server.name == leader);
     let leader = if moved { successor(desired, &order, leader) } else { leader.to_owned() };
@@ -70,6 +64,26 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>
     Ok(roll(desired, observed, &order, revert))
 }
 
+pub(super) fn again(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
+    nothing_lost(desired, world)?;
+    if let Some(server) = world.servers.iter().find(|server| !server.running || !desired.is_current(server)) {
+        return Err(Refused::new(format!("`{}` is off or not what the cluster file says", server.name), "run `pgha apply` first"));
+    }
+    let observed = observed(world)?;
+    let order = order(desired, observed, &world.servers.iter().collect::<Vec<_>>())?;
+    Ok(roll(desired, observed, &order, |server| rebuild(desired, server)))
+}
+
+fn rebuild(desired: &Desired<'_>, server: &Server) -> Action {
+    Action::Rebuild {
+        node: server.name.clone(),
+        from: server.image.clone(),
+        image: desired.images[&server.name].clone(),
+        from_seed: server.seed.clone(),
+        seed: desired.seeds[&server.name].clone(),
+    }
+}
+
 /// A formed cluster that lacks a server has lost a copy. A new empty one must not pretend to be the old member.
 fn nothing_lost(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
     match desired.cluster.nodes.iter().find(|node| world.server(&node.name).is_none()) {
@@ -86,15 +100,7 @@ fn nothing_lost(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused>
 fn wake(desired: &Desired<'_>, off: &[&Server]) -> Vec<Step> {
     let mut steps = vec![step(Action::CreateNetwork, Cost::None)];
     steps.extend(off.iter().map(|server| match (desired.is_current(server), off.len()) {
-        (false, 1) => step(
-            Action::Rebuild {
-                node: server.name.clone(),
-                from: server.image.clone(),
-                image: desired.images[&server.name].clone(),
-                seed: desired.seeds[&server.name].clone(),
-            },
-            Cost::None,
-        ),
+        (false, 1) => step(rebuild(desired, server), Cost::None),
         _ => step(Action::PowerOn { node: server.name.clone() }, Cost::None),
     }));
     steps.push(gate(REJOIN_SECONDS, 3));

@@ -42,6 +42,7 @@ impl fmt::Display for Action {
             Self::Gate(gate) => write!(f, "gate        healthy within {} s, held {} s", gate.within_seconds, gate.held_seconds),
             Self::Declare => write!(f, "declare     missing roles, databases and extensions"),
             Self::Seal => write!(f, "seal        from now on no data volume may come up empty"),
+            Self::Rebuild { node, .. } if self.gives_new().is_none() => write!(f, "again       {node}, same image, same seed"),
             Self::Rebuild { node, from, image, .. } if from == image => write!(f, "reseed      {node}, same image, new seed"),
             Self::Rebuild { node, from, image, .. } => write!(f, "rebuild     {node}, image {} -> {}", from.short(), image.short()),
             Self::Revert { node, from, image } => write!(f, "revert      {node}, image {} -> {}", from.short(), image.short()),

@@ -102,11 +102,11 @@ impl Records {
         self.write(&request.name, &Record { address: request.address, given, previous })
     }
 
-    /// Exchanges what a server boots from with what it had before.
+    /// Gives a server what it had before, and forgets what it had: that was bad, and a rollback must never lead to it.
     pub(super) fn revert(&self, name: &str) -> Result<(), ProviderError> {
         let record = self.read(name)?;
         let previous = record.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
-        self.write(name, &Record { address: record.address, given: previous, previous: Some(record.given) })
+        self.write(name, &Record { address: record.address, given: previous, previous: None })
     }
 
     pub(super) fn delete(&self, name: &str) -> Result<(), FileError> {

@@ -31,6 +31,8 @@ enum Goal {
     Apply,
     /// What every node ran before.
     Rollback,
+    /// What every node runs already.
+    Again,
 }
 
 impl<'w> Prepared<'w> {
@@ -48,6 +50,7 @@ impl<'w> Prepared<'w> {
         Ok(match self.goal {
             Goal::Apply => plan::plan(&desired, &world)?,
             Goal::Rollback => plan::plan_rollback(&desired, &world)?,
+            Goal::Again => plan::plan_again(&desired, &world)?,
         })
     }
 
@@ -104,6 +107,13 @@ pub(super) async fn rollback(workspace: &Workspace, yes: bool) -> Result<(), Fai
     let prepared = Prepared::new(workspace, false, Goal::Rollback).await?;
     let plan = prepared.plan().await?;
     prepared.carry_out(&plan, yes).await
+}
+
+/// Rolls every node through a rebuild with what it has.
+pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
+    let prepared = Prepared::new(workspace, false, Goal::Again).await?;
+    let plan = prepared.plan().await?;
+    prepared.carry_out(&plan, true).await
 }
 
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {

@@ -63,13 +63,14 @@ impl<'a> Arena<'a> {
             }
             false => None,
         };
-        Ok(Prepared { scenario, outside: endpoint(self.hosts(&leader)), inside, leader })
+        Ok(Prepared { scenario, outside: endpoint(self.hosts(scenario, &leader)), inside, leader })
     }
 
-    /// Every HAProxy but the victim's: clients outside are on the side that survives.
-    fn hosts(&self, leader: &Node) -> Vec<SocketAddr> {
+    /// Every HAProxy but the victim's: clients outside are on the side that survives. A roll has no such side.
+    fn hosts(&self, scenario: Scenario, leader: &Node) -> Vec<SocketAddr> {
         let port = self.workspace.cluster.haproxy.primary_port;
-        let proxies = self.workspace.cluster.nodes_with(Role::Haproxy).filter(|node| node.name != leader.name);
+        let every = scenario == Scenario::Roll;
+        let proxies = self.workspace.cluster.nodes_with(Role::Haproxy).filter(|node| every || node.name != leader.name);
         proxies.map(|node| SocketAddr::from((node.address, port))).collect()
     }
 

@@ -7,7 +7,7 @@ use pgha_core::cluster::{Fault, Node, Timing};
 use pgha_deploy::fleet::Fleet;
 use pgha_platform::Provider;
 
-use crate::commands::switchover;
+use crate::commands::{apply, switchover};
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
@@ -26,6 +26,8 @@ pub(crate) enum Scenario {
     Switchover,
     /// The etcd member on the leader's node is stopped.
     EtcdOneDown,
+    /// Every node is rebuilt with the image it has, as a change would: replica by replica, the leader last.
+    Roll,
 }
 
 /// Written as on the command line.
@@ -45,7 +47,7 @@ impl Scenario {
         match self {
             Self::LeaderPowerOff | Self::LeaderCutOff | Self::PatroniFrozen => Fault::LeaderLost,
             Self::LeaderKillPostgres => Fault::PostgresKilled,
-            Self::Switchover => Fault::Switchover,
+            Self::Switchover | Self::Roll => Fault::Switchover,
             Self::EtcdOneDown => Fault::MinorityLost,
         }
     }
@@ -58,6 +60,7 @@ impl Scenario {
     /// Seconds the fault lasts: long enough for its whole effect to show.
     pub(super) fn hold_seconds(self, timing: &Timing) -> u64 {
         match self.fault() {
+            _ if self == Self::Roll => 0,
             Fault::LeaderLost => timing.write_stop(Fault::LeaderLost).worst_seconds as u64 + 3,
             Fault::PostgresKilled | Fault::MinorityLost => 10,
             Fault::Switchover => 6,
@@ -70,6 +73,8 @@ impl Scenario {
             Self::LeaderPowerOff => Ok(workspace.provider.power_cut(&leader.name).await?),
             Self::LeaderCutOff => Ok(workspace.provider.isolate(&leader.name).await?),
             Self::Switchover => switchover::hand_over(workspace, fleet, &leader.name, None).await.map(drop),
+            // Boxed: it is by far the largest of these futures.
+            Self::Roll => Box::pin(apply::again(workspace)).await,
             Self::LeaderKillPostgres => on(fleet, leader, &["pkill", "-KILL", "--oldest", "--exact", "postgres"]).await,
             Self::PatroniFrozen => {
                 on(fleet, leader, &["systemctl", "kill", "--kill-whom=main", "--signal=SIGSTOP", "patroni.service"]).await
@@ -87,7 +92,7 @@ impl Scenario {
                 on(fleet, leader, &["systemctl", "kill", "--kill-whom=main", "--signal=SIGCONT", "patroni.service"]).await
             }
             Self::EtcdOneDown => on(fleet, leader, &["systemctl", "start", "etcd.service"]).await,
-            Self::Switchover | Self::LeaderKillPostgres => Ok(()),
+            Self::Switchover | Self::LeaderKillPostgres | Self::Roll => Ok(()),
         }
     }
 }
