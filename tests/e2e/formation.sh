@@ -61,6 +61,11 @@ say "the secrets directory is looked after"
 chmod 755 "$secrets" && refused 'others could read it' 1 pgha status && chmod 700 "$secrets"
 mv "$secrets" "$work/elsewhere" && refused 'is missing' 1 pgha status && mv "$work/elsewhere" "$secrets"
 
+say "a state directory that is not there is not taken for a cluster that never was"
+mv "$work/state/formation" "$work/state/hidden"
+refused 'was formed, but' 1 pgha up --yes
+mv "$work/state/hidden" "$work/state/formation"
+
 say "two pghas do not work on one cluster"
 exec 9<>"$work/state/formation/lock" && flock 9
 refused 'another pgha works on this cluster' 2 pgha destroy --yes

@@ -55,7 +55,7 @@ refused() {
 cut_power() {
     local root=/sys/fs/cgroup machine
     [ ! -e $root/unified/cgroup.controllers ] || root=$root/unified
-    machine=pgha-$(basename "$file" .toml)-$1
+    machine=pgha-$(basename "$file" .toml).$1
     echo 1 >"$root/$machine/cgroup.kill"
     while grep -q 'populated 1' "$root/$machine/cgroup.events"; do sleep 0.05; done
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use pgha_core::cluster::Node;
+use pgha_core::cluster::{Durability, Node};
 use pgha_core::inventory::{Inventory, Observed, Server};
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::{Action, Gate, Plan};
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
+use pgha_platform::files::{self, FileError};
 use pgha_platform::{Provider, ProviderError, ServerRequest};
 
 use crate::fleet::{Fleet, NodeError};
@@ -24,6 +25,9 @@ pub enum ExecuteError {
     /// The provider failed.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The cluster did not become healthy.
     #[error(transparent)]
     Gate(#[from] GateError),
@@ -53,6 +57,10 @@ pub enum ExecuteError {
     #[error("the cluster has no leader")]
     NoLeader,
 }
+
+/// File beside the secrets that says that the cluster has been formed. Without it a lost or unmounted state directory would
+/// look like a cluster that never was.
+pub const FORMED: &str = "formed";
 
 /// What a plan is carried out with.
 pub struct Executor<'e, P> {
@@ -192,6 +200,13 @@ impl<P: Provider> Executor<'_, P> {
     /// Waits at the gate after a rebuild. If it stays shut, the node is given back what it ran before, and the plan ends.
     async fn gate_or_return(&self, gate: Gate, node: &str) -> Result<(), ExecuteError> {
         let Err(failed) = gate::healthy(self.provider, self.fleet, self.cluster, gate).await else { return Ok(()) };
+        let health = Health::observe(self.fleet).await;
+        let others = health.sick(self.cluster).into_iter().any(|name| name != node);
+        let leads = health.leader().is_some_and(|leader| leader.name == node);
+        if others || leads {
+            // Somebody else is the cause: stopping this one too could be one loss too many.
+            return Err(failed.into());
+        }
         tracing::warn!("{node} did not become healthy with its new image: going back to the previous one");
         self.provider.revert_server(node).await?;
         let back = gate::healthy(self.provider, self.fleet, self.cluster, Gate { held_seconds: 3, ..gate }).await;
@@ -219,7 +234,9 @@ impl<P: Provider> Executor<'_, P> {
         }
         tracing::info!("handing the leadership from {from} to {to}");
         let patroni = link.patroni.as_ref().ok_or(ExecuteError::NoLeader)?;
-        patroni.switchover(from, Some(to)).await?;
+        // Under strict Patroni accepts only the one synchronous replica, which may have changed since the plan was made.
+        let to = Some(to).filter(|_| self.cluster.durability != Durability::Strict);
+        patroni.switchover(from, to).await?;
         Ok(())
     }
 
@@ -275,6 +292,7 @@ impl<P: Provider> Executor<'_, P> {
         for node in &self.cluster.nodes {
             self.provider.label(&node.name, &formed).await?;
         }
+        files::write(&self.secrets.path(FORMED), b"the cluster has data; `pgha destroy` removes this file\n", 0o600)?;
         Ok(())
     }
 }

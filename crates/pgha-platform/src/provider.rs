@@ -81,6 +81,9 @@ pub enum ProviderError {
     /// A file could not be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A machine of the cluster runs, but the state directory does not know it.
+    #[error("`{0}` runs, but the state directory has no record of it: was provider.local.state_dir changed?")]
+    Unrecorded(String),
     /// A server has nothing to go back to.
     #[error("server `{0}` has had no other image")]
     NoPrevious(String),
@@ -130,7 +133,7 @@ pub trait Provider: Send + Sync {
     /// Makes the network.
     fn create_network(&self) -> impl Future<Output = Done> + Send;
 
-    /// Deletes the network. Fails while a server is left.
+    /// Deletes the network, once every server is deleted.
     fn delete_network(&self) -> impl Future<Output = Done> + Send;
 
     /// Makes a server with an empty, marked data volume and boots it.

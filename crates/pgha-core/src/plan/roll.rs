@@ -17,8 +17,7 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Ste
     let outdated = world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     if !off.is_empty() {
-        let changes = !outdated.is_empty();
-        return Ok((wake(desired, &off), changes));
+        return Ok((wake(desired, &off), true));
     }
     let observed = observed(world)?;
     let leader = observed.leader.as_deref().unwrap_or_default();

@@ -23,7 +23,7 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
     let script = run.join("launch-node.sh");
     files::write(&script, LAUNCH.as_bytes(), 0o700)?;
     let path = node.join("console.log");
-    let console = OpenOptions::new().create(true).append(true).open(&path).map_err(FileError::at("open", &path))?;
+    let console = OpenOptions::new().create(true).write(true).truncate(true).open(&path).map_err(FileError::at("open", &path))?;
     let errors = console.try_clone().map_err(FileError::at("open", &path))?;
     // A session of its own: the node must survive the terminal that started it.
     let child = Command::new("setsid")

@@ -59,7 +59,8 @@ impl Local {
     }
 
     fn machine(&self, name: &str) -> String {
-        format!("pgha-{}-{name}", self.options.cluster)
+        // A full stop, which no name may hold: `a` with node `b-c` must not meet `a-b` with node `c`.
+        format!("pgha-{}.{name}", self.options.cluster)
     }
 
     /// Stops a node as `poweroff` would; one that does not stop in time loses its power.
@@ -103,11 +104,19 @@ impl Provider for Local {
 
     async fn delete_network(&self) -> Result<(), ProviderError> {
         self.switch.delete().await?;
-        // The records of the servers are gone by now; the lock's file goes with the directory.
-        Ok(files::remove(&self.records.dir)?)
+        // Only what this provider made, and only while it is empty: the directory may hold other things.
+        let _ = std::fs::remove_dir(self.records.dir.join("nodes"));
+        files::remove(&self.records.dir.join("lock"))?;
+        let _ = std::fs::remove_dir(&self.records.dir);
+        Ok(())
     }
 
     async fn create_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
+        // A machine that runs without a record has its data somewhere else: a new volume must not slip in under it.
+        let machine = self.machine(&request.name);
+        if cgroup::is_populated(&machine) && self.records.read(&request.name).is_err() {
+            return Err(ProviderError::Unrecorded(machine));
+        }
         self.records.create(request)?;
         self.power_on(&request.name).await
     }

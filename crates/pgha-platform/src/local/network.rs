@@ -62,7 +62,9 @@ impl Switch {
     /// Gives a machine its namespace, cable and address. Plugs it in again if it was unplugged.
     pub(super) async fn attach(&self, machine: &str, address: Ipv4Addr) -> Result<(), CommandError> {
         let (space, cable) = (&self.namespace, port("n", machine));
-        if !exists(machine) {
+        if ip(Some(space), &["link", "show", &cable]).await.is_err() {
+            // Also when an interrupted run left the namespace without its cable.
+            remove(machine).await?;
             ip(None, &["netns", "add", machine]).await?;
             let prefix = self.prefix;
             let link = format!("link add eth0 type veth peer name {cable} netns {space}");

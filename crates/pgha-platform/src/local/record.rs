@@ -49,7 +49,10 @@ impl Records {
     /// Names of the servers that were created completely.
     pub(super) fn names(&self) -> Result<Vec<String>, FileError> {
         let dir = self.dir.join("nodes");
-        let Ok(entries) = std::fs::read_dir(&dir) else { return Ok(Vec::new()) };
+        let entries = match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(FileError::at("read", &dir))?,
+        };
         let complete = entries.flatten().filter(|entry| entry.path().join("record.json").exists());
         let mut names = complete.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>();
         names.sort();

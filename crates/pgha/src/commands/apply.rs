@@ -8,7 +8,7 @@ use pgha_deploy::execute::{self, Executor};
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::secrets::Secrets;
-use pgha_platform::Provider;
+use pgha_platform::{Provider, files};
 
 use super::connect::Endpoints;
 use crate::failure::Failure;
@@ -38,6 +38,7 @@ enum Goal {
 impl<'w> Prepared<'w> {
     async fn new(workspace: &'w Workspace, install: bool, goal: Goal) -> Result<Self, Failure> {
         super::preflight::require(workspace, install).await?;
+        not_lost(workspace).await?;
         let manifest = workspace.builder.build(&workspace.cluster, &workspace.rendered, false).await?;
         let secrets = workspace.secrets().await?;
         let fleet = Fleet::new(&workspace.cluster, Arc::clone(&secrets));
@@ -64,7 +65,7 @@ impl<'w> Prepared<'w> {
             return Err(Failure::no("nothing was changed").hint("answer y, or give --yes"));
         }
         let _lock = self.workspace.provider.lock("pgha apply")?;
-        if self.plan().await?.fingerprint != plan.fingerprint {
+        if self.plan().await? != *plan {
             let failure = Failure::no("the cluster changed since the plan was made; nothing was done");
             return Err(failure.hint("run the command again to plan anew"));
         }
@@ -80,6 +81,17 @@ impl<'w> Prepared<'w> {
         };
         Ok(executor.run(plan).await?)
     }
+}
+
+/// A formed cluster without servers is one whose state directory is not there, not one to be made anew.
+async fn not_lost(workspace: &Workspace) -> Result<(), Failure> {
+    let mark = workspace.secrets_dir().join(execute::FORMED);
+    if !mark.exists() || !execute::observe_servers(&workspace.provider).await?.servers.is_empty() {
+        return Ok(());
+    }
+    let dir = &workspace.cluster.local_state_dir;
+    let failure = Failure::no(format!("cluster `{}` was formed, but {dir} has none of its servers", workspace.cluster.name));
+    Err(failure.hint("mount the disk or set provider.local.state_dir back; if the data is gone for good, `pgha destroy` and begin anew"))
 }
 
 pub(super) async fn plan(workspace: &Workspace, json: bool) -> Result<(), Failure> {
@@ -125,6 +137,7 @@ pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> 
 }
 
 pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
+    let lock = workspace.provider.lock("pgha destroy")?;
     let world = execute::observe_servers(&workspace.provider).await?;
     let names = world.servers.iter().map(|server| server.name.as_str()).collect::<Vec<_>>();
     if !names.is_empty()
@@ -133,8 +146,9 @@ pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Fail
     {
         return Err(Failure::no("nothing was deleted").hint("answer y, or give --yes"));
     }
-    let _lock = workspace.provider.lock("pgha destroy")?;
     execute::destroy(&workspace.provider, &plan::plan_destroy(&workspace.cluster.name, &world)).await?;
+    files::remove(&workspace.secrets_dir().join(execute::FORMED))?;
+    drop(lock);
     print::note(&format!("cluster `{}` is gone; its secrets stay in {}", workspace.cluster.name, workspace.secrets_dir().display()));
     Ok(())
 }

@@ -59,7 +59,12 @@ pub(super) fn check(spec: &Spec, durability: Durability, nodes: &[Node], remarks
 }
 
 fn one(key: &str, value: &Value, span: std::ops::Range<usize>, durability: Durability, remarks: &mut Remarks) {
-    let off = matches!(value, Value::Bool(false)) || value.as_str().is_some_and(|v| ["off", "false", "no", "0"].contains(&v));
+    // PostgreSQL takes any case, and any beginning of a word that is not ambiguous.
+    let (key, word) = (key.to_ascii_lowercase(), value.as_str().unwrap_or_default().to_ascii_lowercase());
+    let key = key.as_str();
+    let spelt = !word.is_empty()
+        && (word != "o" && "off".starts_with(&word) || "false".starts_with(&word) || "no".starts_with(&word) || word == "0");
+    let off = matches!(value, Value::Bool(false)) || value.as_f64() == Some(0.0) || spelt;
     if !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.') || key.is_empty() {
         remarks.error(
             span,
@@ -78,9 +83,9 @@ fn one(key: &str, value: &Value, span: std::ops::Range<usize>, durability: Durab
         remarks.error(span, format!("`{key}` belongs to pgha"), "not yours to set", "other files of the node depend on its value");
     } else if NEVER_OFF.contains(&key) && off {
         remarks.error(span, format!("`{key} = off` can corrupt every copy"), "refused", "a crash could lose or tear acknowledged data");
-    } else if key == "wal_level" && value == "minimal" {
+    } else if key == "wal_level" && word == "minimal" {
         remarks.error(span, "`wal_level = minimal` forbids replication", "refused", "use replica or logical");
-    } else if key == "synchronous_commit" && durability != Durability::Async && (off || value == "local") {
+    } else if key == "synchronous_commit" && durability != Durability::Async && (off || word == "local") {
         remarks.error(
             span,
             format!("`synchronous_commit` off or local voids {durability} durability"),

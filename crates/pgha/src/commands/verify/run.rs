@@ -70,6 +70,8 @@ impl<'a> Arena<'a> {
     fn hosts(&self, scenario: Scenario, leader: &Node) -> Vec<SocketAddr> {
         let port = self.workspace.cluster.haproxy.primary_port;
         let every = scenario == Scenario::Roll;
+        // With a single HAProxy there is no other way in, wherever it is.
+        let every = every || self.workspace.cluster.nodes_with(Role::Haproxy).count() == 1;
         let proxies = self.workspace.cluster.nodes_with(Role::Haproxy).filter(|node| every || node.name != leader.name);
         proxies.map(|node| SocketAddr::from((node.address, port))).collect()
     }
