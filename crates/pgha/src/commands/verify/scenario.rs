@@ -24,7 +24,7 @@ pub(crate) enum Scenario {
     PatroniFrozen,
     /// A planned change of leader.
     Switchover,
-    /// The etcd member on the leader's node is stopped.
+    /// The etcd member on the leader's node is killed and stays down.
     EtcdOneDown,
     /// Every node is rebuilt with the image it has, as a change would: replica by replica, the leader last.
     Roll,
@@ -79,7 +79,11 @@ impl Scenario {
             Self::PatroniFrozen => {
                 on(fleet, leader, &["systemctl", "kill", "--kill-whom=main", "--signal=SIGSTOP", "patroni.service"]).await
             }
-            Self::EtcdOneDown => on(fleet, leader, &["systemctl", "stop", "etcd.service"]).await,
+            Self::EtcdOneDown => {
+                // The stop keeps systemd from starting it again; the kill makes it a failure instead of a goodbye.
+                on(fleet, leader, &["systemctl", "stop", "--no-block", "etcd.service"]).await?;
+                on(fleet, leader, &["systemctl", "kill", "--signal=SIGKILL", "etcd.service"]).await
+            }
         }
     }
 
