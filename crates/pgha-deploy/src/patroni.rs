@@ -75,11 +75,6 @@ impl Patroni {
         NodeError::Http { daemon: "Patroni", node: self.node.clone(), source }
     }
 
-    async fn get(&self, path: &str) -> Result<Value, NodeError> {
-        let answer = self.client.get(format!("{}{path}", self.url)).send().await.map_err(|e| self.fail(e))?;
-        answer.json().await.map_err(|e| self.fail(e))
-    }
-
     /// The members and their roles.
     ///
     /// # Errors
@@ -89,20 +84,13 @@ impl Patroni {
         answer.json().await.map_err(|e| self.fail(e))
     }
 
-    /// What Patroni says of its own node: role, timeline, when it last spoke to etcd, failsafe.
-    ///
-    /// # Errors
-    /// When Patroni does not answer.
-    pub async fn own(&self) -> Result<Value, NodeError> {
-        self.get("/patroni").await
-    }
-
     /// The dynamic configuration.
     ///
     /// # Errors
     /// When Patroni does not answer.
     pub async fn config(&self) -> Result<Value, NodeError> {
-        self.get("/config").await
+        let answer = self.client.get(format!("{}/config", self.url)).send().await.map_err(|e| self.fail(e))?;
+        answer.json().await.map_err(|e| self.fail(e))
     }
 
     /// Replaces the dynamic configuration as a whole.

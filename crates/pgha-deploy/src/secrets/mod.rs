@@ -206,14 +206,6 @@ impl Secrets {
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
-
-    /// Every value that must never be seen outside the directory: passwords and private keys.
-    pub fn poison(&self) -> impl Iterator<Item = &str> {
-        let private = |name: &str| {
-            name.starts_with("passwords/") || name.ends_with(".key") || name.ends_with("ed25519_key") || name == "ssh/operator"
-        };
-        self.files.iter().filter(move |(name, _)| private(name)).map(|(_, secret)| secret.expose())
-    }
 }
 
 /// 192 bits in characters that need no quoting in a shell, a DSN or a YAML file.
