@@ -17,7 +17,7 @@ first=$(images)
 
 say "one changed file goes through, leader last, with one switchover"
 printf '\n[haproxy]\nmaxconn = 5000\n' >>"$file"
-pgha plan >"$work/plan.out" 2>/dev/null
+pgha plan >"$work/plan.out" 2>"$work/plan.log" || fail "$(cat "$work/plan.log")"
 lead=$(leader)
 [ "$(grep -c rebuild "$work/plan.out")" = 3 ] && grep rebuild "$work/plan.out" | tail -n 1 | grep -q "$lead" || fail "$(cat "$work/plan.out")"
 before=$(timeline)

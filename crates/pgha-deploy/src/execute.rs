@@ -62,6 +62,10 @@ pub enum ExecuteError {
 /// look like a cluster that never was.
 pub const FORMED: &str = "formed";
 
+/// Six seconds in all: the slowest check interval of preset fast, and one second more.
+const SETTLE_LOOKS: u32 = 12;
+const SETTLE_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// What a plan is carried out with.
 pub struct Executor<'e, P> {
     /// Where servers run.
@@ -104,7 +108,7 @@ pub async fn observe_servers<P: Provider>(provider: &P) -> Result<Inventory, Pro
 pub async fn observe<P: Provider>(provider: &P, fleet: &Fleet, cluster: &Cluster) -> Result<Inventory, ProviderError> {
     let mut world = observe_servers(provider).await?;
     if world.servers.iter().any(|server| server.formed) && world.servers.iter().all(|server| server.running) {
-        let health = Health::observe(fleet).await;
+        let health = settled(fleet, cluster).await;
         world.observed = Some(Observed {
             leader: health.leader().map(|member| member.name.clone()),
             unmet: health.conditions(cluster).into_iter().filter(|condition| !condition.met).map(|condition| condition.text).collect(),
@@ -113,6 +117,20 @@ pub async fn observe<P: Provider>(provider: &P, fleet: &Fleet, cluster: &Cluster
         });
     }
     Ok(world)
+}
+
+/// The health of the cluster, looked at again for a few seconds while something is wrong: one late answer or one check of
+/// HAProxy in between must not refuse a plan.
+async fn settled(fleet: &Fleet, cluster: &Cluster) -> Health {
+    let mut health = Health::observe(fleet).await;
+    for _ in 0..SETTLE_LOOKS {
+        if health.conditions(cluster).iter().all(|condition| condition.met) {
+            break;
+        }
+        tokio::time::sleep(SETTLE_PAUSE).await;
+        health = Health::observe(fleet).await;
+    }
+    health
 }
 
 /// The dynamic configuration, from the first Patroni that answers.
