@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node};
-use pgha_core::inventory::{Inventory, Observed, Server};
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::{Action, Gate, Plan};
 use pgha_core::render::Rendered;
-use pgha_core::{Cluster, Digest};
 use pgha_platform::files::{self, FileError};
 use pgha_platform::{Provider, ProviderError, ServerRequest};
 
@@ -62,10 +61,6 @@ pub enum ExecuteError {
 /// look like a cluster that never was.
 pub const FORMED: &str = "formed";
 
-/// Six seconds in all: the slowest check interval of preset fast, and one second more.
-const SETTLE_LOOKS: u32 = 12;
-const SETTLE_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
-
 /// What a plan is carried out with.
 pub struct Executor<'e, P> {
     /// Where servers run.
@@ -82,68 +77,6 @@ pub struct Executor<'e, P> {
     pub secrets: &'e Secrets,
     /// Where steps are noted.
     pub journal: &'e Journal,
-}
-
-/// The provider's servers in the plan's terms.
-///
-/// # Errors
-/// When the provider cannot be asked.
-pub async fn observe_servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderError> {
-    let label = |server: &pgha_platform::Server, name: &str| server.labels.get(name).cloned().unwrap_or_default();
-    let servers = provider.servers().await?.into_iter().map(|server| Server {
-        image: Digest::from(label(&server, "image")),
-        seed: Digest::from(label(&server, "seed")),
-        previous_image: server.labels.get("previous_image").cloned().map(Digest::from),
-        formed: label(&server, "formed") == "yes",
-        running: server.running,
-        name: server.name,
-    });
-    Ok(Inventory { servers: servers.collect(), observed: None })
-}
-
-/// The servers, and what the daemons of a formed cluster say.
-///
-/// # Errors
-/// When the provider cannot be asked. A node that does not answer is part of what is observed.
-pub async fn observe<P: Provider>(provider: &P, fleet: &Fleet, cluster: &Cluster) -> Result<Inventory, ProviderError> {
-    let mut world = observe_servers(provider).await?;
-    if world.servers.iter().any(|server| server.formed) && world.servers.iter().all(|server| server.running) {
-        let health = settled(fleet, cluster).await;
-        world.observed = Some(Observed {
-            leader: health.leader().map(|member| member.name.clone()),
-            unmet: health.conditions(cluster).into_iter().filter(|condition| !condition.met).map(|condition| condition.text).collect(),
-            sick: health.sick(cluster),
-            dynamic: config(fleet).await,
-        });
-    }
-    Ok(world)
-}
-
-/// The health of the cluster, looked at again for a few seconds while something is wrong: one late answer or one check of
-/// HAProxy in between must not refuse a plan.
-async fn settled(fleet: &Fleet, cluster: &Cluster) -> Health {
-    let mut health = Health::observe(fleet).await;
-    for _ in 0..SETTLE_LOOKS {
-        if health.conditions(cluster).iter().all(|condition| condition.met) {
-            break;
-        }
-        tokio::time::sleep(SETTLE_PAUSE).await;
-        health = Health::observe(fleet).await;
-    }
-    health
-}
-
-/// The dynamic configuration, from the first Patroni that answers.
-async fn config(fleet: &Fleet) -> Option<serde_json::Value> {
-    for node in &fleet.nodes {
-        if let Ok(link) = fleet.link(node).await
-            && let Some(patroni) = &link.patroni
-            && let Ok(config) = patroni.config().await
-        {
-            return Some(config);
-        }
-    }
-    None
 }
 
 /// Deletes everything a destroy plan names.

@@ -10,7 +10,7 @@ use pgha_core::{Cluster, Diagnostic, Severity};
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::Builder;
 use pgha_deploy::secrets::Secrets;
-use pgha_deploy::{execute, seed};
+use pgha_deploy::{observe, seed};
 use pgha_platform::local::{Local, Options};
 
 use crate::cli::Cli;
@@ -42,13 +42,13 @@ impl Workspace {
 
     /// The secrets, made when they are missing and no server needs them.
     pub(crate) async fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
-        let running = !execute::observe_servers(&self.provider).await?.servers.is_empty();
+        let running = !observe::servers(&self.provider).await?.servers.is_empty();
         Ok(Arc::new(Secrets::ensure(&self.secrets_dir(), &self.cluster, running)?))
     }
 
     /// The secrets and connections of a cluster that exists.
     pub(crate) async fn fleet(&self) -> Result<(Arc<Secrets>, Fleet), Failure> {
-        if execute::observe_servers(&self.provider).await?.servers.is_empty() {
+        if observe::servers(&self.provider).await?.servers.is_empty() {
             return Err(Failure::no(format!("cluster `{}` has no servers", self.cluster.name)).hint("run `pgha up` first"));
         }
         let secrets = self.secrets().await?;

@@ -7,6 +7,7 @@ use pgha_core::plan::{self, Plan};
 use pgha_deploy::execute::{self, Executor};
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::journal::Journal;
+use pgha_deploy::observe;
 use pgha_deploy::secrets::Secrets;
 use pgha_platform::{Provider, files};
 
@@ -46,7 +47,7 @@ impl<'w> Prepared<'w> {
     }
 
     async fn plan(&self) -> Result<Plan, Failure> {
-        let world = execute::observe(&self.workspace.provider, &self.fleet, &self.workspace.cluster).await?;
+        let world = observe::world(&self.workspace.provider, &self.fleet, &self.workspace.cluster).await?;
         let desired = self.workspace.desired(&self.manifest, &self.secrets)?;
         Ok(match self.goal {
             Goal::Apply => plan::plan(&desired, &world)?,
@@ -86,7 +87,7 @@ impl<'w> Prepared<'w> {
 /// A formed cluster without servers is one whose state directory is not there, not one to be made anew.
 async fn not_lost(workspace: &Workspace) -> Result<(), Failure> {
     let mark = workspace.secrets_dir().join(execute::FORMED);
-    if !mark.exists() || !execute::observe_servers(&workspace.provider).await?.servers.is_empty() {
+    if !mark.exists() || !observe::servers(&workspace.provider).await?.servers.is_empty() {
         return Ok(());
     }
     let dir = &workspace.cluster.local_state_dir;
@@ -138,7 +139,7 @@ pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> 
 
 pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
     let lock = workspace.provider.lock("pgha destroy")?;
-    let world = execute::observe_servers(&workspace.provider).await?;
+    let world = observe::servers(&workspace.provider).await?;
     let names = world.servers.iter().map(|server| server.name.as_str()).collect::<Vec<_>>();
     if !names.is_empty()
         && !yes

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pgha_deploy::execute;
+use pgha_deploy::observe;
 
 use crate::failure::Failure;
 use crate::print;
@@ -17,7 +17,7 @@ pub(super) async fn run(workspace: &Workspace) -> Result<ExitCode, Failure> {
             Some(problem) => print::line(&format!("problem {}: {}; cure: {}", check.name, problem.what, problem.cure)),
         }
     }
-    if !execute::observe_servers(&workspace.provider).await?.servers.is_empty() {
+    if !observe::servers(&workspace.provider).await?.servers.is_empty() {
         healthy &= nodes(workspace).await?;
     }
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })

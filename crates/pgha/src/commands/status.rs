@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
-use pgha_deploy::execute;
 use pgha_deploy::fleet::Fleet;
+use pgha_deploy::observe;
 use pgha_deploy::status::{NodeStatus, Status};
 
 use crate::failure::Failure;
@@ -31,7 +31,7 @@ pub(super) async fn run(workspace: &Workspace, watch: bool, json: bool) -> Resul
 }
 
 async fn observe(workspace: &Workspace, fleet: &Fleet) -> Result<Status, Failure> {
-    let world = execute::observe_servers(&workspace.provider).await?;
+    let world = observe::servers(&workspace.provider).await?;
     Ok(Status::observe(&workspace.cluster, &workspace.rendered, fleet, &world).await)
 }
 
