@@ -1,5 +1,8 @@
 //! The world as observed: servers as their provider knows them, and the cluster as its own daemons see it.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,6 +22,8 @@ pub struct Inventory {
 pub struct Server {
     /// Name of the node.
     pub name: String,
+    /// Its address.
+    pub address: Ipv4Addr,
     /// Whether it is running.
     pub running: bool,
     /// Digest of the image it was given.
@@ -27,6 +32,10 @@ pub struct Server {
     pub seed: Digest,
     /// Digest of the image it had before.
     pub previous_image: Option<Digest>,
+    /// Number of the roll that gave it what it has; 0 from its creation.
+    pub generation: u32,
+    /// When it was given that, in RFC 3339. Absent: its provider does not know.
+    pub since: Option<String>,
     /// Whether the cluster has been healthy with this server once. From then on its data matters.
     pub formed: bool,
 }
@@ -42,9 +51,31 @@ pub struct Observed {
     pub sick: Vec<String>,
     /// The dynamic configuration in etcd.
     pub dynamic: Option<Value>,
+    /// Changed parameters that wait for a restart of PostgreSQL.
+    pub pending: Vec<Pending>,
+    /// Login roles, databases and their extensions, in the words of [`crate::plan::declared`]. Absent: the leader did not say.
+    pub objects: Option<BTreeSet<String>>,
+}
+
+/// A changed parameter that a member takes up only when its PostgreSQL restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Name of the node.
+    pub node: String,
+    /// Name of the parameter.
+    pub parameter: String,
+    /// The value it runs with.
+    pub old: String,
+    /// The value it was given.
+    pub new: String,
 }
 
 impl Inventory {
+    /// Number of the last roll that gave any server something new.
+    pub fn newest_generation(&self) -> u32 {
+        self.servers.iter().map(|server| server.generation).max().unwrap_or(0)
+    }
+
     /// The server called `name`.
     pub fn server(&self, name: &str) -> Option<&Server> {
         self.servers.iter().find(|server| server.name == name)

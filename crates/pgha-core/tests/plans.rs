@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pgha_core::inventory::{Inventory, Observed, Server};
+use pgha_core::inventory::{Inventory, Observed, Pending, Server};
 use pgha_core::plan::{Desired, Plan, Refused, plan, plan_again, plan_destroy, plan_rollback};
 use pgha_core::{Cluster, Digest, render};
 use serde_json::{Value, json};
@@ -29,6 +29,9 @@ impl Case {
         let servers = cluster.nodes.iter().map(|node| Server {
             name: node.name.clone(),
             running: true,
+            address: node.address,
+            generation: 0,
+            since: None,
             image: digest("image"),
             seed: digest("seed"),
             previous_image: None,
@@ -57,6 +60,16 @@ impl Case {
         let all = |text: &str| self.cluster.nodes.iter().map(|node| (node.name.clone(), digest(text))).collect::<BTreeMap<_, _>>();
         Desired { cluster: &self.cluster, images: all("image"), seeds: all("seed"), dynamic: &self.dynamic }
     }
+}
+
+fn pending(nodes: &[&str], old: &str, new: &str) -> Vec<Pending> {
+    let one = |node: &&str| Pending {
+        node: (*node).to_owned(),
+        parameter: "max_connections".to_owned(),
+        old: old.to_owned(),
+        new: new.to_owned(),
+    };
+    nodes.iter().map(one).collect()
 }
 
 fn old(names: &[usize]) -> impl FnOnce(&mut Inventory) {
@@ -134,6 +147,12 @@ cases! {
     }),
     no_leader: Case::new(THREE).with(old(&[1])).observed(|observed| observed.leader = None),
     node_left_the_file: Case::new(THREE).with(|world| world.servers[2].name = "node-9".to_owned()),
+    address_changed: Case::new(THREE).with(|world| world.servers[1].address = [10, 0, 0, 9].into()),
+    half_sealed: Case::new(THREE).with(|world| world.servers[2].formed = false),
+    restart_interrupted: Case::new(THREE).observed(|observed| observed.pending = pending(&["node-2", "node-3"], "200", "100")),
+    objects_missing: Case::new(THREE).observed(|observed| {
+        observed.objects = Some(["role app", "role old", "database test"].map(str::to_owned).into());
+    }),
     node_lost: Case::new(THREE).with(|world| drop(world.servers.pop())),
 }
 
@@ -141,6 +160,10 @@ cases! {
 fn rollback() {
     let case = Case::new(THREE).with(|world| world.servers.iter_mut().for_each(|server| server.previous_image = Some(digest("old image"))));
     golden("rollback", plan_rollback(&case.desired(), &case.world));
+    let partial = case.with(|world| world.servers[2].generation = 1);
+    golden("rollback-of-a-partial-roll", plan_rollback(&partial.desired(), &partial.world));
+    let stopped = partial.with(|world| world.servers[2].running = false);
+    golden("rollback-interrupted", plan_rollback(&stopped.desired(), &stopped.world));
     let fresh = Case::new(THREE);
     golden("rollback-to-nothing", plan_rollback(&fresh.desired(), &fresh.world));
 }
@@ -156,6 +179,14 @@ fn again() {
 #[test]
 fn destroy() {
     golden("destroy", Ok(plan_destroy("minimal", &Case::new(THREE).world)));
+}
+
+#[test]
+fn an_interrupted_roll_goes_on_under_its_number() {
+    let generation = |case: &Case| plan(&case.desired(), &case.world).expect("a plan").generation;
+    let half = |changed: usize| move |world: &mut Inventory| world.servers[changed].generation = 4;
+    assert_eq!(generation(&Case::new(THREE).with(old(&[0, 1])).with(half(2))), 4);
+    assert_eq!(generation(&Case::new(THREE).with(old(&[0, 1])).with(half(1))), 5);
 }
 
 #[test]

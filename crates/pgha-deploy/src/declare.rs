@@ -1,5 +1,6 @@
 //! Roles, databases and extensions: creates what the cluster file declares and is missing. Never drops anything.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use pgha_core::Cluster;
@@ -46,6 +47,32 @@ pub async fn sql(session: &Session, database: &str, script: &str) -> Result<Stri
         database,
     ];
     session.run(&psql, script.as_bytes()).await
+}
+
+/// Login roles and databases, without those every cluster has.
+const EXISTING: &str = r"
+SELECT 'role ' || rolname FROM pg_roles
+WHERE rolcanlogin AND rolname NOT IN ('postgres', 'replicator', 'rewind', 'pgbouncer', 'pgha_verify');
+SELECT 'database ' || datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN ('postgres', 'pgha_verify');
+";
+
+/// What is there, in the words of [`pgha_core::plan::declared`]. `session` must lead to the leader.
+///
+/// # Errors
+/// When psql fails.
+pub async fn existing(session: &Session, cluster: &Cluster) -> Result<BTreeSet<String>, SshError> {
+    let mut objects = lines(&sql(session, "postgres", EXISTING).await?);
+    for database in cluster.postgresql.databases.iter().filter(|database| !database.extensions.is_empty()) {
+        if objects.contains(&format!("database {}", database.name)) {
+            let query = format!("SELECT 'extension ' || extname || ' in {}' FROM pg_extension;\n", database.name);
+            objects.extend(lines(&sql(session, &database.name, &query).await?));
+        }
+    }
+    Ok(objects)
+}
+
+fn lines(text: &str) -> BTreeSet<String> {
+    text.lines().map(str::to_owned).collect()
 }
 
 /// Creates what is declared and missing. `session` must lead to the leader.

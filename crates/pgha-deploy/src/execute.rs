@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node};
@@ -75,6 +76,8 @@ pub struct Executor<'e, P> {
     pub manifest: &'e Manifest,
     /// Its secrets.
     pub secrets: &'e Secrets,
+    /// The plan's number for what it gives out.
+    pub generation: u32,
     /// Where steps are noted.
     pub journal: &'e Journal,
 }
@@ -131,14 +134,14 @@ impl<P: Provider> Executor<'_, P> {
             Action::Revert { node, image, .. } => {
                 self.not_the_leader(node).await?;
                 tracing::info!("{node}: stopping, then booting image {} again", image.short());
-                Ok(self.provider.revert_server(node).await?)
+                self.revert(node).await
             }
             Action::PowerOn { node } => {
                 tracing::info!("{node}: powering on");
                 Ok(self.provider.power_on(node).await?)
             }
             Action::Gate(gate) => gate::healthy(self.provider, self.fleet, self.cluster, *gate).await.map(drop).map_err(Into::into),
-            Action::Declare => self.declare().await,
+            Action::Declare { .. } => self.declare().await,
             Action::Seal => self.seal().await,
             Action::Switchover { from, to } => self.switchover(from, to).await,
             Action::SetDynamic { changes } => self.set_dynamic(changes).await,
@@ -159,13 +162,18 @@ impl<P: Provider> Executor<'_, P> {
             return Err(failed.into());
         }
         tracing::warn!("{node} did not become healthy with its new image: going back to the previous one");
-        self.provider.revert_server(node).await?;
+        self.revert(node).await?;
         let back = gate::healthy(self.provider, self.fleet, self.cluster, Gate { held_seconds: 3, ..gate }).await;
         let outcome = back.map_or_else(
             |error| format!("it is not healthy with the previous image either: {error}"),
             |_| "it is healthy again with the previous image".to_owned(),
         );
         Err(ExecuteError::Returned { node: node.to_owned(), outcome, why: failed.to_string() })
+    }
+
+    async fn revert(&self, node: &str) -> Result<(), ExecuteError> {
+        self.provider.revert_server(node).await?;
+        Ok(self.provider.label(node, &BTreeMap::from([now()])).await?)
     }
 
     /// A failover in the middle of a roll may have moved the leadership to a node whose turn it is.
@@ -202,7 +210,16 @@ impl<P: Provider> Executor<'_, P> {
         tracing::info!("{name}: restarting PostgreSQL");
         let link = self.fleet.link(self.node(name)?).await?;
         let patroni = link.patroni.as_ref().ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
-        Ok(patroni.restart().await.map(drop)?)
+        // A member reads a new configuration once in loop_wait. A restart before that would bring back the old values.
+        let read_by = Instant::now() + Duration::from_secs(2 * u64::from(self.cluster.timing.loop_wait) + 2);
+        while !patroni.restart_if_pending().await? {
+            if Instant::now() > read_by {
+                tracing::info!("{name}: nothing waits for a restart");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        Ok(())
     }
 
     async fn leader(&self) -> Result<(&Node, std::sync::Arc<crate::fleet::Link>), ExecuteError> {
@@ -226,8 +243,13 @@ impl<P: Provider> Executor<'_, P> {
             package_root: PathBuf::from(&image.package_root.path),
             configuration: PathBuf::from(&image.configuration.path),
             seed: seed.archive.to_vec(),
-            volume: volume(self.cluster, node),
-            labels: BTreeMap::from([("image".to_owned(), image.digest().to_string()), ("seed".to_owned(), seed.digest.to_string())]),
+            volume: self.cluster.volume(node),
+            labels: BTreeMap::from([
+                ("image".to_owned(), image.digest().to_string()),
+                ("seed".to_owned(), seed.digest.to_string()),
+                ("generation".to_owned(), self.generation.to_string()),
+                now(),
+            ]),
         })
     }
 
@@ -248,7 +270,7 @@ impl<P: Provider> Executor<'_, P> {
     }
 }
 
-/// Identifier of a node's data volume; the seed names the same.
-fn volume(cluster: &Cluster, node: &Node) -> String {
-    format!("{}-{}", cluster.name, node.name)
+/// Since when a server has what it has.
+fn now() -> (String, String) {
+    ("since".to_owned(), jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

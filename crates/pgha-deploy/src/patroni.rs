@@ -1,5 +1,7 @@
 //! Patroni's REST interface.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -43,6 +45,18 @@ pub struct Member {
     /// Whether a changed parameter waits for a restart.
     #[serde(default)]
     pub pending_restart: bool,
+    /// Which do, and why.
+    #[serde(default)]
+    pub pending_restart_reason: BTreeMap<String, Change>,
+}
+
+/// What a parameter runs with, and what it was given. Patroni writes numbers as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The value in use.
+    pub old_value: String,
+    /// The value after a restart.
+    pub new_value: String,
 }
 
 fn bytes_or_unknown<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -65,6 +79,9 @@ impl Member {
         matches!(self.role.as_str(), "sync_standby" | "quorum_standby")
     }
 }
+
+/// What Patroni 4.1 answers (`ha.py`, `restart`) when nothing waits, or when it is at work already.
+const NOT_NOW: [&str; 2] = ["restart conditions are not satisfied", "already in progress"];
 
 impl Patroni {
     pub(crate) fn new(client: reqwest::Client, url: String, node: &str, password: Secret) -> Self {
@@ -101,12 +118,17 @@ impl Patroni {
         self.write(self.client.put(format!("{}/config", self.url)).json(config)).await.map(drop)
     }
 
-    /// Restarts PostgreSQL of this node. Returns when it runs again.
+    /// Restarts PostgreSQL of this node if a changed parameter waits for it. Returns when it runs again; `false` when
+    /// nothing waits.
     ///
     /// # Errors
     /// When Patroni refuses or does not answer.
-    pub async fn restart(&self) -> Result<String, NodeError> {
-        self.write(self.client.post(format!("{}/restart", self.url)).json(&json!({}))).await
+    pub async fn restart_if_pending(&self) -> Result<bool, NodeError> {
+        let request = self.client.post(format!("{}/restart", self.url)).json(&json!({ "restart_pending": true }));
+        match self.write(request).await {
+            Err(NodeError::Refused { answer, .. }) if NOT_NOW.iter().any(|words| answer.contains(words)) => Ok(false),
+            answer => answer.map(|_| true),
+        }
     }
 
     /// Hands the leadership over. Gives Patroni's own words.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Action, Cost, Desired, Step, gate, step};
 use crate::cluster::{Fault, Role};
-use crate::inventory::Observed;
+use crate::inventory::{Observed, Pending};
 
 /// Parameters that PostgreSQL 17 reads only when it starts (`SELECT name FROM pg_settings WHERE context = 'postmaster'`).
 const AT_START: &[&str] = &[
@@ -59,21 +59,35 @@ const RESTART_SECONDS: u32 = 120;
 
 /// `leader` is the node that leads when these steps begin.
 pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
-    let Some(old) = observed.dynamic.as_ref().filter(|old| *old != desired.dynamic) else { return Vec::new() };
+    let Some(old) = observed.dynamic.as_ref().filter(|old| *old != desired.dynamic) else {
+        return pending(desired, observed, leader);
+    };
     let changed = changed_parameters(old, desired.dynamic);
     let mut steps = vec![step(Action::SetDynamic { changes: changes(old, desired.dynamic) }, Cost::None)];
     if changed.iter().any(|name| AT_START.contains(&name.as_str())) {
-        let shrinks = changed.iter().any(|name| shrinks(name, old, desired.dynamic));
-        steps.extend(restarts(desired, leader, shrinks));
+        let shrinks = changed.iter().any(|name| shrinks(name, old, desired.dynamic)) || observed.pending.iter().any(lowers);
+        steps.extend(restarts(desired, leader, shrinks, |_| true));
     } else {
         steps.push(gate(RESTART_SECONDS, 3));
     }
     steps
 }
 
-fn restarts(desired: &Desired<'_>, leader: &str, primary_first: bool) -> Vec<Step> {
+/// The restarts an interrupted change, or one made behind pgha's back, still waits for.
+fn pending(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
+    let waits = |name: &str| observed.pending.iter().any(|pending| pending.node == name);
+    restarts(desired, leader, observed.pending.iter().any(lowers), waits)
+}
+
+fn lowers(pending: &Pending) -> bool {
+    let values = pending.old.parse::<i64>().ok().zip(pending.new.parse::<i64>().ok());
+    NOT_LESS_ON_STANDBY.contains(&pending.parameter.as_str()) && values.is_some_and(|(old, new)| new < old)
+}
+
+fn restarts(desired: &Desired<'_>, leader: &str, primary_first: bool, which: impl Fn(&str) -> bool) -> Vec<Step> {
     let leads = |name: &str| name == leader;
-    let mut names = desired.cluster.nodes_with(Role::Postgres).map(|node| node.name.clone()).collect::<Vec<_>>();
+    let names = desired.cluster.nodes_with(Role::Postgres).map(|node| node.name.clone());
+    let mut names = names.filter(|name| which(name)).collect::<Vec<_>>();
     names.sort_by_key(|name| leads(name) != primary_first);
     let stop = desired.cluster.timing.write_stop(Fault::PostgresKilled).worst_seconds.ceil() as u32;
     let one = |node: String| {

@@ -20,9 +20,21 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step
         step(Action::CreateServer { node: node.name.clone(), image, seed }, Cost::Resources)
     }));
     steps.push(gate(FORMATION_SECONDS, 0));
-    steps.push(step(Action::Declare, Cost::None));
+    // The seal first: from its first healthy moment the cluster has data to lose, whatever a declaration then meets.
     steps.push(step(Action::Seal, Cost::None));
+    steps.push(step(Action::Declare { missing: Vec::new() }, Cost::None));
     Ok(steps)
+}
+
+/// Every certificate, access line and etcd member holds addresses.
+pub(super) fn no_moved_servers(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
+    for server in &world.servers {
+        if let Some(node) = desired.cluster.node(&server.name).filter(|node| node.address != server.address) {
+            let reason = format!("`{}` has the address {}, but the cluster file says {}", node.name, server.address, node.address);
+            return Err(Refused::new(reason, "put the address back, or run `pgha destroy` and start again"));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn no_foreign_servers(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {

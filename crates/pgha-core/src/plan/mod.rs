@@ -3,6 +3,7 @@
 //! A plan names the fingerprint of what it was made from. Whoever carries it out compares the fingerprint with the world
 //! first and decides nothing else.
 
+mod drift;
 mod dynamic;
 mod form;
 mod roll;
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use drift::declared;
 
 use crate::cluster::Cluster;
 use crate::digest::{Digest, Hasher};
@@ -43,10 +46,14 @@ pub struct Plan {
     pub cluster: String,
     /// Fingerprint of the world and the wish this plan was made from.
     pub fingerprint: Digest,
+    /// Number that servers which are given something new by this plan are marked with.
+    pub generation: u32,
     /// The steps in order.
     pub steps: Vec<Step>,
     /// Whether more is to be done that can only be planned once these steps are done.
     pub more_follows: bool,
+    /// What is there without being declared, and stays as it is.
+    pub remarks: Vec<String>,
 }
 
 /// One step.
@@ -82,7 +89,10 @@ pub enum Action {
     /// Wait until the whole cluster is healthy.
     Gate(Gate),
     /// Create the declared roles, databases and extensions that are missing.
-    Declare,
+    Declare {
+        /// Those known to be missing. Empty: nobody could be asked yet.
+        missing: Vec<String>,
+    },
     /// Mark every server as part of a formed cluster: from now on its data is never started from nothing again.
     Seal,
     /// Stop a server cleanly and boot it with another image or seed, on the same data volume.
@@ -190,11 +200,22 @@ impl Refused {
 /// When a step would be needed that could lose data, or that this version cannot do.
 pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
     form::no_foreign_servers(desired, world)?;
+    form::no_moved_servers(desired, world)?;
     let (steps, more_follows) = match world.servers.iter().any(|server| server.formed) {
         false => (form::steps(desired, world)?, false),
         true => roll::steps(desired, world)?,
     };
-    Ok(Plan { cluster: desired.cluster.name.clone(), fingerprint: fingerprint(desired, world), steps, more_follows })
+    let newest = world.newest_generation();
+    // A roll that was interrupted goes on as the same roll: a rollback must undo all of it.
+    let goes_on = world.servers.iter().filter(|server| server.generation == newest).all(|server| desired.is_current(server));
+    let generation = if goes_on { newest } else { newest + 1 };
+    let remarks = world.observed.as_ref().map(|observed| drift::undeclared(desired.cluster, observed)).unwrap_or_default();
+    Ok(Plan { generation, remarks, ..made(desired, world, steps, more_follows) })
+}
+
+fn made(desired: &Desired<'_>, world: &Inventory, steps: Vec<Step>, more_follows: bool) -> Plan {
+    let (cluster, fingerprint) = (desired.cluster.name.clone(), fingerprint(desired, world));
+    Plan { cluster, fingerprint, generation: world.newest_generation(), steps, more_follows, remarks: Vec::new() }
 }
 
 /// The steps that take every server back to the image and seed it had before.
@@ -202,8 +223,8 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
 /// # Errors
 /// When no server had another image, or the cluster is not healthy enough to be rolled.
 pub fn plan_rollback(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
-    let steps = roll::back(desired, world)?;
-    Ok(Plan { cluster: desired.cluster.name.clone(), fingerprint: fingerprint(desired, world), steps, more_follows: false })
+    let (steps, more_follows) = roll::back(desired, world)?;
+    Ok(made(desired, world, steps, more_follows))
 }
 
 /// The steps of a roll that gives every server what it has already: what a change would cost, without a change.
@@ -211,8 +232,7 @@ pub fn plan_rollback(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, R
 /// # Errors
 /// When a server is outdated, or the cluster is not healthy enough to be rolled.
 pub fn plan_again(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
-    let steps = roll::again(desired, world)?;
-    Ok(Plan { cluster: desired.cluster.name.clone(), fingerprint: fingerprint(desired, world), steps, more_follows: false })
+    Ok(made(desired, world, roll::again(desired, world)?, false))
 }
 
 /// The steps that remove every server of the cluster.
@@ -223,7 +243,8 @@ pub fn plan_destroy(cluster: &str, world: &Inventory) -> Plan {
     let mut hasher = Hasher::default();
     hasher.part(cluster.as_bytes()).part(b"destroy");
     hash_world(&mut hasher, world);
-    Plan { cluster: cluster.to_owned(), fingerprint: hasher.finish(), steps, more_follows: false }
+    let (cluster, fingerprint) = (cluster.to_owned(), hasher.finish());
+    Plan { cluster, fingerprint, generation: world.newest_generation(), steps, more_follows: false, remarks: Vec::new() }
 }
 
 fn step(action: Action, cost: Cost) -> Step {
@@ -253,5 +274,8 @@ fn hash_world(hasher: &mut Hasher, world: &Inventory) {
     if let Some(observed) = &world.observed {
         hasher.part(observed.leader.as_deref().unwrap_or_default().as_bytes());
         hasher.part(observed.dynamic.as_ref().map(Value::to_string).unwrap_or_default().as_bytes());
+        for text in observed.objects.iter().flatten().chain(observed.pending.iter().flat_map(|p| [&p.node, &p.parameter, &p.new])) {
+            hasher.part(text.as_bytes());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Rolling a formed cluster: wake what is off, then replica by replica, the leader last.
 
-use super::{Action, Cost, Desired, Refused, Step, dynamic, gate, step};
+use super::{Action, Cost, Desired, Refused, Step, drift, dynamic, gate, step};
 use crate::cluster::{Fault, Role};
 use crate::inventory::{Inventory, Observed, Server};
 
@@ -17,26 +17,38 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Ste
     let outdated = world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     if !off.is_empty() {
-        return Ok((wake(desired, &off), true));
+        return Ok((wake(&off, |server| (!desired.is_current(server)).then(|| rebuild(desired, server))), true));
     }
     let observed = observed(world)?;
     let leader = observed.leader.as_deref().unwrap_or_default();
     if outdated.is_empty() {
-        return Ok((finish(desired, observed, leader)?, false));
+        return Ok((finish(desired, world, observed, leader)?, false));
     }
     let order = order(desired, observed, &outdated)?;
-    let mut steps = roll(desired, observed, &order, |server| rebuild(desired, server));
+    let mut steps = seal(world);
+    steps.extend(roll(desired, observed, &order, |server| rebuild(desired, server)));
     // Once the roll is through, the leader is another.
     let moved = order.iter().any(|server| server.name == leader);
     let leader = if moved { successor(desired, &order, leader) } else { leader.to_owned() };
     steps.extend(dynamic::steps(desired, observed, &leader));
-    steps.push(step(Action::Declare, Cost::None));
+    steps.push(step(Action::Declare { missing: drift::missing(desired.cluster, observed) }, Cost::None));
     Ok((steps, false))
 }
 
-/// Everything current: what may be left is the dynamic configuration.
-fn finish(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Result<Vec<Step>, Refused> {
-    let steps = dynamic::steps(desired, observed, leader);
+/// A run that ended between two labels left some servers unsealed.
+fn seal(world: &Inventory) -> Vec<Step> {
+    let half = world.servers.iter().any(|server| !server.formed);
+    half.then(|| step(Action::Seal, Cost::None)).into_iter().collect()
+}
+
+/// Everything current: what may be left is the dynamic configuration, and what is declared.
+fn finish(desired: &Desired<'_>, world: &Inventory, observed: &Observed, leader: &str) -> Result<Vec<Step>, Refused> {
+    let mut steps = seal(world);
+    steps.extend(dynamic::steps(desired, observed, leader));
+    let missing = drift::missing(desired.cluster, observed);
+    if !missing.is_empty() {
+        steps.push(step(Action::Declare { missing }, Cost::None));
+    }
     match (steps.is_empty(), observed.unmet.is_empty()) {
         (_, true) => Ok(steps),
         (true, false) => Ok(vec![gate(REJOIN_SECONDS, 3)]),
@@ -44,23 +56,29 @@ fn finish(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Result<Ve
     }
 }
 
-pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
+/// Takes the last roll back: the servers it reached, no others. So a roll or a rollback that was interrupted is undone too.
+pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step>, bool), Refused> {
     nothing_lost(desired, world)?;
-    let back = world.servers.iter().filter(|server| server.previous_image.is_some()).collect::<Vec<_>>();
-    if back.is_empty() {
-        return Err(Refused::new("no node has run another image before", "there is nothing to roll back to"));
+    let newest = world.newest_generation();
+    let back = world.servers.iter().filter(|server| server.generation == newest).collect::<Vec<_>>();
+    if back.iter().any(|server| server.previous_image.is_none()) {
+        return Err(Refused::new("the nodes have nothing older to go back to", "change the cluster file, then `pgha apply`"));
     }
-    if let Some(server) = world.servers.iter().find(|server| !server.running) {
-        return Err(Refused::new(format!("`{}` is off", server.name), "run `pgha apply` first"));
+    let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
+    if !off.is_empty() {
+        let steps = wake(&off, |server| back.contains(&server).then(|| revert(server)));
+        // Without this a second look would find the roll before and undo that too.
+        let left = back.len() > steps.iter().filter(|step| matches!(step.action, Action::Revert { .. })).count();
+        return Ok((steps, left));
     }
     let observed = observed(world)?;
     let order = order(desired, observed, &back)?;
-    let revert = |server: &Server| Action::Revert {
-        node: server.name.clone(),
-        from: server.image.clone(),
-        image: server.previous_image.clone().unwrap_or_else(|| server.image.clone()),
-    };
-    Ok(roll(desired, observed, &order, revert))
+    Ok((roll(desired, observed, &order, revert), false))
+}
+
+fn revert(server: &Server) -> Action {
+    let image = server.previous_image.clone().unwrap_or_else(|| server.image.clone());
+    Action::Revert { node: server.name.clone(), from: server.image.clone(), image }
 }
 
 pub(super) fn again(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
@@ -89,18 +107,18 @@ fn nothing_lost(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused>
         None => Ok(()),
         Some(node) => Err(Refused::new(
             format!("node `{}` is in the file, but the cluster was formed without it or has lost it", node.name),
-            "this version can neither add nor replace nodes of a formed cluster: take the node out of the file, or destroy and start again",
+            "this version can neither add nor replace nodes of a formed cluster: make the file name the nodes that there are, or destroy and start again",
         )),
     }
 }
 
-/// Servers that are off serve nobody, so those that are outdated get their new image right away; but only one at a time may
-/// come back with something new, or a bad image could take the whole cluster.
-fn wake(desired: &Desired<'_>, off: &[&Server]) -> Vec<Step> {
+/// Servers that are off serve nobody, so what is to change of them changes right away; but only one at a time may come back
+/// with something else, or a bad image could take the whole cluster.
+fn wake(off: &[&Server], change: impl Fn(&Server) -> Option<Action>) -> Vec<Step> {
     let mut steps = vec![step(Action::CreateNetwork, Cost::None)];
-    steps.extend(off.iter().map(|server| match (desired.is_current(server), off.len()) {
-        (false, 1) => step(rebuild(desired, server), Cost::None),
-        _ => step(Action::PowerOn { node: server.name.clone() }, Cost::None),
+    steps.extend(off.iter().map(|server| {
+        let change = change(server).filter(|_| off.len() == 1);
+        step(change.unwrap_or_else(|| Action::PowerOn { node: server.name.clone() }), Cost::None)
     }));
     steps.push(gate(REJOIN_SECONDS, 3));
     steps
@@ -133,7 +151,7 @@ fn degraded(observed: &Observed) -> Refused {
     let reason = format!("the cluster is not healthy: {}{sick}", observed.unmet.join("; "));
     Refused::new(
         reason,
-        "nothing is rolled through a cluster that could not bear the loss of another node: see `pgha status`, then plan again",
+        "nothing is rolled through a cluster that could not bear the loss of another node: see `pgha status`, then plan again; if the last roll broke it, `pgha rollback` takes that back",
     )
 }
 

@@ -13,6 +13,9 @@ impl fmt::Display for Plan {
         for (index, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:2} {step}", index + 1)?;
         }
+        for remark in &self.remarks {
+            writeln!(f, " note: {remark}")?;
+        }
         if self.more_follows {
             writeln!(f, " ..  then plans again: what follows depends on how these steps end")?;
         }
@@ -40,7 +43,8 @@ impl fmt::Display for Action {
             Self::CreateServer { node, image, .. } => write!(f, "create      {node}, image {}, empty data volume", image.short()),
             Self::PowerOn { node } => write!(f, "power on    {node}"),
             Self::Gate(gate) => write!(f, "gate        healthy within {} s, held {} s", gate.within_seconds, gate.held_seconds),
-            Self::Declare => write!(f, "declare     missing roles, databases and extensions"),
+            Self::Declare { missing } if missing.is_empty() => write!(f, "declare     missing roles, databases and extensions"),
+            Self::Declare { missing } => write!(f, "declare     {}", missing.join(", ")),
             Self::Seal => write!(f, "seal        from now on no data volume may come up empty"),
             Self::Rebuild { node, .. } if self.gives_new().is_none() => write!(f, "again       {node}, same image, same seed"),
             Self::Rebuild { node, from, image, .. } if from == image => write!(f, "reseed      {node}, same image, new seed"),
