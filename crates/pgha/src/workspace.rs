@@ -11,6 +11,7 @@ use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::Builder;
 use pgha_deploy::secrets::Secrets;
 use pgha_deploy::{observe, seed};
+use pgha_platform::Provider;
 use pgha_platform::local::{Local, Options};
 
 use crate::cli::Cli;
@@ -42,8 +43,11 @@ impl Workspace {
 
     /// The secrets, made when they are missing and no server needs them.
     pub(crate) async fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
-        let running = !observe::servers(&self.provider).await?.servers.is_empty();
-        Ok(Arc::new(Secrets::ensure(&self.secrets_dir(), &self.cluster, running)?))
+        let servers = observe::servers(&self.provider).await?.servers;
+        let running = servers.into_iter().map(|server| server.name).collect::<Vec<_>>();
+        // Two first runs at once must not each make half of them.
+        let _lock = if running.is_empty() { Some(self.provider.lock("pgha makes the secrets")?) } else { None };
+        Ok(Arc::new(Secrets::ensure(&self.secrets_dir(), &self.cluster, &running)?))
     }
 
     /// The secrets and connections of a cluster that exists.

@@ -24,16 +24,20 @@ pub(super) fn authority(name: &str) -> Result<Pair, rcgen::Error> {
     Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
 }
 
-/// Makes a certificate for a daemon that serves under `names` and also calls others.
-pub(super) fn sign(authority: &Pair, name: &str, names: &[SanType]) -> Result<Pair, rcgen::Error> {
+/// Makes a key, PEM.
+pub(super) fn key() -> Result<String, rcgen::Error> {
+    Ok(KeyPair::generate()?.serialize_pem())
+}
+
+/// Makes a certificate, PEM, for a daemon with this key that serves under `names` and also calls others.
+pub(super) fn sign(authority: &Pair, key: &str, name: &str, names: &[SanType]) -> Result<String, rcgen::Error> {
     let mut params = params(name, CERTIFICATE_DAYS);
     params.subject_alt_names = names.to_vec();
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
-    let key = KeyPair::generate()?;
-    Ok(Pair { certificate: params.signed_by(&key, &issuer)?.pem(), key: key.serialize_pem() })
+    Ok(params.signed_by(&KeyPair::from_pem(key)?, &issuer)?.pem())
 }
 
 fn params(name: &str, days: i64) -> CertificateParams {

@@ -1,15 +1,21 @@
 //! Which certificates a cluster has, and the names each is valid for.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
 use rcgen::SanType;
+use x509_parser::extensions::GeneralName;
+use x509_parser::pem::Pem;
 
 use super::authority::{self, Pair};
 use super::{Secrets, SecretsError};
 
-/// Makes the two authorities and every certificate that is missing.
+/// Days before its end at which a certificate is signed anew. The next `apply` then brings it to the nodes.
+const RENEW_DAYS: i64 = 120;
+
+/// Makes the two authorities, and every certificate that is missing or no longer fits.
 ///
 /// etcd has an authority of its own: a certificate of the services must not open the store that holds the leader lock.
 pub(super) fn ensure(secrets: &mut Secrets, cluster: &Cluster) -> Result<(), SecretsError> {
@@ -44,27 +50,61 @@ fn names(nodes: &[&Node]) -> Vec<SanType> {
     dns.chain(addresses.map(|address| SanType::IpAddress(IpAddr::V4(address)))).collect()
 }
 
-fn ensure_authority(secrets: &mut Secrets, file: &str, name: &str) -> Result<Pair, SecretsError> {
-    ensure_pair(secrets, file, || authority::authority(name))?;
-    Ok(Pair {
-        certificate: secrets.file(&format!("{file}.crt")).expose().to_owned(),
-        key: secrets.file(&format!("{file}.key")).expose().to_owned(),
-    })
-}
-
-fn ensure_certificate(secrets: &mut Secrets, issuer: &Pair, file: &str, name: &str, names: &[SanType]) -> Result<(), SecretsError> {
-    ensure_pair(secrets, file, || authority::sign(issuer, name, names))
-}
-
 /// Key and certificate belong together, so both are made when either is missing.
-fn ensure_pair(secrets: &mut Secrets, file: &str, make: impl FnOnce() -> Result<Pair, rcgen::Error>) -> Result<(), SecretsError> {
+fn ensure_authority(secrets: &mut Secrets, file: &str, name: &str) -> Result<Pair, SecretsError> {
     let (certificate, key) = (format!("{file}.crt"), format!("{file}.key"));
-    if secrets.files.contains_key(&certificate) && secrets.files.contains_key(&key) {
+    if !secrets.files.contains_key(&certificate) || !secrets.files.contains_key(&key) {
+        let pair = authority::authority(name).map_err(failed(file))?;
+        secrets.put(&key, pair.key)?;
+        secrets.put(&certificate, pair.certificate)?;
+    }
+    let text = |name: &str| secrets.file(name).expose().to_owned();
+    Ok(Pair { certificate: text(&certificate), key: text(&key) })
+}
+
+/// The key stays when a certificate is signed anew: an interruption between two files could part a new pair.
+fn ensure_certificate(secrets: &mut Secrets, issuer: &Pair, file: &str, name: &str, names: &[SanType]) -> Result<(), SecretsError> {
+    let (certificate, key) = (format!("{file}.crt"), format!("{file}.key"));
+    let had_key = secrets.files.contains_key(&key);
+    secrets.ensure_file(&key, || authority::key().map_err(failed(file)))?;
+    let fits = had_key && secrets.files.get(&certificate).is_some_and(|pem| fits(pem.expose(), names));
+    if fits {
         return Ok(());
     }
-    let pair = make().map_err(|source| SecretsError::Certificate { name: file.to_owned(), source })?;
-    secrets.files.remove(&key);
-    secrets.files.remove(&certificate);
-    secrets.ensure_file(&key, || Ok(pair.key))?;
-    secrets.ensure_file(&certificate, || Ok(pair.certificate))
+    let signed = authority::sign(issuer, secrets.file(&key).expose(), name, names).map_err(failed(file))?;
+    secrets.put(&certificate, signed)
+}
+
+fn failed(file: &str) -> impl FnOnce(rcgen::Error) -> SecretsError {
+    let name = file.to_owned();
+    move |source| SecretsError::Certificate { name, source }
+}
+
+/// Whether a certificate is valid for exactly these names, and for long enough.
+fn fits(pem: &str, names: &[SanType]) -> bool {
+    let Some(Ok(pem)) = Pem::iter_from_buffer(pem.as_bytes()).next() else { return false };
+    let Ok(certificate) = pem.parse_x509() else { return false };
+    let left = certificate.validity().time_to_expiration().map_or(0, |left| left.whole_days());
+    let has = certificate
+        .subject_alternative_name()
+        .ok()
+        .flatten()
+        .map_or(BTreeSet::new(), |extension| extension.value.general_names.iter().map(said).collect());
+    left >= RENEW_DAYS && has == names.iter().map(wanted).collect()
+}
+
+fn wanted(name: &SanType) -> String {
+    match name {
+        SanType::IpAddress(address) => address.to_string(),
+        SanType::DnsName(name) => name.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn said(name: &GeneralName<'_>) -> String {
+    match name {
+        GeneralName::IPAddress([a, b, c, d]) => Ipv4Addr::new(*a, *b, *c, *d).to_string(),
+        GeneralName::DNSName(name) => (*name).to_owned(),
+        other => other.to_string(),
+    }
 }

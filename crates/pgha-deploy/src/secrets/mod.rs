@@ -1,4 +1,4 @@
-//! The secrets directory: made once beside the cluster file, kept by the user, never rewritten.
+//! The secrets directory: made once beside the cluster file, kept by the user. Only certificates are ever written anew.
 //!
 //! Whoever loses it keeps a running cluster but can no longer administer it: nodes accept only the SSH key and the
 //! certificate authorities made here.
@@ -51,13 +51,13 @@ pub enum SecretsError {
         /// The cluster of the file.
         wanted: String,
     },
-    /// The cluster runs, but its secrets are gone.
-    #[error("cluster `{cluster}` has servers, but its secrets directory {} is missing", dir.display())]
+    /// The cluster runs, but a secret that its nodes know is gone.
+    #[error("cluster `{cluster}` has servers, but {} is missing", path.display())]
     Lost {
         /// The cluster.
         cluster: String,
-        /// Where the directory should be.
-        dir: PathBuf,
+        /// The file or directory.
+        path: PathBuf,
     },
     /// A certificate could not be made or read.
     #[error("cannot make the certificate `{name}`")]
@@ -85,7 +85,7 @@ impl SecretsError {
             Self::Exposed { dir, .. } => Some(format!("chmod 700 {}", dir.display())),
             Self::Foreign { .. } => Some("give every cluster file a name of its own: its secrets live in NAME.secrets beside it".to_owned()),
             Self::Lost { .. } => Some(
-                "put the directory back from your backup. Without it nobody can log in to these nodes or sign certificates they trust; what is left is `pgha destroy`".to_owned(),
+                "put it back from your backup. Without it nobody can log in to these nodes or sign certificates they trust; what is left is `pgha destroy`".to_owned(),
             ),
             _ => None,
         }
@@ -99,6 +99,8 @@ const SYSTEM_PASSWORDS: [&str; 5] = ["postgres", "replicator", "rewind", "rest-a
 pub struct Secrets {
     dir: PathBuf,
     files: BTreeMap<String, Secret>,
+    /// Nodes that have a server, and so know what was made for them.
+    running: Vec<String>,
 }
 
 impl Secrets {
@@ -107,17 +109,18 @@ impl Secrets {
         cluster_file.with_extension("secrets")
     }
 
-    /// Reads the secrets, and makes those that are missing. `running` says that servers exist, so that none may be missing.
+    /// Reads the secrets, and makes those that are missing. `running` names the nodes that have servers: what those know
+    /// must be there. Certificates are signed anew when their names or their remaining life no longer fit.
     ///
     /// # Errors
-    /// When the directory is open to others, belongs to another cluster, or is lost.
-    pub fn ensure(dir: &Path, cluster: &Cluster, running: bool) -> Result<Self, SecretsError> {
-        if running && !dir.join("cluster").exists() {
-            return Err(SecretsError::Lost { cluster: cluster.name.clone(), dir: dir.to_owned() });
+    /// When the directory is open to others, belongs to another cluster, or has lost something.
+    pub fn ensure(dir: &Path, cluster: &Cluster, running: &[String]) -> Result<Self, SecretsError> {
+        if !running.is_empty() && !dir.join("cluster").exists() {
+            return Err(SecretsError::Lost { cluster: cluster.name.clone(), path: dir.to_owned() });
         }
         files::make_dir(dir, 0o700)?;
         Self::check(dir, cluster)?;
-        let mut secrets = Self { dir: dir.to_owned(), files: BTreeMap::new() };
+        let mut secrets = Self { dir: dir.to_owned(), files: BTreeMap::new(), running: running.to_vec() };
         secrets.read_all("")?;
         secrets.complete(cluster)?;
         // Last: its presence says that a first run came to its end.
@@ -151,7 +154,19 @@ impl Secrets {
         Ok(())
     }
 
+    /// Files that running nodes know, so that new ones in their place would open nothing.
+    fn known_to_nodes(&self) -> Vec<String> {
+        let system = SYSTEM_PASSWORDS.into_iter().map(|name| format!("passwords/{name}"));
+        let keys = ["ca.crt", "ca.key", "etcd-ca.crt", "etcd-ca.key", "ssh/operator"].map(str::to_owned);
+        let hosts = self.running.iter().map(|node| format!("nodes/{node}/ssh_host_ed25519_key"));
+        system.chain(keys).chain(hosts).collect()
+    }
+
     fn complete(&mut self, cluster: &Cluster) -> Result<(), SecretsError> {
+        let known = if self.running.is_empty() { Vec::new() } else { self.known_to_nodes() };
+        if let Some(name) = known.into_iter().find(|name| !self.files.contains_key(name)) {
+            return Err(SecretsError::Lost { cluster: cluster.name.clone(), path: self.dir.join(name) });
+        }
         // Git must never see it, whatever the user's own ignore file says.
         self.ensure_file(".gitignore", || Ok("*\n".to_owned()))?;
         let users = cluster.postgresql.users.iter().map(String::as_str);
@@ -187,7 +202,11 @@ impl Secrets {
         if self.files.contains_key(name) {
             return Ok(());
         }
-        let (text, path) = (make()?, self.dir.join(name));
+        self.put(name, make()?)
+    }
+
+    fn put(&mut self, name: &str, text: String) -> Result<(), SecretsError> {
+        let path = self.dir.join(name);
         files::make_dir(path.parent().unwrap_or(&self.dir), 0o700)?;
         files::write(&path, text.as_bytes(), 0o600)?;
         self.files.insert(name.to_owned(), Secret(Zeroizing::new(text)));
