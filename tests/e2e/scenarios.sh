@@ -12,6 +12,18 @@ for verdict in "$work"/verify/*/verdict.json; do
     [ "$(grep -c '"outcome":"ok"' "${verdict%verdict.json}history.jsonl")" = "$(jq .acknowledged "$verdict")" ] || fail "history and verdict differ"
 done
 
+say "a verify that was killed in the middle leaves a fault that status shows and the next verify ends"
+pgha verify --scenario leader-cut-off --out "$work/killed" 2>"$work/killed.log" &
+waited=0
+until grep -q 'breaking' "$work/killed.log"; do sleep 0.2 && waited=$((waited + 1)) && [ $waited -lt 150 ]; done
+cut_off=$(leader)
+sleep 1 && refused 'another pgha works on this cluster' 2 pgha switchover
+kill -KILL "$(pgrep -f "verify --scenario leader-cut-off --out $work/killed")"
+wait || true
+pgha status >"$work/status.out"
+grep -q 'NOT healthy' "$work/status.out" || fail "nothing wrong with $cut_off cut off: $(cat "$work/status.out")"
+pgha verify --scenario switchover --out "$work/after" 2>"$work/verify.log" || fail "$(cat "$work/verify.log")"
+
 say "all nodes lose power and come back with their data"
 sql 'create table survivors (i int); insert into survivors select generate_series(1, 1000)'
 for node in node-1 node-2 node-3; do cut_power $node; done

@@ -31,7 +31,7 @@ pub struct Findings {
 /// Judges a history against the rows found at its end.
 pub fn judge(history: &History, rows: &BTreeSet<i64>) -> Findings {
     let of = |outcome: Outcome| history.operations.iter().filter(move |operation| operation.outcome == outcome);
-    let acknowledged: BTreeSet<i64> = of(Outcome::Ok).map(|operation| operation.id).collect();
+    let acknowledged = history.acknowledged();
     let possible: BTreeSet<i64> = of(Outcome::Unknown).map(|operation| operation.id).collect();
     Findings {
         acknowledged: acknowledged.len(),

@@ -1,5 +1,6 @@
 //! What every writer did, and what it was told.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,11 @@ pub struct History {
 }
 
 impl History {
+    /// Ids of the rows that were acknowledged.
+    pub fn acknowledged(&self) -> BTreeSet<i64> {
+        self.operations.iter().filter(|operation| operation.outcome == Outcome::Ok).map(|operation| operation.id).collect()
+    }
+
     /// Writes it as JSON lines: the two marks, then every operation.
     ///
     /// # Errors

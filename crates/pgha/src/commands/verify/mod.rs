@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
+use pgha_platform::Provider;
+use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use scenario::Scenario;
 
@@ -20,6 +22,7 @@ use run::Arena;
 
 pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let (secrets, fleet) = workspace.fleet().await?;
+    let _lock = workspace.provider.lock("pgha verify")?;
     let arena = Arena::new(workspace, &fleet, secrets.file("ca.crt").expose());
     let scenarios = if args.scenarios.is_empty() { Scenario::all() } else { args.scenarios.clone() };
     let mut verdicts = Vec::new();
@@ -41,21 +44,29 @@ pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<Exit
     Ok(if verdicts.iter().all(|verdict| verdict.kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One run. Ctrl-C ends the fault before it ends the program.
+/// One run. A signal ends the fault before it ends the program; after a SIGKILL the next run does.
 async fn one(arena: &Arena<'_>, scenario: Scenario, run: u32, args: &VerifyArgs) -> Result<Verdict, Failure> {
     let prepared = arena.prepare(scenario).await?;
     let result = tokio::select! {
         result = arena.play(&prepared) => result,
-        _ = tokio::signal::ctrl_c() => Err(Failure::no("interrupted; the fault was ended")),
+        () = interrupted() => Err(Failure::no("interrupted; the fault was ended")),
     };
     if result.is_err() {
         arena.heal(&prepared).await?;
     }
-    let (history, rows, health_seconds) = result?;
-    let verdict = Verdict::new(arena.workspace, scenario, run, &history, &rows, health_seconds);
+    let played = result?;
+    let verdict = Verdict::new(arena.workspace, scenario, run, &played);
     let dir = args.out.join(format!("{scenario}-{run}"));
-    report::save(&dir, &history, &verdict)?;
+    report::save(&dir, &played.history, &verdict)?;
     Ok(verdict)
+}
+
+async fn interrupted() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 /// Drops what the workload wrote to.

@@ -1,6 +1,5 @@
 //! Verdicts: one line for people, one file for programs, and a table over several runs.
 
-use std::collections::BTreeSet;
 use std::io::BufWriter;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use pgha_verify::{Findings, History, checker};
 use serde::Serialize;
 
 use super::Scenario;
+use super::run::Played;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
@@ -25,25 +25,20 @@ pub(super) struct Verdict {
     promise: WriteStop,
     #[serde(flatten)]
     findings: Findings,
-    /// Seconds from the end of the fault until the whole cluster was healthy again.
-    health_seconds: f64,
+    /// Seconds from the end of the fault until the whole cluster was healthy again. Absent: it never was.
+    health_seconds: Option<f64>,
     broken_promises: Vec<String>,
     pub(super) kept: bool,
 }
 
 impl Verdict {
-    pub(super) fn new(
-        workspace: &Workspace,
-        scenario: Scenario,
-        run: u32,
-        history: &History,
-        rows: &BTreeSet<i64>,
-        health_seconds: f64,
-    ) -> Self {
+    pub(super) fn new(workspace: &Workspace, scenario: Scenario, run: u32, played: &Played) -> Self {
         let cluster = &workspace.cluster;
-        let findings = checker::judge(history, rows);
+        // Rows that could not be read are no proof of a loss; that they could not be read is a broken promise of its own.
+        let findings = checker::judge(&played.history, played.rows.as_ref().unwrap_or(&played.history.acknowledged()));
         let promise = cluster.timing.write_stop(scenario.fault());
-        let broken_promises = broken(&findings, &promise, cluster.durability);
+        let mut broken_promises = unfinished(scenario, played);
+        broken_promises.extend(broken(&findings, &promise, cluster.durability));
         Self {
             scenario: scenario.to_string(),
             run,
@@ -53,7 +48,7 @@ impl Verdict {
             commit: env!("PGHA_COMMIT"),
             promise,
             findings,
-            health_seconds,
+            health_seconds: played.health.as_ref().ok().copied(),
             kept: broken_promises.is_empty(),
             broken_promises,
         }
@@ -63,7 +58,7 @@ impl Verdict {
     pub(super) fn line(&self) -> String {
         let findings = &self.findings;
         let mut line = format!(
-            "{}: writes stopped {:.1} s; {} of {} acknowledged rows lost (n=1, {}, preset {}; stated worst case {} s); {} unknown; healthy {:.1} s after the fault ended",
+            "{}: writes stopped {:.1} s; {} of {} acknowledged rows lost (n=1, {}, preset {}; stated worst case {} s); {} unknown; {}",
             self.scenario,
             findings.write_stop_seconds,
             findings.lost.len(),
@@ -72,7 +67,7 @@ impl Verdict {
             self.preset,
             self.promise.worst_seconds,
             findings.unknown,
-            self.health_seconds,
+            self.health_seconds.map_or("NOT healthy again".to_owned(), |s| format!("healthy {s:.1} s after the fault ended")),
         );
         if findings.acknowledged_inside > 0 {
             line.push_str(&format!("; the old leader acknowledged {} rows beside it", findings.acknowledged_inside));
@@ -82,6 +77,14 @@ impl Verdict {
         }
         line
     }
+}
+
+/// What kept the run from showing what it was made to show.
+fn unfinished(scenario: Scenario, played: &Played) -> Vec<String> {
+    let effect = (!played.took_effect).then(|| format!("{scenario} had no effect: this run proves nothing"));
+    let health = played.health.as_ref().err().map(|why| format!("never healthy again: {why}"));
+    let rows = played.rows.as_ref().err().map(|why| format!("the rows could not be read back, so losses are not known: {why}"));
+    effect.into_iter().chain(health).chain(rows).collect()
 }
 
 fn broken(findings: &Findings, promise: &WriteStop, durability: Durability) -> Vec<String> {
@@ -126,7 +129,7 @@ pub(super) fn summary(verdicts: &[Verdict]) -> String {
         seen.push(&verdict.scenario);
         let of = verdicts.iter().filter(|other| other.scenario == verdict.scenario).collect::<Vec<_>>();
         let mut stops = of.iter().map(|v| v.findings.write_stop_seconds).collect::<Vec<_>>();
-        let mut health = of.iter().map(|v| v.health_seconds).collect::<Vec<_>>();
+        let mut health = of.iter().filter_map(|v| v.health_seconds).collect::<Vec<_>>();
         let lost: usize = of.iter().map(|v| v.findings.lost.len()).sum();
         let (middle, worst, healthy) = (median(&mut stops), stops.iter().copied().fold(0.0, f64::max), median(&mut health));
         let stated = verdict.promise.worst_seconds;

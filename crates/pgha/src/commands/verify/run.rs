@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use pgha_core::cluster::{Node, Role};
 use pgha_core::plan::Gate;
+use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
-use pgha_deploy::{declare, gate};
+use pgha_deploy::gate::{self, GateError};
+use pgha_deploy::health::Health;
 use pgha_platform::ssh::Tunnel;
 use pgha_verify::{Endpoint, History, Workload};
 
@@ -40,15 +42,27 @@ pub(super) struct Prepared {
     inside: Option<(Endpoint, Tunnel)>,
 }
 
+/// What came of a run.
+pub(super) struct Played {
+    pub(super) history: History,
+    /// The rows at its end, or why they could not be read.
+    pub(super) rows: Result<BTreeSet<i64>, String>,
+    /// Seconds from the end of the fault to full health, or what was wrong when the wait for it ended.
+    pub(super) health: Result<f64, String>,
+    /// Whether the fault did what its name says.
+    pub(super) took_effect: bool,
+}
+
 impl<'a> Arena<'a> {
     pub(super) fn new(workspace: &'a Workspace, fleet: &'a Fleet, ca: &str) -> Self {
         Self { workspace, fleet, ca: ca.to_owned() }
     }
 
-    /// Waits for health, finds the leader and makes an empty database with a role and password of its own.
+    /// Ends what an earlier run may have left, waits for health, finds the leader and makes an empty database with a role and password of its own.
     pub(super) async fn prepare(&self, scenario: Scenario) -> Result<Prepared, Failure> {
+        self.end_every_fault().await;
         let gate = Gate { within_seconds: HEALTH_SECONDS, held_seconds: 2 };
-        self.healthy(gate).await?;
+        self.healthy(gate).await.map_err(|error| Failure::broken(&error))?;
         let leader = self.workspace.node(&switchover::leader(self.workspace, self.fleet).await?)?.clone();
         let link = self.fleet.link(&leader).await?;
         let password = jiff::Timestamp::now().as_nanosecond().to_string();
@@ -76,8 +90,15 @@ impl<'a> Arena<'a> {
         proxies.map(|node| SocketAddr::from((node.address, port))).collect()
     }
 
-    /// The run itself. Gives the history, the rows at its end, and the seconds from the end of the fault to full health.
-    pub(super) async fn play(&self, prepared: &Prepared) -> Result<(History, BTreeSet<i64>, f64), Failure> {
+    /// A run that was killed could not end its fault. Where there is none, or no answer, nothing happens.
+    async fn end_every_fault(&self) {
+        for (scenario, node) in Scenario::all().into_iter().flat_map(|s| self.workspace.cluster.nodes.iter().map(move |n| (s, n))) {
+            let _ = scenario.heal(self.workspace, self.fleet, node).await;
+        }
+    }
+
+    /// The run itself.
+    pub(super) async fn play(&self, prepared: &Prepared) -> Result<Played, Failure> {
         let (scenario, leader) = (prepared.scenario, &prepared.leader);
         let inside = prepared.inside.as_ref().map(|(endpoint, _)| endpoint);
         let workload = Workload::start(&prepared.outside, WRITERS, inside).map_err(|error| Failure::broken(&error))?;
@@ -86,19 +107,26 @@ impl<'a> Arena<'a> {
         if before == 0 {
             return Err(Failure::no("no write was acknowledged before the fault: the workload cannot reach the cluster"));
         }
+        if switchover::leader(self.workspace, self.fleet).await? != leader.name {
+            return Err(Failure::no(format!("{} lost the leadership before anything was broken", leader.name)).hint("run it again"));
+        }
+        let before_fault = scenario.mark(self.fleet, leader).await;
         let fault_at = workload.now();
         tracing::info!("{scenario}: breaking {} after {before} acknowledged rows", leader.name);
         scenario.break_it(self.workspace, self.fleet, leader).await?;
         tokio::time::sleep(Duration::from_secs(scenario.hold_seconds(&self.workspace.cluster.timing))).await;
+        let during = Health::observe(self.fleet).await;
         scenario.heal(self.workspace, self.fleet, leader).await?;
         let (healed_at, healing) = (workload.now(), Instant::now());
         tracing::info!("{scenario}: fault ended, {} acknowledged rows", workload.acknowledged());
-        self.healthy(Gate { within_seconds: HEALTH_SECONDS, held_seconds: 0 }).await?;
-        let health_seconds = healing.elapsed().as_secs_f64();
+        let health = self.healthy(Gate { within_seconds: HEALTH_SECONDS, held_seconds: 0 }).await;
+        let health = health.map(|()| healing.elapsed().as_secs_f64()).map_err(|error| error.to_string());
+        let after_fault = scenario.mark(self.fleet, leader).await;
         tokio::time::sleep(COOL_DOWN).await;
         let history = workload.stop(fault_at, healed_at).await;
-        let rows = prepared.outside.rows().await.map_err(|error| Failure::broken(&error))?;
-        Ok((history, rows, health_seconds))
+        let rows = prepared.outside.rows().await.map_err(|error| error.to_string());
+        let took_effect = scenario.took_effect(leader, &during, before_fault != after_fault);
+        Ok(Played { history, rows, health, took_effect })
     }
 
     /// Ends the fault of a run that was broken off.
@@ -106,9 +134,8 @@ impl<'a> Arena<'a> {
         prepared.scenario.heal(self.workspace, self.fleet, &prepared.leader).await
     }
 
-    async fn healthy(&self, gate: Gate) -> Result<(), Failure> {
-        let health = gate::healthy(&self.workspace.provider, self.fleet, &self.workspace.cluster, gate).await;
-        health.map(drop).map_err(|error| Failure::broken(&error))
+    async fn healthy(&self, gate: Gate) -> Result<(), GateError> {
+        gate::healthy(&self.workspace.provider, self.fleet, &self.workspace.cluster, gate).await.map(drop)
     }
 }
 

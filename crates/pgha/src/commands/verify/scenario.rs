@@ -3,9 +3,12 @@
 use std::fmt;
 
 use clap::ValueEnum;
-use pgha_core::cluster::{Fault, Node, Timing};
+use pgha_core::cluster::{Fault, Node, Role, Timing};
 use pgha_deploy::fleet::Fleet;
+use pgha_deploy::health::Health;
 use pgha_platform::Provider;
+
+use pgha_deploy::declare;
 
 use crate::commands::{apply, switchover};
 use crate::failure::Failure;
@@ -96,7 +99,25 @@ impl Scenario {
                 on(fleet, leader, &["systemctl", "kill", "--kill-whom=main", "--signal=SIGCONT", "patroni.service"]).await
             }
             Self::EtcdOneDown => on(fleet, leader, &["systemctl", "start", "etcd.service"]).await,
-            Self::Switchover | Self::LeaderKillPostgres | Self::Roll => Ok(()),
+            Self::Roll => Ok(workspace.provider.power_on(&leader.name).await?),
+            Self::Switchover | Self::LeaderKillPostgres => Ok(()),
+        }
+    }
+
+    /// What tells one PostgreSQL process of the victim from the next: the moment it started.
+    pub(super) async fn mark(self, fleet: &Fleet, leader: &Node) -> Option<String> {
+        let link = fleet.link(leader).await.ok()?;
+        declare::sql(&link.session, "postgres", "SELECT pg_postmaster_start_time();\n").await.ok()
+    }
+
+    /// Whether the fault did what its name says: a run in which nothing broke proves nothing. `during` was seen just before
+    /// the fault ended; `restarted` says that the victim's PostgreSQL is another process than before.
+    pub(super) fn took_effect(self, victim: &Node, during: &Health, restarted: bool) -> bool {
+        let led_by_another = during.leader().is_some_and(|leader| leader.name != victim.name);
+        match self {
+            Self::LeaderPowerOff | Self::LeaderCutOff | Self::PatroniFrozen | Self::Switchover | Self::Roll => led_by_another,
+            Self::LeaderKillPostgres => restarted,
+            Self::EtcdOneDown => during.nodes[&victim.name].etcd.is_none() || !victim.role_set.has(Role::Etcd),
         }
     }
 }
