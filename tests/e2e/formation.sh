@@ -60,6 +60,27 @@ say "the secrets directory is looked after"
 [ "$(stat -c %a "$secrets")" = 700 ]
 chmod 755 "$secrets" && refused 'others could read it' 1 pgha status && chmod 700 "$secrets"
 mv "$secrets" "$work/elsewhere" && refused 'is missing' 1 pgha status && mv "$work/elsewhere" "$secrets"
+mv "$secrets/ca.key" "$work/ca.key" && refused 'ca.key is missing' 1 pgha status && mv "$work/ca.key" "$secrets/ca.key"
+
+say "what is declared and gone is seen, and declared again; what is not declared is left alone"
+pgha plan --detailed-exitcode >/dev/null 2>&1
+on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -qh /run/postgresql -c 'drop database app with (force)' -c 'create database other'
+drift=0 && pgha plan --detailed-exitcode >"$work/plan.out" 2>/dev/null || drift=$?
+[ "$drift" = 2 ] || fail "exit code $drift for a missing database"
+grep -q 'declare     database app' "$work/plan.out" && grep -q 'database other is not in the cluster file' "$work/plan.out" || fail "$(cat "$work/plan.out")"
+pgha apply --yes >/dev/null 2>&1
+[ "$(sql 'select count(*) from pg_database where datname in ($$app$$, $$other$$)')" = 2 ]
+
+say "a certificate that nears its end is signed anew, with the key it had, and the next apply would bring it"
+key=$(sha256sum "$secrets/nodes/node-1/haproxy.key")
+openssl x509 -req -in <(openssl req -new -key "$secrets/nodes/node-1/haproxy.key" -subj /CN=node-1 2>/dev/null) \
+    -CA "$secrets/ca.crt" -CAkey "$secrets/ca.key" -days 30 -out "$work/short.crt" 2>/dev/null
+cp "$secrets/nodes/node-1/haproxy.crt" "$work/haproxy.crt"
+cp "$work/short.crt" "$secrets/nodes/node-1/haproxy.crt"
+pgha plan 2>/dev/null | grep -q 'reseed *node-1' || fail "$(pgha plan 2>&1)"
+openssl x509 -in "$secrets/nodes/node-1/haproxy.crt" -noout -checkend $((300 * 86400)) >/dev/null
+[ "$key" = "$(sha256sum "$secrets/nodes/node-1/haproxy.key")" ]
+cp "$work/haproxy.crt" "$secrets/nodes/node-1/haproxy.crt"
 
 say "a state directory that is not there is not taken for a cluster that never was"
 mv "$work/state/formation" "$work/state/hidden"

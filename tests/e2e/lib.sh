@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # Sourced by every end-to-end test: the cluster under test, assertions, and a cleanup that runs however the test ends.
-set -euo pipefail
+set -eEuo pipefail
+# A bare command that fails says which it was.
+trap 'echo "FAILED at ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND" >&2' ERR
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PGHA=${PGHA:-$project/target/debug/pgha}

@@ -11,7 +11,6 @@ use pgha_platform::ssh::{Session, SshError, Target, Tunnel};
 use tokio::sync::Mutex;
 
 use crate::etcd::Etcd;
-use crate::haproxy::Haproxy;
 use crate::patroni::Patroni;
 use crate::secrets::Secrets;
 
@@ -55,8 +54,6 @@ pub struct Link {
     pub patroni: Option<Patroni>,
     /// etcd, on etcd nodes.
     pub etcd: Option<Etcd>,
-    /// HAProxy, on haproxy nodes.
-    pub haproxy: Option<Haproxy>,
     /// Held for their `Drop`: the clients above go through them.
     tunnels: Vec<Tunnel>,
 }
@@ -65,7 +62,6 @@ pub struct Link {
 pub struct Fleet {
     /// The nodes in the file's order.
     pub nodes: Vec<Node>,
-    stats_port: u16,
     secrets: Arc<Secrets>,
     links: BTreeMap<String, Mutex<Option<Arc<Link>>>>,
 }
@@ -74,7 +70,7 @@ impl Fleet {
     /// The nodes of a cluster. Connects to none yet.
     pub fn new(cluster: &Cluster, secrets: Arc<Secrets>) -> Self {
         let links = cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::new(None))).collect();
-        Self { nodes: cluster.nodes.clone(), stats_port: cluster.haproxy.stats_port, secrets, links }
+        Self { nodes: cluster.nodes.clone(), secrets, links }
     }
 
     /// The connection to `node`, opened if there is none.
@@ -100,7 +96,7 @@ impl Fleet {
 
     async fn open(&self, node: &Node) -> Result<Link, NodeError> {
         let session = Session::connect(&self.target(node)).await?;
-        let mut link = Link { session, patroni: None, etcd: None, haproxy: None, tunnels: Vec::new() };
+        let mut link = Link { session, patroni: None, etcd: None, tunnels: Vec::new() };
         if node.role_set.has(Role::Postgres) {
             let (client, url) = self.client(&mut link, node, PATRONI_REST_PORT, "ca", "operator", "Patroni").await?;
             link.patroni = Some(Patroni::new(client, url, &node.name, self.secrets.file("passwords/rest-api").clone()));
@@ -108,10 +104,6 @@ impl Fleet {
         if node.role_set.has(Role::Etcd) {
             let (client, url) = self.client(&mut link, node, 2379, "etcd-ca", "etcd-operator", "etcd").await?;
             link.etcd = Some(Etcd::new(client, url, &node.name));
-        }
-        if node.role_set.has(Role::Haproxy) {
-            let (client, url) = self.client(&mut link, node, self.stats_port, "ca", "operator", "HAProxy").await?;
-            link.haproxy = Some(Haproxy::new(client, url, &node.name, self.secrets.file("passwords/haproxy-stats").clone()));
         }
         Ok(link)
     }

@@ -1,36 +1,23 @@
-//! HAProxy's statistics page.
+//! HAProxy's statistics, through its socket: they do not depend on what the cluster file says of ports.
 
 use std::collections::BTreeMap;
 
-use crate::fleet::NodeError;
-use crate::secrets::Secret;
+use pgha_platform::ssh::Session;
 
-/// HAProxy of one node.
-pub struct Haproxy {
-    client: reqwest::Client,
-    url: String,
-    node: String,
-    password: Secret,
-}
+use crate::fleet::NodeError;
+
+/// Where HAProxy of a node answers (`templates/etc/pgha/haproxy.cfg`).
+const SOCKET: &str = "/run/haproxy/stats.sock";
 
 /// Pool name to server name to state, as HAProxy writes it (`UP`, `DOWN`, `UP 1/3`, ...).
 pub type Pools = BTreeMap<String, BTreeMap<String, String>>;
 
-impl Haproxy {
-    pub(crate) fn new(client: reqwest::Client, url: String, node: &str, password: Secret) -> Self {
-        Self { client, url, node: node.to_owned(), password }
-    }
-
-    /// What HAProxy thinks of every server.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub async fn pools(&self) -> Result<Pools, NodeError> {
-        let fail = |source| NodeError::Http { daemon: "HAProxy", node: self.node.clone(), source };
-        let request = self.client.get(format!("{}/;csv", self.url)).basic_auth("pgha", Some(self.password.expose()));
-        let text = request.send().await.and_then(|a| a.error_for_status()).map_err(fail)?.text().await.map_err(fail)?;
-        Ok(parse(&text))
-    }
+/// What HAProxy of the node behind `session` thinks of every server.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn pools(session: &Session) -> Result<Pools, NodeError> {
+    Ok(parse(&session.ask_socket(SOCKET, "show stat").await?))
 }
 
 /// Columns 1, 2 and 18 of HAProxy's CSV: pool, server, status. HAProxy management guide 9.1.

@@ -9,7 +9,7 @@ use pgha_platform::Provider;
 
 use crate::etcd::EtcdStatus;
 use crate::fleet::{Fleet, NodeError};
-use crate::haproxy::Pools;
+use crate::haproxy::{self, Pools};
 use crate::patroni::{Member, View};
 
 /// Bytes of WAL a replica of a healthy cluster may lack.
@@ -149,7 +149,8 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     };
     let etcd = async { Some(link.etcd.as_ref()?.status().await) };
     let view = async { Some(link.patroni.as_ref()?.cluster().await) };
-    let pools = async { Some(link.haproxy.as_ref()?.pools().await) };
+    let proxy = node.role_set.has(Role::Haproxy);
+    let pools = async { if proxy { Some(haproxy::pools(&link.session).await) } else { None } };
     let (etcd, view, pools) = tokio::join!(etcd, view, pools);
     NodeHealth { unreachable: None, etcd: heard(etcd), view: heard(view), pools: heard(pools) }
 }

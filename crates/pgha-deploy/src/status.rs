@@ -61,6 +61,8 @@ pub struct NodeStatus {
     pub image: String,
     /// Digest of its seed.
     pub seed: String,
+    /// When it was given this image and seed, in RFC 3339.
+    pub since: Option<String>,
     /// Whether the files in its image are the cluster file's.
     pub image_current: Option<bool>,
     /// What its guard last found: `idle`, `confirmed`, `watching`, `unconfirmed` or `fenced`.
@@ -118,6 +120,7 @@ fn one(node: &Node, inside: Inside, health: &Health, rendered: &Rendered, world:
         haproxy: heard.pools.clone(),
         image: server.map(|server| server.image.short().to_owned()).unwrap_or_default(),
         seed: server.map(|server| server.seed.short().to_owned()).unwrap_or_default(),
+        since: server.and_then(|server| server.since.clone()),
         image_current: inside.tree.map(|tree| tree == wanted.as_str()),
         guard: inside.guard,
         refused: inside.refused,

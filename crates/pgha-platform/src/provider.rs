@@ -34,6 +34,8 @@ pub struct ServerRequest {
 pub struct Server {
     /// Its name.
     pub name: String,
+    /// Its address.
+    pub address: Ipv4Addr,
     /// Whether it runs.
     pub running: bool,
     /// Its labels.

@@ -9,6 +9,7 @@ use russh::ChannelMsg;
 use russh::cipher;
 use russh::client::{self, Handle, Handler};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -65,6 +66,7 @@ pub struct Output {
 
 const CONNECT_SECONDS: u64 = 4;
 const RUN_SECONDS: u64 = 60;
+const ANSWER_SECONDS: u64 = 3;
 
 /// An open session to a node.
 pub struct Session {
@@ -156,6 +158,26 @@ impl Session {
         }
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
+    }
+
+    /// Sends a line to a Unix socket of the node and gives everything it answers before it hangs up.
+    ///
+    /// # Errors
+    /// When nobody listens there, or the answer takes more than 3 s.
+    pub async fn ask_socket(&self, path: &str, line: &str) -> Result<String, SshError> {
+        let limit = Duration::from_secs(ANSWER_SECONDS);
+        match tokio::time::timeout(limit, self.converse(path, line)).await {
+            Ok(answer) => answer.map_err(|error| SshError::Session(self.address, error)),
+            Err(_) => Err(self.failed(&[path, line], format!("no answer within {ANSWER_SECONDS} s"), "")),
+        }
+    }
+
+    async fn converse(&self, path: &str, line: &str) -> Result<String, russh::Error> {
+        let mut stream = self.handle.channel_open_direct_streamlocal(path).await?.into_stream();
+        stream.write_all(format!("{line}\n").as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     fn failed(&self, arguments: &[&str], status: String, stderr: &str) -> SshError {

@@ -52,7 +52,14 @@ pub(crate) enum Command {
         verify_reproducible: bool,
     },
     /// Show what `apply` would do and what each step costs.
-    Plan(JsonArgs),
+    #[command(after_help = "Example, for a nightly look for drift:\n  pgha plan --detailed-exitcode || mail -s drift you@example.org")]
+    Plan {
+        /// Exit with 0 when there is nothing to do, 2 when there is, 1 for every failure.
+        #[arg(long)]
+        detailed_exitcode: bool,
+        #[command(flatten)]
+        json: JsonArgs,
+    },
     /// Carry the plan out. Safe to repeat after any interruption.
     Apply(YesArgs),
     /// Check, build, plan, apply, wait until healthy, and say how to connect.

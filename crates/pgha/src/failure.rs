@@ -34,6 +34,11 @@ impl Failure {
         self
     }
 
+    /// Changes the exit code.
+    pub(crate) fn exit_with(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// Prints it and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.error.is_empty() {

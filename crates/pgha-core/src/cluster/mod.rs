@@ -113,6 +113,8 @@ pub struct Network {
     pub cidr: Ipv4Net,
     /// Who may reach HAProxy.
     pub clients: Vec<Ipv4Net>,
+    /// Who may reach PostgreSQL itself.
+    pub direct_clients: Vec<Ipv4Net>,
     /// Who may reach SSH.
     pub operators: Vec<Ipv4Net>,
 }
@@ -181,6 +183,11 @@ impl Cluster {
     /// The node called `name`.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// Identifier of a node's data volume: written on a new volume, and named by the seed that may use it.
+    pub fn volume(&self, node: &Node) -> String {
+        format!("{}-{}", self.name, node.name)
     }
 
     /// Every role set of the cluster, each once.

@@ -57,7 +57,7 @@ fn identity(cluster: &Cluster, node: &Node) -> Value {
         "node": node.name,
         "role_set": node.role_set,
         "address": node.address,
-        "volume": format!("{}-{}", cluster.name, node.name),
+        "volume": cluster.volume(node),
     })
 }
 

@@ -176,6 +176,10 @@ pub(crate) struct NetworkSection {
     /// Networks whose hosts may reach HAProxy. Default: the cluster's own network.
     #[schemars(with = "Option<Vec<String>>")]
     pub(crate) clients: Option<Vec<Spanned<String>>>,
+    /// Networks whose hosts may reach PostgreSQL itself on port 5432, past the pooler, where `postgresql.hba` lets them in.
+    /// Default: none.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) direct_clients: Vec<Spanned<String>>,
     /// Networks whose hosts may reach SSH. Default: the cluster's own network.
     #[schemars(with = "Option<Vec<String>>")]
     pub(crate) operators: Option<Vec<Spanned<String>>>,

@@ -93,7 +93,7 @@ impl Provider for Local {
                 let record = self.records.read(&name)?;
                 let previous = record.previous.and_then(|given| given.labels.get("image").cloned());
                 let labels = record.given.labels.into_iter().chain(previous.map(|image| ("previous_image".to_owned(), image))).collect();
-                Ok(Server { running: cgroup::is_populated(&self.machine(&name)), name, labels })
+                Ok(Server { running: cgroup::is_populated(&self.machine(&name)), address: record.address, name, labels })
             })
             .collect()
     }

@@ -1,5 +1,6 @@
 //! `plan`, `apply`, `up`, `destroy`.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use pgha_core::manifest::Manifest;
@@ -56,6 +57,17 @@ impl<'w> Prepared<'w> {
         })
     }
 
+    /// Plans and carries out, and once more where the rest could not be planned before.
+    async fn through(&self, yes: bool) -> Result<(), Failure> {
+        let plan = self.plan().await?;
+        self.carry_out(&plan, yes).await?;
+        if plan.more_follows {
+            let rest = self.plan().await?;
+            self.carry_out(&rest, yes).await?;
+        }
+        Ok(())
+    }
+
     /// Shows the plan, asks, and carries it out, if the world is still what the plan was made from.
     async fn carry_out(&self, plan: &Plan, yes: bool) -> Result<(), Failure> {
         print::note(plan.to_string().trim_end());
@@ -66,6 +78,11 @@ impl<'w> Prepared<'w> {
             return Err(Failure::no("nothing was changed").hint("answer y, or give --yes"));
         }
         let _lock = self.workspace.provider.lock("pgha apply")?;
+        self.execute(plan).await
+    }
+
+    /// Carries a plan out under a lock that the caller holds.
+    async fn execute(&self, plan: &Plan) -> Result<(), Failure> {
         if self.plan().await? != *plan {
             let failure = Failure::no("the cluster changed since the plan was made; nothing was done");
             return Err(failure.hint("run the command again to plan anew"));
@@ -78,6 +95,7 @@ impl<'w> Prepared<'w> {
             rendered: &self.workspace.rendered,
             manifest: &self.manifest,
             secrets: &self.secrets,
+            generation: plan.generation,
             journal: &journal,
         };
         Ok(executor.run(plan).await?)
@@ -95,38 +113,35 @@ async fn not_lost(workspace: &Workspace) -> Result<(), Failure> {
     Err(failure.hint("mount the disk or set provider.local.state_dir back; if the data is gone for good, `pgha destroy` and begin anew"))
 }
 
-pub(super) async fn plan(workspace: &Workspace, json: bool) -> Result<(), Failure> {
-    let plan = Prepared::new(workspace, false, Goal::Apply).await?.plan().await?;
+/// With `detailed`, the exit code tells "nothing to do" (0) from "something to do" (2) and from every failure (1).
+pub(super) async fn plan(workspace: &Workspace, json: bool, detailed: bool) -> Result<ExitCode, Failure> {
+    let plan = made(workspace).await.map_err(|failure| if detailed { failure.exit_with(1) } else { failure })?;
     if json {
         print::line(&serde_json::to_string_pretty(&plan).unwrap_or_default());
     } else {
         print::data(&plan.to_string());
     }
-    Ok(())
+    Ok(if detailed && !plan.steps.is_empty() { ExitCode::from(2) } else { ExitCode::SUCCESS })
+}
+
+async fn made(workspace: &Workspace) -> Result<Plan, Failure> {
+    Prepared::new(workspace, false, Goal::Apply).await?.plan().await
 }
 
 pub(super) async fn apply(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    let prepared = Prepared::new(workspace, yes, Goal::Apply).await?;
-    let plan = prepared.plan().await?;
-    prepared.carry_out(&plan, yes).await?;
-    if plan.more_follows {
-        let rest = prepared.plan().await?;
-        prepared.carry_out(&rest, yes).await?;
-    }
-    Ok(())
+    Prepared::new(workspace, yes, Goal::Apply).await?.through(yes).await
 }
 
 pub(super) async fn rollback(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    let prepared = Prepared::new(workspace, false, Goal::Rollback).await?;
-    let plan = prepared.plan().await?;
-    prepared.carry_out(&plan, yes).await
+    Prepared::new(workspace, false, Goal::Rollback).await?.through(yes).await
 }
 
-/// Rolls every node through a rebuild with what it has.
+/// Rolls every node through a rebuild with what it has. The caller holds the lock.
 pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
     let prepared = Prepared::new(workspace, false, Goal::Again).await?;
     let plan = prepared.plan().await?;
-    prepared.carry_out(&plan, true).await
+    print::note(plan.to_string().trim_end());
+    prepared.execute(&plan).await
 }
 
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {

@@ -41,7 +41,7 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
         Command::Check => file::check(&workspace),
         Command::Render { out } => file::render(&workspace, out)?,
         Command::Build { refresh, verify_reproducible } => build::run(&workspace, *refresh, *verify_reproducible).await?,
-        Command::Plan(json) => apply::plan(&workspace, json.json).await?,
+        Command::Plan { detailed_exitcode, json } => return apply::plan(&workspace, json.json, *detailed_exitcode).await,
         Command::Apply(yes) => apply::apply(&workspace, yes.yes).await?,
         Command::Up(yes) => apply::up(&workspace, yes.yes).await?,
         Command::Rollback(yes) => apply::rollback(&workspace, yes.yes).await?,

@@ -38,7 +38,21 @@ async fn observe(workspace: &Workspace, fleet: &Fleet) -> Result<Status, Failure
 fn text(status: &Status) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["node", "address", "role", "state", "TL", "lag", "etcd", "HAProxy", "image", "seed", "guard", "certificate"]);
+    table.set_header([
+        "node",
+        "address",
+        "role",
+        "state",
+        "TL",
+        "lag",
+        "etcd",
+        "HAProxy",
+        "image",
+        "since",
+        "seed",
+        "guard",
+        "certificate",
+    ]);
     table.add_rows(status.nodes.iter().map(row));
     let mut text = format!("cluster {}: {}\n{table}\n", status.cluster, if status.healthy { "healthy" } else { "NOT healthy" });
     let unmet = status.conditions.iter().filter(|condition| !condition.met).map(|condition| format!("not yet: {}\n", condition.text));
@@ -51,7 +65,7 @@ fn text(status: &Status) -> String {
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-fn row(node: &NodeStatus) -> [String; 12] {
+fn row(node: &NodeStatus) -> [String; 13] {
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let etcd = node.etcd.as_ref().map(|etcd| match (etcd.leader, etcd.has_leader) {
         (true, _) => "leader".to_owned(),
@@ -68,10 +82,22 @@ fn row(node: &NodeStatus) -> [String; 12] {
         or_dash(etcd),
         or_dash(node.haproxy.as_ref().map(routes)),
         format!("{}{}", node.image, if node.image_current == Some(false) { " (old)" } else { "" }),
+        or_dash(node.since.as_deref().and_then(age)),
         node.seed.clone(),
         or_dash(node.guard.clone()),
         or_dash(node.certificate_days.map(|days| format!("{days} days"))),
     ]
+}
+
+/// How long ago, in the largest unit that fits.
+fn age(since: &str) -> Option<String> {
+    let seconds = jiff::Timestamp::now().as_second() - since.parse::<jiff::Timestamp>().ok()?.as_second();
+    Some(match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    })
 }
 
 /// Where this HAProxy sends writes, and how many servers it has for reads.

@@ -3,6 +3,7 @@
 use pgha_core::cluster::Role;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
+use pgha_platform::Provider;
 
 use crate::failure::Failure;
 use crate::print;
@@ -16,6 +17,7 @@ pub(super) async fn run(workspace: &Workspace, to: Option<&str>) -> Result<(), F
         }
     }
     let (_, fleet) = workspace.fleet().await?;
+    let _lock = workspace.provider.lock("pgha switchover")?;
     let from = leader(workspace, &fleet).await?;
     if to == Some(from.as_str()) {
         print::note(&format!("{from} leads already; nothing was done"));

@@ -11,6 +11,10 @@ const RESERVED: &[&str] = &["postgres", "replicator", "rewind", "pgbouncer", "pg
 pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Database>) {
     let section = &spec.postgresql;
     section.hba.iter().for_each(|line| hba(line, remarks));
+    if let Some(line) = section.hba.first().filter(|_| spec.network.direct_clients.is_empty()) {
+        let help = "clients of HAProxy come through the pooler and need no line; name the networks of others in `network.direct_clients`";
+        remarks.warning(line.span(), "no client can reach PostgreSQL itself, so these lines let nobody in", "port 5432 is closed", help);
+    }
     let users = match &section.users {
         Some(users) => users.iter().map(|user| login(&user.name, remarks)).collect(),
         None => vec!["app".to_owned()],
@@ -64,9 +68,11 @@ fn hba(line: &Spanned<String>, remarks: &mut Remarks) {
     let kind = fields.first().copied().unwrap_or_default();
     if text.contains(['\n', '\r', '#']) || fields.len() < 4 {
         remarks.error(line.span(), "not a line of pg_hba.conf", "cannot be read", "type database user address method");
-    } else if kind != "hostssl" && kind != "local" {
+    } else if kind == "local" {
+        remarks.error(line.span(), "`local` lines are pgha's own", "refused", "only its own daemons and root are on a node");
+    } else if kind != "hostssl" {
         remarks.error(line.span(), format!("`{kind}` lines allow plain text"), "refused", "use hostssl");
     } else if fields.iter().any(|field| ["trust", "password", "md5"].contains(field)) {
-        remarks.error(line.span(), "trust, password and md5 are refused", "no safe method", "use scram-sha-256, cert or peer");
+        remarks.error(line.span(), "trust, password and md5 are refused", "no safe method", "use scram-sha-256 or cert");
     }
 }

@@ -17,8 +17,22 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
     };
     let clients = nets("clients", spec.network.clients.as_deref(), remarks);
     let operators = nets("operators", spec.network.operators.as_deref(), remarks);
+    if let (Some(cidr), Some(listed)) = (cidr, &spec.network.operators) {
+        reachable(cidr, listed, operators.as_deref().unwrap_or_default(), remarks);
+    }
     let own = |nets: Option<Vec<Ipv4Net>>, cidr| nets.unwrap_or_else(|| vec![cidr]);
-    cidr.map(|cidr| Network { cidr, clients: own(clients, cidr), operators: own(operators, cidr) })
+    let direct_clients = nets("direct_clients", Some(&spec.network.direct_clients), remarks).unwrap_or_default();
+    cidr.map(|cidr| Network { cidr, clients: own(clients, cidr), direct_clients, operators: own(operators, cidr) })
+}
+
+/// pgha itself reaches local nodes from the gateway's address.
+fn reachable(cidr: Ipv4Net, listed: &[Spanned<String>], operators: &[Ipv4Net], remarks: &mut Remarks) {
+    let Some(gateway) = cidr.hosts().next() else { return };
+    if operators.len() == listed.len() && !operators.iter().any(|net| net.contains(&gateway)) {
+        let span = listed.first().map_or(0..0, Spanned::span);
+        let help = format!("add \"{gateway}/32\": this machine reaches its local nodes from there");
+        remarks.error(span, "`operators` would lock pgha out", format!("{gateway} is in none of these networks"), help);
+    }
 }
 
 fn around_first(spec: &Spec) -> Option<Ipv4Net> {
