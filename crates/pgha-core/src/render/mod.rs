@@ -5,6 +5,7 @@
 
 mod contract;
 mod dynamic;
+mod nix;
 mod patroni;
 mod seed;
 mod template;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use contract::{IDS, PATRONI_REST_PORT, SEED_FILES_DIR};
+pub use nix::FLAKE;
 pub use seed::{Seed, owner_of};
 pub use tree::{File, Tree};
 
@@ -26,6 +28,8 @@ use crate::digest::Digest;
 pub struct Rendered {
     /// The files of each role set's image, by path below `/`.
     pub trees: BTreeMap<RoleSet, Tree>,
+    /// The `configuration.nix` of each role set.
+    pub configurations: BTreeMap<RoleSet, String>,
     /// The part of each node's seed that is no secret, by node name.
     pub seeds: BTreeMap<String, Seed>,
     /// What Patroni keeps in etcd: timings, synchronous mode, parameters, access lines.
@@ -54,10 +58,12 @@ pub struct RenderError {
 /// # Errors
 /// When a value cannot be written into a file's format.
 pub fn render(cluster: &Cluster) -> Result<Rendered, RenderError> {
-    let mut trees = BTreeMap::new();
+    let (mut trees, mut configurations) = (BTreeMap::new(), BTreeMap::new());
     for role_set in cluster.role_sets() {
-        trees.insert(role_set.clone(), tree::render(cluster, &role_set)?);
+        let tree = tree::render(cluster, &role_set)?;
+        configurations.insert(role_set.clone(), nix::configuration(cluster, &role_set, &tree)?);
+        trees.insert(role_set, tree);
     }
     let seeds = cluster.nodes.iter().map(|node| (node.name.clone(), seed::render(cluster, node))).collect();
-    Ok(Rendered { trees, seeds, dynamic: dynamic::render(cluster) })
+    Ok(Rendered { trees, configurations, seeds, dynamic: dynamic::render(cluster) })
 }

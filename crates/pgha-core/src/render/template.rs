@@ -21,6 +21,7 @@ fn engine() -> Result<Environment<'static>, Error> {
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     engine.set_formatter(write_word);
+    engine.add_filter("nix", nix_string);
     engine.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?);
     Ok(engine)
 }
@@ -39,11 +40,44 @@ fn write_word(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Erro
     out.write_str(&text).map_err(|_| Error::new(ErrorKind::WriteFailure, "output"))
 }
 
+/// A string literal of the Nix language with exactly this value. Nix strings cannot hold a NUL.
+fn nix_string(text: &str) -> Result<Value, Error> {
+    if text.contains('\0') {
+        return Err(Error::new(ErrorKind::InvalidOperation, "a Nix string cannot hold a NUL"));
+    }
+    // A `$` alone is harmless; before `{` it would begin an interpolation.
+    let escapes = [("\\", "\\\\"), ("\"", "\\\""), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("${", "\\${")];
+    let escaped = escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    Ok(Value::from_safe_string(format!("\"{escaped}\"")))
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_string_survives_into_nix(text in prop_oneof!["[^\0]{0,40}", "[${}\"\\\\\n\r\t a']{0,12}"]) {
+            let written = fill("t", "{{ x | nix }}", &json!({ "x": text })).unwrap();
+            let root = rnix::Root::parse(&written).ok().unwrap();
+            let Some(rnix::ast::Expr::Str(literal)) = root.expr() else { panic!("not one string: {written}") };
+            let parts = literal.normalized_parts();
+            let value = match parts.as_slice() {
+                [] => String::new(),
+                [rnix::ast::InterpolPart::Literal(value)] => value.clone(),
+                more => panic!("an interpolation in {written}: {more:?}"),
+            };
+            prop_assert_eq!(value, text);
+        }
+    }
+
+    #[test]
+    fn what_nix_cannot_hold_is_refused() {
+        assert!(fill("t", "{{ x | nix }}", &json!({ "x": "a\0b" })).is_err());
+    }
 
     #[test]
     fn a_value_never_becomes_a_directive() {

@@ -12,13 +12,14 @@ use serde_json::Value;
 use super::{ImageError, cache};
 
 /// Changed whenever equal trees would give other bytes, so that old cache entries are not taken for new ones.
-const FORMAT: &[u8] = b"debian configuration layer 1";
+const FORMAT: &[u8] = b"debian configuration layer 2";
 
 /// Programs behind `/etc/pgha/bin`, which lets the units be byte-identical on every base.
 const LINKS: &[(&str, &str)] = &[
     ("etcd", "/usr/bin/etcd"),
     ("etcdctl", "/usr/bin/etcdctl"),
     ("haproxy", "/usr/sbin/haproxy"),
+    ("kill", "/usr/bin/kill"),
     ("nft", "/usr/sbin/nft"),
     ("patroni", "/usr/bin/patroni"),
     ("patronictl", "/usr/bin/patronictl"),

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use pgha_core::Cluster;
-use pgha_core::render::SEED_FILES_DIR;
+use pgha_core::render::{FLAKE, SEED_FILES_DIR};
 use pgha_platform::files::{self, FileError};
 
 use crate::failure::Failure;
@@ -70,6 +70,12 @@ fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), Failure> {
         for (path, file) in &tree.0 {
             put(&dir.join(role_set.to_string()).join(path), &file.content, if file.executable { 0o755 } else { 0o644 })?;
         }
+    }
+    for (role_set, configuration) in &rendered.configurations {
+        put(&dir.join(role_set.to_string()).join("configuration.nix"), configuration, 0o644)?;
+    }
+    for (path, content) in FLAKE {
+        put(&dir.join(path), content, 0o644)?;
     }
     for (node, seed) in &rendered.seeds {
         for (path, content) in &seed.files {

@@ -1,0 +1,46 @@
+# Patroni and PostgreSQL. The rendered drop-in starts Patroni with /run/pgha/patroni.d, so of the module's own
+# configuration file nothing is read; its mandatory options hold names that would be noticed at once.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (config.pgha.postgresql) major extensions;
+  contract = builtins.fromJSON (builtins.readFile (config.pgha.tree + "/pgha/contract.json"));
+  # Packages that are not called like the extension they hold.
+  renamed = {
+    vector = "pgvector";
+    timescaledb = "timescaledb";
+    postgis_topology = "postgis";
+  };
+  packageOf = name: renamed.${name} or name;
+  postgresql = pkgs."postgresql_${toString major}".withPackages (
+    available:
+    map (name: available.${name}) (
+      lib.unique (builtins.filter (name: available ? ${name}) (map packageOf extensions))
+    )
+  );
+in
+lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
+  services.patroni = {
+    enable = true;
+    scope = contract.cluster;
+    name = "unset";
+    nodeIp = "127.0.0.1";
+    otherNodesIps = [ ];
+    postgresqlPackage = postgresql;
+    # Away from the defaults, so that the module makes no StateDirectory beside the data volume.
+    postgresqlDataDir = "/var/lib/pgha/postgresql/data";
+    dataDir = "/var/lib/pgha/patroni";
+    user = "postgres";
+    group = "postgres";
+  };
+  # The module points patronictl at its own file, which has a placeholder for a name and no password.
+  environment.sessionVariables.PATRONICTL_CONFIG_FILE = lib.mkForce "/run/pgha/patroni.d";
+  pgha.programs = [
+    postgresql
+    pkgs.patroni
+  ];
+}

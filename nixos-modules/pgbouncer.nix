@@ -1,0 +1,15 @@
+# PgBouncer beside every PostgreSQL. The rendered drop-in starts it with /etc/pgha/pgbouncer.ini and adds Restart=, which
+# the module lacks.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
+  services.pgbouncer.enable = true;
+  environment.etc."pgbouncer/pgbouncer.ini".source = lib.mkForce (
+    config.pgha.tree + "/pgha/pgbouncer.ini"
+  );
+  pgha.programs = [ pkgs.pgbouncer ];
+}

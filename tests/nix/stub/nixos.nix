@@ -1,0 +1,128 @@
+# Declarations of the NixOS options our modules set, as far as we set them, with upstream's types. What upstream's modules
+# define themselves is repeated where ours must override it, so that a missing mkForce fails here too.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  option = type: mkOption { inherit type; };
+  optional = type: default: mkOption { inherit type default; };
+  enable = optional types.bool false;
+  failed = builtins.filter (assertion: !assertion.assertion) config.assertions;
+  etcFile = types.submodule {
+    text = optional (types.nullOr types.lines) null;
+    source = optional (types.nullOr types.path) null;
+  };
+in
+{
+  options = {
+    assertions = optional (types.listOf types.raw) [ ];
+    environment.etc = optional (types.attrsOf etcFile) { };
+    environment.sessionVariables = optional (types.attrsOf types.str) { };
+    networking.firewall.enable = optional types.bool true;
+    networking.nftables.enable = enable;
+    networking.hostName = optional types.str "nixos";
+    nixpkgs.hostPlatform = option types.str;
+    services.etcd = {
+      inherit enable;
+      name = optional types.str config.networking.hostName;
+      dataDir = optional types.path "/var/lib/etcd";
+    };
+    services.haproxy = {
+      inherit enable;
+      config = optional (types.nullOr types.lines) null;
+    };
+    services.openssh = {
+      inherit enable;
+      generateHostKeys = optional types.bool config.services.openssh.enable;
+      hostKeys = optional (types.listOf types.raw) [ ];
+    };
+    services.patroni = {
+      inherit enable;
+      scope = option types.str;
+      name = option types.str;
+      nodeIp = option types.str;
+      otherNodesIps = option (types.listOf types.str);
+      postgresqlPackage = option types.package;
+      postgresqlDataDir = option types.path;
+      dataDir = optional types.path "/var/lib/patroni";
+      user = optional types.str "patroni";
+      group = optional types.str "patroni";
+    };
+    services.pgbouncer = {
+      inherit enable;
+    };
+    system.stateVersion = option types.str;
+    system.build = optional (types.attrsOf types.raw) { };
+    systemd.packages = optional (types.listOf types.package) [ ];
+    systemd.tmpfiles.packages = optional (types.listOf types.package) [ ];
+    systemd.services = optional (types.attrsOf (
+      types.submodule { aliases = optional (types.listOf types.str) [ ]; }
+    )) { };
+    systemd.targets = optional (types.attrsOf (
+      types.submodule { wants = optional (types.listOf types.str) [ ]; }
+    )) { };
+    users.mutableUsers = optional types.bool true;
+    users.allowNoPasswordLogin = enable;
+    users.users = optional (types.attrsOf (
+      types.submodule {
+        uid = optional (types.nullOr types.int) null;
+        group = optional types.str "";
+        isSystemUser = enable;
+      }
+    )) { };
+    users.groups = optional (types.attrsOf (
+      types.submodule { gid = optional (types.nullOr types.int) null; }
+    )) { };
+  };
+
+  config = {
+    assertions = [
+      {
+        assertion = config.services.haproxy.enable -> config.services.haproxy.config != null;
+        message = "You must provide services.haproxy.config.";
+      }
+      {
+        assertion = config.users.mutableUsers || config.users.allowNoPasswordLogin;
+        message = "Neither the root account nor any wheel user has a password or SSH authorized key.";
+      }
+    ];
+    environment.etc."haproxy.cfg" = lib.mkIf config.services.haproxy.enable {
+      source = "/nix/store/haproxy.conf";
+    };
+    environment.etc."pgbouncer/pgbouncer.ini" = lib.mkIf config.services.pgbouncer.enable {
+      source = "/nix/store/pgbouncer.ini";
+    };
+    environment.etc."ssh/sshd_config" = lib.mkIf config.services.openssh.enable {
+      source = "/nix/store/sshd.conf-final";
+    };
+    environment.sessionVariables = lib.mkIf config.services.patroni.enable {
+      PATRONICTL_CONFIG_FILE = "/etc/patroni.yaml";
+    };
+    users.users.etcd = lib.mkIf config.services.etcd.enable {
+      isSystemUser = true;
+      group = "etcd";
+    };
+    users.users.pgbouncer = lib.mkIf config.services.pgbouncer.enable { group = "pgbouncer"; };
+    # Asking for the system forces every option, as a build would; of the services those that run.
+    system.build.toplevel =
+      let
+        others = removeAttrs config [
+          "services"
+          "system"
+        ];
+        running = builtins.filter (service: service.enable) (builtins.attrValues config.services);
+      in
+      if failed != [ ] then
+        throw "Failed assertions: ${(builtins.head failed).message}"
+      else
+        builtins.deepSeq [
+          others
+          running
+          config.system.stateVersion
+        ] pkgs.coreutils;
+  };
+}

@@ -1,0 +1,102 @@
+# Packages that are little more than names. Each is a derivation, so that a flake may output it; none is worth building.
+{ lib, system }:
+let
+  named =
+    name:
+    derivation {
+      inherit name system;
+      builder = "/bin/sh";
+      args = [
+        "-c"
+        "echo ${name} > $out"
+      ];
+    };
+  postgresql =
+    major:
+    named "postgresql-${major}"
+    // {
+      psqlSchema = major;
+      withPackages =
+        choose:
+        let
+          available = lib.genAttrs [ "pgvector" "postgis" "timescaledb" ] named;
+          chosen = map (package: package.name) (choose available);
+        in
+        named (builtins.concatStringsSep "-" ([ "postgresql-${major}-with" ] ++ chosen));
+    };
+  names = [
+    "clippy"
+    "coreutils"
+    "curl"
+    "etcd"
+    "git"
+    "gnugrep"
+    "gnused"
+    "gnutar"
+    "haproxy"
+    "inetutils"
+    "iproute2"
+    "jq"
+    "makeWrapper"
+    "mmdebstrap"
+    "nftables"
+    "nix"
+    "nixfmt"
+    "nixfmt-tree"
+    "openssh"
+    "patroni"
+    "pgbouncer"
+    "procps"
+    "rustfmt"
+    "shellcheck"
+    "squashfsTools"
+    "systemd"
+    "util-linux"
+    "zstd"
+  ];
+in
+lib.genAttrs names named
+// rec {
+  inherit lib system;
+  postgresql_17 = postgresql "17";
+  postgresql_18 = postgresql "18";
+  python3.withPackages =
+    choose: builtins.seq (choose { pip = named "pip"; }) (named "python3-with-packages");
+  runCommand =
+    name: _: _:
+    named name;
+  writeText = name: text: builtins.toFile name text;
+  buildEnv = { name, paths, ... }: named name // { inherit paths; };
+  linkFarm =
+    name: entries:
+    builtins.deepSeq (map (entry: entry.drvPath) (builtins.attrValues entries)) (named name);
+  mkShell =
+    { packages, inputsFrom }:
+    builtins.deepSeq (map (p: p.name) (packages ++ inputsFrom)) (named "shell");
+  rustPlatform.buildRustPackage =
+    {
+      pname,
+      version,
+      src,
+      cargoLock,
+      ...
+    }:
+    builtins.seq (builtins.fromTOML (builtins.readFile cargoLock.lockFile)).package (
+      named "${pname}-${version}"
+    );
+  testers.runNixOSTest = test: named "vm-test-${test.name}";
+  callPackage =
+    file: overrides:
+    let
+      function = import file;
+      everything = lib.genAttrs names named // {
+        inherit
+          lib
+          rustPlatform
+          postgresql_17
+          python3
+          ;
+      };
+    in
+    function (builtins.intersectAttrs (builtins.functionArgs function) everything // overrides);
+}
