@@ -12,6 +12,10 @@ in
       type = types.str;
       description = "Digest of the tree, which `pgha status` compares with the cluster file's.";
     };
+    imageId = mkOption {
+      type = types.str;
+      description = "Eight hexadecimal digits in the labels of the image's partitions.";
+    };
     roles = mkOption {
       type = types.listOf (
         types.enum [

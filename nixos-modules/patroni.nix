@@ -12,7 +12,6 @@ let
   # Packages that are not called like the extension they hold.
   renamed = {
     vector = "pgvector";
-    timescaledb = "timescaledb";
     postgis_topology = "postgis";
   };
   packageOf = name: renamed.${name} or name;

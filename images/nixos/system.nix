@@ -8,6 +8,8 @@ nixpkgs:
 nixpkgs.lib.nixosSystem {
   modules = [
     ../../nixos-modules
+    ./machine.nix
+    ./disk.nix
     configuration
     { nixpkgs.hostPlatform = system; }
   ]

@@ -1,4 +1,4 @@
-# One system for each role set of this rendering, written by pgha: nix build path:.#ROLE_SET
+# One disk image for each role set of this rendering, written by pgha: nix build path:.#ROLE_SET
 {
   description = "The node images of one cluster";
 
@@ -20,7 +20,7 @@
         (mkSystem {
           inherit system;
           configuration = ./. + "/${name}/configuration.nix";
-        }).config.system.build.toplevel;
+        }).config.system.build.image;
     in
     {
       packages = lib.genAttrs systems (system: lib.genAttrs roleSets (image system));

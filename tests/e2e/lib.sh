@@ -37,6 +37,9 @@ replica() { pgha status --json | jq -r '[.nodes[] | select(.role != "leader").na
 address() { grep "\"$1\"" "$file" | grep -o '10\.[0-9.]*'; }
 sql() { pgha psql -- -v ON_ERROR_STOP=1 -XAtqc "$1"; }
 
+# Brings the cluster under test up.
+form() { pgha up --yes >"$work/up.log" 2>&1 || fail "$(cat "$work/up.log")"; }
+
 say() { echo "--- $*"; }
 
 fail() {
@@ -73,8 +76,8 @@ left_behind() {
 }
 
 clean_up() {
-    local status=$? cluster
-    trap - EXIT INT TERM
+    local status=${1:-$?} cluster
+    trap - EXIT INT TERM ERR
     for cluster in "$work"/*.toml; do
         [ -e "$cluster" ] && [ -d "$work/state" ] || continue
         [ "$status" = 0 ] || { "$PGHA" -f "$cluster" status || true; } 2>&1 | sed 's/^/  /'

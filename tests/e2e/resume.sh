@@ -22,7 +22,7 @@ done
 say "a second cluster stands beside the first, and goes without a trace of the first's"
 first=$file
 new_cluster beside 10.94.0
-pgha up --yes >/dev/null 2>&1
+form
 [ "$(sql 'select 1')" = 1 ]
 pgha destroy --yes 2>/dev/null
 file=$first

@@ -2,7 +2,7 @@
 # A changed image goes through the cluster and back again, a bad one is returned, a dynamic change is applied.
 . "$(dirname "$0")/lib.sh"
 new_cluster roll 10.98.0
-pgha up --yes >/dev/null 2>&1
+form
 sql 'create table kept (i int); insert into kept select generate_series(1, 1000)'
 cp "$file" "$work/first"
 

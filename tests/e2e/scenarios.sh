@@ -2,7 +2,7 @@
 # Every scenario of `verify` once, with preset fast: no promise may be broken, and the old leader streams again.
 . "$(dirname "$0")/lib.sh"
 new_cluster scenarios 10.92.0
-pgha up --yes >/dev/null 2>&1
+form
 
 say "verify"
 pgha verify --out "$work/verify" 2>"$work/verify.log" || fail "$(cat "$work/verify.log")"

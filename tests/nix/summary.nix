@@ -28,7 +28,13 @@ let
       baseNameOf text;
   name = package: package.name;
 in
-builtins.seq config.system.build.toplevel.drvPath {
+builtins.seq config.system.build.image.drvPath {
+  # The image's number moves with every rendered file; that it is there is what matters.
+  fileSystems = builtins.mapAttrs (
+    _: entry:
+    entry // { device = builtins.replaceStrings [ config.pgha.imageId ] [ "IMAGE" ] entry.device; }
+  ) config.fileSystems;
+  kernelParams = config.boot.kernelParams;
   etc = builtins.mapAttrs (_: file: if file.source != null then short file.source else file.text) (
     removeAttrs config.environment.etc [
       "pgha/manifest.json"

@@ -31,6 +31,31 @@ pub struct Image {
     pub configuration: Layer,
     /// Versions of the daemons, by package name.
     pub versions: BTreeMap<String, String>,
+    /// The same layers with a kernel and a boot loader, as one disk for a machine. Absent: not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Layer>,
+}
+
+/// Disks of a base whose images have no layers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskManifest {
+    /// Name of the cluster the disks were made for.
+    pub cluster: String,
+    /// One disk for each role set.
+    pub images: Vec<Disk>,
+}
+
+/// One disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Nodes with these roles boot it.
+    pub role_set: RoleSet,
+    /// Operating system.
+    pub base: Base,
+    /// Digest of the rendered tree inside it.
+    pub tree: Digest,
+    /// The raw disk.
+    pub disk: Layer,
 }
 
 /// One file of an image.

@@ -236,7 +236,7 @@ impl<P: Provider> Executor<'_, P> {
     fn request(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
         let node = self.node(name)?;
         let image = self.manifest.image(&node.role_set).ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
-        let seed = seed::pack(self.rendered, node, self.secrets)?;
+        let seed = seed::pack(self.rendered, node, self.secrets, false)?;
         Ok(ServerRequest {
             name: node.name.clone(),
             address: node.address,

@@ -27,14 +27,20 @@ struct Entry {
     secret: bool,
 }
 
-/// Assembles the seed of one node.
+/// Lets the node format a blank disk: only for a server that is made anew, so it is no part of the digest either.
+const NEW_VOLUME: &str = "new-volume";
+
+/// Assembles the seed of one node. With `new_volume` the node may format a blank disk for its data.
 ///
 /// # Errors
 /// When the archive cannot be written, which takes a lack of memory.
-pub fn pack(rendered: &Rendered, node: &Node, secrets: &Secrets) -> std::io::Result<Packed> {
-    let entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
+pub fn pack(rendered: &Rendered, node: &Node, secrets: &Secrets, new_volume: bool) -> std::io::Result<Packed> {
+    let mut entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
+    if new_volume {
+        entries.insert(NEW_VOLUME.to_owned(), Entry { content: Zeroizing::new(b"yes\n".to_vec()), secret: false });
+    }
     let mut hasher = Hasher::default();
-    for (path, entry) in entries.iter().filter(|(path, _)| *path != BOOTSTRAP) {
+    for (path, entry) in entries.iter().filter(|(path, _)| ![BOOTSTRAP, NEW_VOLUME].contains(&path.as_str())) {
         hasher.part(path.as_bytes()).part(&entry.content);
     }
     Ok(Packed { digest: hasher.finish(), archive: Zeroizing::new(archive(&entries)?) })

@@ -52,6 +52,16 @@ pub struct Check {
 }
 
 impl Check {
+    /// Whether `file` is there; its cure is to install Debian's `package`.
+    pub fn present(file: &std::path::Path, package: &str) -> Self {
+        let problem = (!file.exists()).then(|| Problem {
+            what: format!("{} is not there", file.display()),
+            cure: format!("apt-get install {package}"),
+            packages: vec![package.to_owned()],
+        });
+        Self { name: format!("file {}", file.display()), problem }
+    }
+
     /// Whether `program` is there; its cure is to install Debian's `package`.
     pub fn installed(program: &str, package: &str) -> Self {
         let problem = crate::command::find(program).is_none().then(|| Problem {

@@ -43,13 +43,18 @@ pub(crate) enum Command {
         out: PathBuf,
     },
     /// Build one image for each role set and print the manifest.
-    Build {
-        /// Build the package root anew, from today's packages.
+    Build(BuildArgs),
+    /// Write a node's seed (its identity and secrets), for a machine that pgha does not start itself.
+    #[command(after_help = "Example, for a server whose user data is set by hand:\n  pgha seed node-1 --new-volume --out node-1.user-data")]
+    Seed {
+        /// The node.
+        node: String,
+        /// File to write: text that can be user data. It holds secrets and gets mode 0600.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Let the node format a blank disk for its data. Only for its very first boot.
         #[arg(long)]
-        refresh: bool,
-        /// Build the package root twice from nothing and compare the bytes.
-        #[arg(long, conflicts_with = "refresh")]
-        verify_reproducible: bool,
+        new_volume: bool,
     },
     /// Show what `apply` would do and what each step costs.
     #[command(after_help = "Example, for a nightly look for drift:\n  pgha plan --detailed-exitcode || mail -s drift you@example.org")]
@@ -134,6 +139,41 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct BuildArgs {
+    /// Operating system of the images. Default: the cluster file's.
+    #[arg(long, value_enum)]
+    pub(crate) base: Option<BaseName>,
+    /// Build the package root anew, from today's packages.
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    /// Build twice from nothing and compare the bytes.
+    #[arg(long, conflicts_with = "refresh")]
+    pub(crate) verify_reproducible: bool,
+    /// Also assemble a raw disk for each role set, for virtual machines: BIOS and UEFI, serial console.
+    #[arg(long, conflicts_with = "verify_reproducible")]
+    pub(crate) disk: bool,
+    /// A nixpkgs of your own in place of the pinned one, for the NixOS base.
+    #[arg(long, env = "PGHA_NIXPKGS", value_name = "DIR")]
+    pub(crate) nixpkgs: Option<PathBuf>,
+}
+
+/// The bases by name.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum BaseName {
+    Debian,
+    Nixos,
+}
+
+impl From<BaseName> for pgha_core::cluster::Base {
+    fn from(name: BaseName) -> Self {
+        match name {
+            BaseName::Debian => Self::Debian,
+            BaseName::Nixos => Self::Nixos,
+        }
+    }
 }
 
 #[derive(Args)]

@@ -72,7 +72,7 @@ impl Workspace {
             if let Some(image) = manifest.image(&node.role_set) {
                 desired.images.insert(node.name.clone(), image.digest());
             }
-            desired.seeds.insert(node.name.clone(), seed::pack(&self.rendered, node, secrets)?.digest);
+            desired.seeds.insert(node.name.clone(), seed::pack(&self.rendered, node, secrets, false)?.digest);
         }
         Ok(desired)
     }

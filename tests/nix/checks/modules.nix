@@ -25,7 +25,7 @@ let
   );
   # The .drv files of all systems: evaluation has to reach every option, but no system is built.
   evaluated = map (
-    path: builtins.unsafeDiscardStringContext (systemOf path).config.system.build.toplevel.drvPath
+    path: builtins.unsafeDiscardStringContext (systemOf path).config.system.build.image.drvPath
   ) roleSets;
 in
 pkgs.runCommand "pgha-modules" { } (

@@ -15,7 +15,10 @@
           let
             evaluated = lib.evalModules {
               modules = modules ++ [ ./nixos.nix ];
-              specialArgs.pkgs = packagesOf evaluated.config.nixpkgs.hostPlatform;
+              specialArgs = {
+                pkgs = packagesOf evaluated.config.nixpkgs.hostPlatform;
+                modulesPath = ./modules;
+              };
             };
           in
           evaluated;

@@ -62,6 +62,8 @@ rec {
     "x86_64-linux"
     "aarch64-linux"
   ];
+  optional = condition: value: if condition then [ value ] else [ ];
+  escapeShellArg = text: "'${text}'";
   inherit (builtins)
     concatLists
     elem
@@ -189,6 +191,20 @@ rec {
           name: mergeType "${path}.${name}" type (of name)
         );
     };
+    # Every name that is defined has a value; which one is only looked at when somebody asks.
+    lazyAttrsOf =
+      type:
+      types.attrsOf type
+      // {
+        merge =
+          path: values:
+          let
+            sets = concatMap pushDown values;
+          in
+          genAttrs (unique (concatMap attrNames sets)) (
+            name: mergeType "${path}.${name}" type (map (set: set.${name}) (filter (hasAttr name) sets))
+          );
+      };
     submodule = options: {
       name = "submodule";
       check = isAttrs;

@@ -22,6 +22,32 @@ in
     assertions = optional (types.listOf types.raw) [ ];
     environment.etc = optional (types.attrsOf etcFile) { };
     environment.sessionVariables = optional (types.attrsOf types.str) { };
+    boot.initrd.availableKernelModules = optional (types.listOf types.str) [ ];
+    boot.initrd.supportedFilesystems = optional (types.listOf types.str) [ ];
+    boot.kernelPackages = optional types.raw { kernel = pkgs.linux; };
+    boot.kernelParams = optional (types.listOf types.str) [ ];
+    boot.loader.grub.enable = optional types.bool true;
+    boot.supportedFilesystems = optional (types.listOf types.str) [ ];
+    documentation.enable = optional types.bool true;
+    environment.defaultPackages = optional (types.listOf types.package) [ ];
+    fileSystems = optional (types.attrsOf (
+      types.submodule {
+        device = option types.str;
+        fsType = option types.str;
+        options = optional (types.listOf types.str) [ ];
+        neededForBoot = enable;
+      }
+    )) { };
+    nix.enable = optional types.bool true;
+    services.journald.enable = optional types.bool true;
+    services.journald.storage = optional (types.enum [
+      "persistent"
+      "volatile"
+      "auto"
+      "none"
+    ]) "persistent";
+    networking.useNetworkd = enable;
+    networking.useDHCP = optional types.bool true;
     networking.firewall.enable = optional types.bool true;
     networking.nftables.enable = enable;
     networking.hostName = optional types.str "nixos";
@@ -56,7 +82,10 @@ in
       inherit enable;
     };
     system.stateVersion = option types.str;
-    system.build = optional (types.attrsOf types.raw) { };
+    system.boot.loader.kernelFile = optional types.str "bzImage";
+    system.boot.loader.initrdFile = optional types.str "initrd";
+    system.switch.enable = optional types.bool true;
+    system.build = optional (types.lazyAttrsOf types.raw) { };
     systemd.packages = optional (types.listOf types.package) [ ];
     systemd.tmpfiles.packages = optional (types.listOf types.package) [ ];
     systemd.services = optional (types.attrsOf (
@@ -80,10 +109,16 @@ in
   };
 
   config = {
+    environment.defaultPackages = [ pkgs.nftables ];
+    system.build.initialRamdisk = pkgs.linux;
     assertions = [
       {
         assertion = config.services.haproxy.enable -> config.services.haproxy.config != null;
         message = "You must provide services.haproxy.config.";
+      }
+      {
+        assertion = config.fileSystems ? "/";
+        message = "The ‘fileSystems’ option does not specify your root file system.";
       }
       {
         assertion = config.users.mutableUsers || config.users.allowNoPasswordLogin;

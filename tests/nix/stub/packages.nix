@@ -27,6 +27,13 @@ let
   names = [
     "clippy"
     "coreutils"
+    "dosfstools"
+    "e2fsprogs"
+    "erofs-utils"
+    "grub2"
+    "grub2_efi"
+    "linux"
+    "mtools"
     "curl"
     "etcd"
     "git"
@@ -63,8 +70,11 @@ lib.genAttrs names named
   python3.withPackages =
     choose: builtins.seq (choose { pip = named "pip"; }) (named "python3-with-packages");
   runCommand =
-    name: _: _:
-    named name;
+    name: _: script:
+    builtins.seq script (named name);
+  symlinkJoin = { name, paths }: builtins.deepSeq paths (named name);
+  closureInfo = { rootPaths }: builtins.deepSeq (map (p: p.drvPath) rootPaths) (named "closure");
+  stdenv.hostPlatform.isx86_64 = system == "x86_64-linux";
   writeText = name: text: builtins.toFile name text;
   buildEnv = { name, paths, ... }: named name // { inherit paths; };
   linkFarm =

@@ -75,6 +75,8 @@ choice! {
     Base {
         /// Debian 13, built with mmdebstrap.
         Debian = "debian",
+        /// NixOS, built by `nix` from the rendered flake. For machines only: local nodes boot the Debian base.
+        Nixos = "nixos",
     } default Debian
 }
 

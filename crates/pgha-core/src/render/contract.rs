@@ -34,7 +34,7 @@ pub(super) fn render(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) -> Valu
 fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<&'static str> {
     let mut units = vec!["pgha-firewall.service", "pgha-seed.service", "ssh.service"];
     if role_set.has(Role::Etcd) || role_set.has(Role::Postgres) {
-        units.push("pgha-data.service");
+        units.extend(["pgha-volume.service", "pgha-data.service"]);
     }
     if role_set.has(Role::Etcd) {
         units.push("etcd.service");

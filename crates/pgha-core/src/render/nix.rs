@@ -22,6 +22,10 @@ macro_rules! project_file {
 pub const FLAKE: &[(&str, &str)] = &[
     project_file!("flake.nix", "images/nixos/tree-flake.nix"),
     project_file!("flake.lock"),
+    project_file!("images/debian/machine/etc/systemd/network/50-pgha.network"),
+    project_file!("images/disk/assemble.sh"),
+    project_file!("images/nixos/disk.nix"),
+    project_file!("images/nixos/machine.nix"),
     project_file!("images/nixos/system.nix"),
     project_file!("nixos-modules/default.nix"),
     project_file!("nixos-modules/etcd.nix"),

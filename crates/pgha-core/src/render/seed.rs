@@ -58,7 +58,15 @@ fn identity(cluster: &Cluster, node: &Node) -> Value {
         "role_set": node.role_set,
         "address": node.address,
         "volume": cluster.volume(node),
+        "filesystem": filesystem(&cluster.volume(node)),
     })
+}
+
+/// UUID of the file system on a data disk: version 8 (RFC 9562), from the volume's identifier.
+fn filesystem(volume: &str) -> String {
+    let digest = Digest::of(volume.as_bytes());
+    let hex = digest.as_str();
+    format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }
 
 fn etcd(node: &Node) -> String {

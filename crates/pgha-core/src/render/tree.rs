@@ -58,6 +58,7 @@ const TEMPLATES: &[(For, &str, &str)] = &[
     template!(For::Every, "etc/tmpfiles.d/pgha.conf"),
     template!(For::Every, "etc/systemd/system/ssh.service.d/50-pgha.conf"),
     template!(For::Every, "etc/systemd/system/pgha-seed.service"),
+    template!(For::Every, "etc/systemd/system/pgha-volume.service"),
     template!(For::Every, "etc/systemd/system/pgha-data.service"),
     template!(For::Every, "etc/systemd/system/pgha-firewall.service"),
     template!(For::Only(Role::Etcd), "etc/pgha/etcd.env"),
@@ -73,6 +74,7 @@ const TEMPLATES: &[(For, &str, &str)] = &[
 /// The programs of a node are no templates: they read `contract.json`.
 const PROGRAMS: &[(For, &str, &str)] = &[
     template!(For::Every, "etc/pgha/lib/pgha-seed"),
+    template!(For::Every, "etc/pgha/lib/pgha-volume"),
     template!(For::Every, "etc/pgha/lib/pgha-data"),
     template!(For::Every, "etc/pgha/lib/pgha-contract"),
     template!(For::Guarded, "etc/pgha/lib/pgha-guard"),

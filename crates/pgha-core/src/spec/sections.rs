@@ -199,7 +199,8 @@ pub(crate) struct OsSection {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ImageSection {
     /// Operating system of the image.
-    pub(crate) base: Base,
+    #[schemars(with = "Option<Base>")]
+    pub(crate) base: Option<Spanned<Base>>,
 }
 
 /// Settings that only one provider reads.

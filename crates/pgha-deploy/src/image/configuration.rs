@@ -51,7 +51,7 @@ pub(super) async fn ensure(cache_dir: &Path, tree: &Tree, image: &Image, major: 
     key.part(FORMAT).part(tree.digest().as_str().as_bytes()).part(manifest.as_bytes());
     let path = dir.join(format!("{}-{}.squashfs", image.role_set, &key.finish().as_str()[..16]));
     let note = path.with_extension("json");
-    if let Some(found) = cache::find(&note, Layer::clone) {
+    if let Some(found) = cache::find(&note, |layer: &Layer| vec![layer.clone()]) {
         return Ok(found);
     }
     let tar = pack(tree, &manifest, major).map_err(ImageError::Archive)?;
@@ -61,7 +61,7 @@ pub(super) async fn ensure(cache_dir: &Path, tree: &Tree, image: &Image, major: 
     Command::new("mksquashfs").arg("-").arg(&finished).args(options).env("SOURCE_DATE_EPOCH", "0").input(tar).run().await?;
     let (sha256, bytes) = files::digest(&finished)?;
     let layer = super::layer(&path, sha256, bytes);
-    cache::keep(&finished, &layer, &note, &layer)?;
+    cache::keep(&[(&finished, &layer)], &note, &layer)?;
     Ok(layer)
 }
 

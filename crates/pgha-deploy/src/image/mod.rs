@@ -2,13 +2,18 @@
 
 mod cache;
 mod configuration;
+mod disk;
+pub mod flake;
+mod nix_log;
+pub mod nixos;
 mod package_root;
+mod recipe;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pgha_core::cluster::Role;
-use pgha_core::manifest::{Image, Layer, Manifest};
+use pgha_core::manifest::{DiskManifest, Image, Layer, Manifest};
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
 use pgha_platform::files::FileError;
@@ -72,6 +77,22 @@ impl Builder {
         programs.iter().map(|(program, package)| Check::installed(program, package)).collect()
     }
 
+    /// What this machine needs for [`Builder::disks`] beyond that.
+    pub fn disk_checks() -> Vec<Check> {
+        disk::checks()
+    }
+
+    /// Adds a raw disk to every image of a manifest.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub async fn disks(&self, manifest: &mut Manifest) -> Result<(), ImageError> {
+        for image in &mut manifest.images {
+            image.disk = Some(disk::ensure(&self.cache, image).await?);
+        }
+        Ok(())
+    }
+
     /// Builds what is missing and gives the manifest. With `refresh` the package root is built anew from today's packages.
     ///
     /// # Errors
@@ -87,12 +108,21 @@ impl Builder {
                 package_root: root.layer.clone(),
                 configuration: Layer { path: String::new(), sha256: Digest::of(b""), bytes: 0 },
                 versions: versions(&root.packages),
+                disk: None,
             };
             let major = if role_set.has(Role::Postgres) { cluster.postgresql.major } else { 0 };
             let configuration = configuration::ensure(&self.cache, tree, &image, major).await?;
             images.push(Image { configuration, ..image });
         }
         Ok(Manifest { cluster: cluster.name.clone(), images })
+    }
+
+    /// Builds every role set's disk on the NixOS base.
+    ///
+    /// # Errors
+    /// When nix fails.
+    pub async fn nixos(&self, cluster: &Cluster, rendered: &Rendered, options: &nixos::NixOptions) -> Result<DiskManifest, ImageError> {
+        nixos::build(&self.cache, cluster, rendered, options).await
     }
 
     /// Builds the package root twice from nothing and compares. Gives the digest both have.

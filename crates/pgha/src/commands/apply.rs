@@ -39,7 +39,7 @@ enum Goal {
 
 impl<'w> Prepared<'w> {
     async fn new(workspace: &'w Workspace, install: bool, goal: Goal) -> Result<Self, Failure> {
-        super::preflight::require(workspace, install).await?;
+        super::preflight::require(workspace, &[], install).await?;
         not_lost(workspace).await?;
         let manifest = workspace.builder.build(&workspace.cluster, &workspace.rendered, false).await?;
         let secrets = workspace.secrets().await?;

@@ -1,12 +1,11 @@
 //! `init`, `check`, `render`: the cluster file and what it becomes.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use pgha_core::Cluster;
-use pgha_core::render::{FLAKE, SEED_FILES_DIR};
-use pgha_platform::files::{self, FileError};
+use pgha_core::render::SEED_FILES_DIR;
+use pgha_deploy::image::flake::{self, put};
+use pgha_platform::files;
 
 use crate::failure::Failure;
 use crate::print;
@@ -58,32 +57,17 @@ pub(super) fn render(workspace: &Workspace, out: &Path) -> Result<(), Failure> {
 }
 
 fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), Failure> {
-    // Not `files::write`: nothing reads this directory before it gets its final name, so no file needs to be durable alone.
-    let put = |path: &Path, content: &str, mode| -> Result<(), Failure> {
-        files::make_dir(path.parent().unwrap_or(dir), 0o755)?;
-        std::fs::write(path, content).map_err(FileError::at("write", path))?;
-        Ok(std::fs::set_permissions(path, Permissions::from_mode(mode))?)
-    };
     put(&dir.join(MARK), "pgha render replaces this directory as a whole\n", 0o644)?;
     let rendered = &workspace.rendered;
-    for (role_set, tree) in &rendered.trees {
-        for (path, file) in &tree.0 {
-            put(&dir.join(role_set.to_string()).join(path), &file.content, if file.executable { 0o755 } else { 0o644 })?;
-        }
-    }
-    for (role_set, configuration) in &rendered.configurations {
-        put(&dir.join(role_set.to_string()).join("configuration.nix"), configuration, 0o644)?;
-    }
-    for (path, content) in FLAKE {
-        put(&dir.join(path), content, 0o644)?;
-    }
+    flake::write(rendered, dir)?;
     for (node, seed) in &rendered.seeds {
         for (path, content) in &seed.files {
             put(&dir.join("seeds").join(node).join(SEED_FILES_DIR.trim_start_matches('/')).join(path), content, 0o644)?;
         }
     }
     put(&dir.join("dynamic.json"), &format!("{:#}\n", rendered.dynamic), 0o644)?;
-    put(&dir.join("digests.json"), &format!("{:#}\n", digests(workspace)), 0o644)
+    put(&dir.join("digests.json"), &format!("{:#}\n", digests(workspace)), 0o644)?;
+    Ok(())
 }
 
 /// The three digests, of the rendering. A seed's digest also covers secrets, so it is only known where those are.

@@ -6,6 +6,7 @@ mod connect;
 mod doctor;
 mod file;
 mod preflight;
+mod seed;
 mod status;
 mod switchover;
 mod verify;
@@ -40,7 +41,8 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
     match &cli.command {
         Command::Check => file::check(&workspace),
         Command::Render { out } => file::render(&workspace, out)?,
-        Command::Build { refresh, verify_reproducible } => build::run(&workspace, *refresh, *verify_reproducible).await?,
+        Command::Build(args) => build::run(&workspace, args).await?,
+        Command::Seed { node, out, new_volume } => seed::run(&workspace, node, out, *new_volume).await?,
         Command::Plan { detailed_exitcode, json } => return apply::plan(&workspace, json.json, *detailed_exitcode).await,
         Command::Apply(yes) => apply::apply(&workspace, yes.yes).await?,
         Command::Up(yes) => apply::up(&workspace, yes.yes).await?,

@@ -14,19 +14,24 @@ pub(super) async fn checks(workspace: &Workspace) -> Vec<Check> {
     checks
 }
 
-/// Fails with every problem at once. With `install`, Debian packages that cure a problem are installed first.
-pub(super) async fn require(workspace: &Workspace, install: bool) -> Result<(), Failure> {
-    let mut problems = problems(workspace).await;
+/// Fails with every problem at once, those of `extra` checks among them. With `install`, Debian packages that cure a problem are installed first.
+pub(super) async fn require(workspace: &Workspace, extra: &[Check], install: bool) -> Result<(), Failure> {
+    let mut problems = problems(workspace, extra).await;
     let packages = packages(&problems);
     let root = nix_is_root();
     if root && !packages.is_empty() && (install || print::confirm(&format!("Install the Debian packages {}?", packages.join(", ")))) {
         apt_install(&packages).await?;
-        problems = self::problems(workspace).await;
+        problems = self::problems(workspace, extra).await;
     }
-    if problems.is_empty() {
+    require_all(&problems)
+}
+
+/// Fails with every problem among `checks`.
+pub(super) fn require_all(checks: &[Check]) -> Result<(), Failure> {
+    if checks.iter().all(|check| check.problem.is_none()) {
         return Ok(());
     }
-    for check in &problems {
+    for check in checks {
         if let Some(problem) = &check.problem {
             print::note(&format!("{} {}: {}\n  cure: {}", print::red("missing"), check.name, problem.what, problem.cure));
         }
@@ -34,8 +39,8 @@ pub(super) async fn require(workspace: &Workspace, install: bool) -> Result<(), 
     Err(Failure::no("this machine is not ready; nothing was changed"))
 }
 
-async fn problems(workspace: &Workspace) -> Vec<Check> {
-    checks(workspace).await.into_iter().filter(|check| check.problem.is_some()).collect()
+async fn problems(workspace: &Workspace, extra: &[Check]) -> Vec<Check> {
+    checks(workspace).await.into_iter().chain(extra.iter().cloned()).filter(|check| check.problem.is_some()).collect()
 }
 
 fn packages(problems: &[Check]) -> Vec<String> {

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "f4f8e866d89999f70f8694178092ae352eaf9f33c5343c4b3bf8e0f170ab2403";
+    treeDigest = "caa6ee000010cdb77abbbf77dc4bc02f5c6f7b2d973f87fe18bb5a77001b12c7";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "4c213f328e4908e004666ea20c9509c92685f962b940f40d91ee268e8492caf5";
+    treeDigest = "9a4fdb7ef15ae8574b55e5a0ade45fe80202c8c778ba854e51edb42b0390a7a2";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "0a5291f5057f6d48166d89f367d6dbb25c11a0ac09cf8f3f8eb35f7cdab2c88e";
+    treeDigest = "d28ad2159c10c314cb7da367eed86bbe2340ba213b7dc8c771873b362531cfa7";
     roles = [
       "etcd"
       "haproxy"

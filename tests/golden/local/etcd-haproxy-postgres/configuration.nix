@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "6293a5bd00068def54436b0f73406c575f60aca5cd0c8226d1e413ec5faa4bb3";
+    treeDigest = "b80c24fbc57ed2abca50b24a81d444c9d8174497eab0342d8b41913e155b5ebc";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ae32d16aba83dd27fc13e39e89440af68cb36eb4ea13741cca4ce865c42da9ec";
+    treeDigest = "dca1a65801e0e15e5ca6c4e902d9a954116471d07f5621918f321c9413281aa4";
     roles = [
       "etcd"
       "haproxy"

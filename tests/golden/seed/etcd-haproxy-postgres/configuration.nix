@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c0e2bd808802dbadbc2d375617b8ad92def8ae1cb7e78d0988c86907e0f4a4a6";
+    treeDigest = "62ab30c1bb4bd09d42dc557307871f8d0e48b1a4d8dc2566526cd01f9e24f359";
     roles = [
       "etcd"
       "haproxy"

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use serde_spanned::Spanned;
 
-use super::{Cluster, Database, Durability, Haproxy, Node, Pgbouncer, Postgresql, Role};
+use super::{Base, Cluster, Database, Durability, Haproxy, Node, Pgbouncer, Postgresql, Role};
 use crate::diagnostic::Diagnostic;
 use crate::spec::Spec;
 
@@ -46,6 +46,7 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
     let haproxy = haproxy(spec, durability, &mut remarks);
     let parameters = parameters::check(spec, durability, &nodes, &mut remarks);
     let (users, databases) = access::check(spec, &mut remarks);
+    let base = base(spec, &mut remarks);
     let cluster = network.filter(|_| nodes.len() == spec.node.get_ref().len()).map(|network| Cluster {
         name: spec.cluster.name.get_ref().clone(),
         provider: spec.cluster.provider,
@@ -66,7 +67,7 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
         haproxy,
         network,
         sysctl: spec.os.sysctl.iter().map(|(key, value)| (key.get_ref().clone(), *value)).collect(),
-        base: spec.image.base,
+        base,
         local_state_dir: value_or(&spec.provider.local.state_dir, "/var/lib/pgha-local".to_owned()).into_inner(),
         nodes,
     });
@@ -100,6 +101,16 @@ fn roles(spec: &Spec, nodes: &[Node], durability: Durability, remarks: &mut Rema
     if count(Role::Haproxy) == 0 {
         remarks.error(at, "no node has the role haproxy", "at least 1 is needed", "clients reach the primary through HAProxy");
     }
+}
+
+/// NixOS images are disks for machines, and every provider so far runs containers.
+fn base(spec: &Spec, remarks: &mut Remarks) -> Base {
+    let base = value_or(&spec.image.base, Base::default());
+    if *base.get_ref() == Base::Nixos {
+        let help = "leave it out here, and build NixOS disks with `pgha build --base nixos`";
+        remarks.error(base.span(), "local nodes boot the Debian base", "not for provider `local`", help);
+    }
+    *base.get_ref()
 }
 
 fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haproxy {

@@ -1,0 +1,51 @@
+# One raw disk from a system, in an ordinary sandbox build: no virtual machine, no mount. The same assembler writes the disks
+# of the Debian base.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (config.system.build) toplevel;
+  closure = pkgs.closureInfo { rootPaths = [ toplevel ]; };
+  grub = pkgs.symlinkJoin {
+    name = "grub-platforms";
+    paths = [
+      "${pkgs.grub2_efi}/lib/grub"
+    ]
+    ++ lib.optional pkgs.stdenv.hostPlatform.isx86_64 "${pkgs.grub2}/lib/grub";
+  };
+  commandLine = toString ([ "init=${toplevel}/init" ] ++ config.boot.kernelParams);
+in
+{
+  # Known before anything is built, because the fstab inside the store names it.
+  pgha.imageId = builtins.substring 0 8 config.pgha.treeDigest;
+
+  system.build.image =
+    pkgs.runCommand "pgha-image"
+      {
+        nativeBuildInputs = [
+          pkgs.dosfstools
+          pkgs.erofs-utils
+          pkgs.grub2_efi
+          pkgs.mtools
+          pkgs.util-linux
+        ];
+        # The image holds copies of store paths, not references to them.
+        __structuredAttrs = true;
+        unsafeDiscardReferences.out = true;
+      }
+      ''
+        tar --create --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner --hard-dereference \
+          --directory=/nix/store --transform='s,^nix/store/,,' --files-from=<(sed 's,^/nix/store/,,' ${closure}/store-paths) |
+          mkfs.erofs --quiet --tar=f -zlz4 -T1 -U 00000000-0000-4000-8000-0000${config.pgha.imageId} store.erofs
+        mkdir -p $out
+        IMAGE_ID=${config.pgha.imageId} GRUB_DIR=${grub} sh ${../disk/assemble.sh} work $out/disk.raw \
+          ${config.boot.kernelPackages.kernel}/${config.system.boot.loader.kernelFile} \
+          ${config.system.build.initialRamdisk}/${config.system.boot.loader.initrdFile} \
+          ${lib.escapeShellArg commandLine} store=store.erofs
+        echo "what takes the space:"
+        xargs du -sm < ${closure}/store-paths | sort -rn | head -n 20
+      '';
+}

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# The Debian base as a raw disk in a machine with a kernel and a firmware of its own: under BIOS and UEFI, on virtio-blk and
+# virtio-scsi, with its seed from a metadata service as on Hetzner Cloud. It takes the place of one node of a local cluster.
+# QEMU emulates the processor here, so everything is slow: the preset is wide, and every wait is bounded.
+. "$(dirname "$0")/lib.sh"
+new_cluster machine 10.94.0
+sed -i 's/"fast"/"wide"/' "$file"
+space=pgha-machine
+vm=""
+helpers=()
+stop_vm() { [ -z "$vm" ] || { kill "$vm" 2>/dev/null && wait "$vm" 2>/dev/null; vm=""; } || true; }
+trap 'status=$?; stop_vm; for helper in "${helpers[@]}"; do kill "$helper" 2>/dev/null || true; done; clean_up "$status"' EXIT
+
+disk() { pgha build --disk 2>/dev/null | jq -r '.images[0].disk.path'; }
+serial() { sed 's/\x1b\[[0-9;]*m//g' "$work/serial"; }
+
+# boot FIRMWARE BUS SYSTEM_DISK DATA_DISK: a machine with the address of node-3, on the cluster's switch.
+boot() {
+    local devices=(-drive "if=none,id=system,format=raw,snapshot=on,file=$3" -drive "if=none,id=data,format=raw,file=$4")
+    case $2 in
+        virtio-blk) devices+=(-device "virtio-blk-pci,drive=system" -device "virtio-blk-pci,drive=data") ;;
+        virtio-scsi) devices+=(-device virtio-scsi-pci -device "scsi-hd,drive=system" -device "scsi-hd,drive=data") ;;
+    esac
+    if [ "$1" = uefi ]; then
+        cp /usr/share/OVMF/OVMF_VARS_4M.fd "$work/vars"
+        devices+=(-drive "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd" -drive "if=pflash,format=raw,file=$work/vars")
+    fi
+    : >"$work/serial"
+    ip netns exec $space qemu-system-x86_64 -accel tcg,thread=multi -m 1024 -smp 2 -display none -monitor none -no-reboot \
+        -serial "file:$work/serial" -smbios type=1,manufacturer=Hetzner "${devices[@]}" \
+        -netdev tap,id=net,ifname=tap0,script=no,downscript=no -device virtio-net-pci,netdev=net,mac=52:54:00:00:00:13 </dev/null &
+    vm=$!
+}
+
+# within SECONDS WHAT COMMAND...
+within() {
+    local until=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $until ] || fail "not in time: $what; the console ends with: $(serial | tail -n 30)"
+        sleep 1
+    done
+}
+says() { serial | grep -q "$1"; }
+streams() { [ "$(pgha status --json | jq -r '.nodes[] | select(.name == "node-3").state')" = streaming ]; }
+whole() { [ "$(pgha status --json | jq .healthy)" = true ]; }
+served() { [ "$(rows)" = 1000 ]; }
+rows() { on node-3 runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/postgresql -d app -c 'select count(*) from kept'; }
+
+say "a disk of each role set, the same bytes from the same inputs"
+began=$SECONDS
+first=$(disk)
+echo "disk: $((SECONDS - began)) s with what was cached, $(($(stat -c %s "$first") / 1000000)) MB, $(($(zstd -qc -3 "$first" | wc -c) / 1000000)) MB as zstd"
+sum=$(sha256sum <"$first")
+rm "$first"
+[ "$(sha256sum <"$(disk)")" = "$sum" ] || fail "the second disk differs"
+
+say "a cluster, and a switch with DHCP and metadata for the machine that takes the place of node-3"
+form
+sql 'create table kept (i int); insert into kept select generate_series(1, 1000)' >/dev/null
+[ "$(leader)" != node-3 ] || { pgha switchover --to node-1 2>/dev/null && within 60 "a new leader" whole; }
+uuid=$(on node-3 jq -r .filesystem /run/pgha/identity.json)
+on node-3 systemctl stop pgha-guard patroni etcd
+cut_power node-3
+ip netns del $space.node-3
+ip -n $space tuntap add tap0 mode tap
+ip -n $space link set tap0 master br0 up
+ip -n $space addr add 10.94.0.2/24 dev br0
+ip -n $space addr add 169.254.169.254/32 dev br0
+ip netns exec $space dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --port=0 --interface=br0 --bind-interfaces --leasefile-ro \
+    --dhcp-range=10.94.0.13,static --dhcp-host=52:54:00:00:00:13,10.94.0.13 --dhcp-option=3,10.94.0.2 --pid-file= >/dev/null 2>&1 &
+helpers+=($!)
+mkdir -p "$work/metadata/hetzner/v1"
+ip netns exec $space python3 -m http.server --bind 169.254.169.254 --directory "$work/metadata" 80 >/dev/null 2>&1 &
+helpers+=($!)
+pgha seed node-3 --out "$work/metadata/hetzner/v1/userdata" 2>/dev/null
+mkfs.ext4 -q -U "$uuid" -d "$work/state/machine/nodes/node-3/data" "$work/data" 3G
+
+say "under UEFI, on virtio-scsi: node-3 is back with its data, and keeps the contract"
+began=$SECONDS
+boot uefi virtio-scsi "$first" "$work/data"
+within 240 "SSH" pgha ssh node-3 -- true
+echo "SSH after $((SECONDS - began)) s"
+within 240 "node-3 streaming" streams
+within 120 "a healthy cluster" whole
+echo "healthy after $((SECONDS - began)) s"
+on node-3 sh /etc/pgha/lib/pgha-contract || fail "the contract is broken"
+[ "$(rows)" = 1000 ] || fail "node-3 has $(rows) rows"
+on node-3 grep -q Hetzner /sys/class/dmi/id/sys_vendor
+
+say "its system cannot be changed, and its metadata is closed to all but root"
+on node-3 sh -c '! touch /sysroot-test 2>/dev/null || rm /sysroot-test; ! mount -o remount,rw /layers/packages 2>/dev/null; touch /etc/forgotten'
+on node-3 curl -sf --max-time 5 -o /dev/null http://169.254.169.254/hetzner/v1/userdata
+closed=0
+on node-3 runuser -u postgres -- curl -sf --max-time 5 http://169.254.169.254/hetzner/v1/userdata >"$work/out" || closed=$?
+[ "$closed" = 28 ] && [ ! -s "$work/out" ] || fail "postgres reads the metadata (exit code $closed)"
+
+say "under BIOS, on virtio-blk, from another build of the system disk: data, address and membership stay"
+members() { on node-1 env ETCDCTL_CACERT=/run/pgha/tls/etcd-ca.crt ETCDCTL_CERT=/run/pgha/tls/etcd.crt ETCDCTL_KEY=/run/pgha/tls/etcd.key /etc/pgha/bin/etcdctl --endpoints https://127.0.0.1:2379 member list; }
+before=$(members)
+stop_vm
+printf '\n[haproxy]\nmaxconn = 5000\n' >>"$file"
+second=$(disk)
+[ "$second" != "$first" ]
+began=$SECONDS
+boot bios virtio-blk "$second" "$work/data"
+within 240 "SSH" pgha ssh node-3 -- true
+echo "SSH after $((SECONDS - began)) s"
+within 240 "its data served again" served
+within 120 "node-3 streaming" streams
+on node-3 grep -q 'maxconn 5000' /etc/pgha/haproxy.cfg || fail "the old system booted"
+on node-3 test ! -e /etc/forgotten || fail "something outside the data volume survived"
+[ "$(members)" = "$before" ] || fail "etcd's members changed: $(members)"
+
+say "a blank disk is refused without word from the plan, and formatted with it"
+stop_vm
+rm -f "$work/data" && truncate -s 2G "$work/data"
+boot bios virtio-blk "$second" "$work/data"
+within 240 "a refusal on the console" says 'pgha-volume: refused: no disk holds the data volume machine-node-3'
+stop_vm
+[ "$(tr -d '\0' <"$work/data" | wc -c)" = 0 ] || fail "something was written to the blank disk"
+pgha seed node-3 --new-volume --out "$work/metadata/hetzner/v1/userdata" 2>/dev/null
+boot bios virtio-blk "$second" "$work/data"
+within 240 "a mounted volume" says 'Finished.*pgha-data.service'
+sleep 3
+stop_vm
+[ "$(blkid -o value -s UUID "$work/data")" = "$uuid" ] || fail "the new volume has another UUID"
+debugfs -R 'cat owner.json' "$work/data" 2>/dev/null | jq -e '.volume == "machine-node-3"' >/dev/null || fail "the new volume has no owner"
