@@ -12,8 +12,21 @@ healthy() { [ "$(pgha status --json | jq .healthy)" = true ] || fail "not health
 started() { on "$1" cat /proc/1/stat | cut -d' ' -f22; }
 
 say "nothing to do"
+began=$(date +%s%N)
 pgha apply --yes 2>&1 | grep -q 'nothing to do'
+echo "an apply with nothing to do took $((($(date +%s%N) - began) / 1000000)) ms"
 first=$(images)
+
+say "who works on the cluster from another machine is seen"
+etcdctl() { on node-1 env ETCDCTL_CACERT=/run/pgha/tls/etcd-ca.crt ETCDCTL_CERT=/run/pgha/tls/etcd.crt ETCDCTL_KEY=/run/pgha/tls/etcd.key \
+    /etc/pgha/bin/etcdctl --endpoints https://127.0.0.1:2379 "$@"; }
+holder='{"machine":"elsewhere","boot":"another","process":7,"purpose":"pgha apply","since":"2026-11-23T08:00:00Z"}'
+etcdctl put /pgha/roll/operator "$holder" >/dev/null
+refused '`pgha apply` (process 7) on elsewhere works on this cluster since 2026-11-23T08:00:00Z' 1 pgha switchover
+# One that was killed on this very machine is no obstacle.
+etcdctl put /pgha/roll/operator "$(echo "$holder" | jq -c --arg boot "$(cat /proc/sys/kernel/random/boot_id)" '.boot = $boot')" >/dev/null
+pgha switchover >/dev/null 2>&1
+[ -z "$(etcdctl get --prefix /pgha/roll)" ] || fail "the lease outlived its work"
 
 say "one changed file goes through, leader last, with one switchover"
 printf '\n[haproxy]\nmaxconn = 5000\n' >>"$file"

@@ -48,6 +48,16 @@ impl Etcd {
         Self { client, url, node: node.to_owned() }
     }
 
+    /// Calls a method of etcd's v3 API through its JSON gateway, for example `kv/txn`.
+    ///
+    /// # Errors
+    /// When the member does not answer, or refuses.
+    pub async fn call(&self, method: &str, body: &serde_json::Value) -> Result<serde_json::Value, NodeError> {
+        let fail = |source| NodeError::Http { daemon: "etcd", node: self.node.clone(), source };
+        let request = self.client.post(format!("{}/v3/{method}", self.url)).json(body);
+        request.send().await.and_then(|a| a.error_for_status()).map_err(fail)?.json().await.map_err(fail)
+    }
+
     /// Asks the member for its state.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub mod haproxy;
 pub mod health;
 pub mod image;
 pub mod journal;
+pub mod lease;
 pub mod observe;
 pub mod patroni;
 pub mod secrets;

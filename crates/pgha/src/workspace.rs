@@ -51,12 +51,12 @@ impl Workspace {
     }
 
     /// The secrets and connections of a cluster that exists.
-    pub(crate) async fn fleet(&self) -> Result<(Arc<Secrets>, Fleet), Failure> {
+    pub(crate) async fn fleet(&self) -> Result<(Arc<Secrets>, Arc<Fleet>), Failure> {
         if observe::servers(&self.provider).await?.servers.is_empty() {
             return Err(Failure::no(format!("cluster `{}` has no servers", self.cluster.name)).hint("run `pgha up` first"));
         }
         let secrets = self.secrets().await?;
-        Ok((Arc::clone(&secrets), Fleet::new(&self.cluster, secrets)))
+        Ok((Arc::clone(&secrets), Arc::new(Fleet::new(&self.cluster, secrets))))
     }
 
     pub(crate) fn secrets_dir(&self) -> PathBuf {

@@ -13,6 +13,7 @@ use pgha_deploy::secrets::Secrets;
 use pgha_platform::{Provider, files};
 
 use super::connect::Endpoints;
+use super::exclusive::exclusively;
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
@@ -22,7 +23,7 @@ struct Prepared<'w> {
     workspace: &'w Workspace,
     manifest: Manifest,
     secrets: Arc<Secrets>,
-    fleet: Fleet,
+    fleet: Arc<Fleet>,
     /// What is to be planned.
     goal: Goal,
 }
@@ -43,7 +44,7 @@ impl<'w> Prepared<'w> {
         not_lost(workspace).await?;
         let manifest = workspace.builder.build(&workspace.cluster, &workspace.rendered, false).await?;
         let secrets = workspace.secrets().await?;
-        let fleet = Fleet::new(&workspace.cluster, Arc::clone(&secrets));
+        let fleet = Arc::new(Fleet::new(&workspace.cluster, Arc::clone(&secrets)));
         Ok(Self { workspace, manifest, secrets, fleet, goal })
     }
 
@@ -77,8 +78,7 @@ impl<'w> Prepared<'w> {
         if !yes && !print::confirm("Carry it out?") {
             return Err(Failure::no("nothing was changed").hint("answer y, or give --yes"));
         }
-        let _lock = self.workspace.provider.lock("pgha apply")?;
-        self.execute(plan).await
+        exclusively(self.workspace, &self.fleet, "pgha apply", self.execute(plan)).await
     }
 
     /// Carries a plan out under a lock that the caller holds.

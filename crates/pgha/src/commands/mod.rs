@@ -4,6 +4,7 @@ mod apply;
 mod build;
 mod connect;
 mod doctor;
+mod exclusive;
 mod file;
 mod preflight;
 mod seed;

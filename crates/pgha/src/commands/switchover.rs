@@ -3,8 +3,8 @@
 use pgha_core::cluster::Role;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
-use pgha_platform::Provider;
 
+use super::exclusive::exclusively;
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
@@ -17,13 +17,16 @@ pub(super) async fn run(workspace: &Workspace, to: Option<&str>) -> Result<(), F
         }
     }
     let (_, fleet) = workspace.fleet().await?;
-    let _lock = workspace.provider.lock("pgha switchover")?;
-    let from = leader(workspace, &fleet).await?;
+    exclusively(workspace, &fleet, "pgha switchover", to_another(workspace, &fleet, to)).await
+}
+
+async fn to_another(workspace: &Workspace, fleet: &Fleet, to: Option<&str>) -> Result<(), Failure> {
+    let from = leader(workspace, fleet).await?;
     if to == Some(from.as_str()) {
         print::note(&format!("{from} leads already; nothing was done"));
         return Ok(());
     }
-    print::note(&hand_over(workspace, &fleet, &from, to).await?);
+    print::note(&hand_over(workspace, fleet, &from, to).await?);
     Ok(())
 }
 

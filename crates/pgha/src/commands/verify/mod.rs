@@ -8,12 +8,12 @@ use std::process::ExitCode;
 
 use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
-use pgha_platform::Provider;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use scenario::Scenario;
 
 use crate::cli::VerifyArgs;
+use crate::commands::exclusive::exclusively;
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
@@ -22,20 +22,24 @@ use run::Arena;
 
 pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let (secrets, fleet) = workspace.fleet().await?;
-    let _lock = workspace.provider.lock("pgha verify")?;
     let arena = Arena::new(workspace, &fleet, secrets.file("ca.crt").expose());
+    exclusively(workspace, &fleet, "pgha verify", every(&arena, &fleet, args)).await
+}
+
+/// Every scenario as often as asked for.
+async fn every(arena: &Arena<'_>, fleet: &Fleet, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let scenarios = if args.scenarios.is_empty() { Scenario::all() } else { args.scenarios.clone() };
     let mut verdicts = Vec::new();
     for scenario in scenarios {
         for run in 1..=args.runs {
-            let verdict = one(&arena, scenario, run, args).await?;
+            let verdict = one(arena, scenario, run, args).await?;
             if !args.json.json {
                 print::line(&verdict.line());
             }
             verdicts.push(verdict);
         }
     }
-    clean_up(workspace, &fleet).await?;
+    clean_up(arena.workspace, fleet).await?;
     if args.json.json {
         print::line(&serde_json::to_string_pretty(&verdicts).unwrap_or_default());
     } else if args.runs > 1 {

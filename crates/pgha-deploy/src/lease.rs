@@ -1,0 +1,137 @@
+//! One operator at a time: a key in the cluster's own etcd that names who is at work, and vanishes with its lease.
+//!
+//! The lock of the provider keeps two pghas of one machine apart; this keeps those of two machines apart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use pgha_core::Cluster;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::fleet::{Fleet, NodeError};
+
+/// Seconds after which the work of a pgha that vanished may be taken over.
+const TTL_SECONDS: u64 = 30;
+
+/// Who is at work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Name of the machine pgha runs on.
+    pub machine: String,
+    /// Identifier of that machine's boot: a name alone is easily given twice.
+    pub boot: String,
+    /// Its process there.
+    pub process: u32,
+    /// What it does.
+    pub purpose: String,
+    /// Since when, in RFC 3339.
+    pub since: String,
+}
+
+impl Holder {
+    fn this(purpose: &str) -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        Self {
+            machine: read("/proc/sys/kernel/hostname"),
+            boot: read("/proc/sys/kernel/random/boot_id"),
+            process: std::process::id(),
+            purpose: purpose.to_owned(),
+            since: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        }
+    }
+}
+
+/// Why there is no lease.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Somebody else is at work.
+    #[error("`{}` (process {}) on {} works on this cluster since {}", .0.purpose, .0.process, .0.machine, .0.since)]
+    Held(Box<Holder>),
+    /// etcd did not answer, or not what was expected.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// A held lease. It is renewed until it is released.
+pub struct Lease {
+    fleet: Arc<Fleet>,
+    id: String,
+    renewal: JoinHandle<()>,
+}
+
+impl Lease {
+    /// Takes the lease. The caller holds the provider's lock, so a holder on this very machine is one that was killed, and is
+    /// replaced at once.
+    ///
+    /// # Errors
+    /// [`LeaseError::Held`] when another machine has it; otherwise when no etcd member answers.
+    pub async fn take(fleet: &Arc<Fleet>, cluster: &Cluster, purpose: &str) -> Result<Self, LeaseError> {
+        let granted = call(fleet, "lease/grant", &json!({ "TTL": TTL_SECONDS.to_string() })).await?;
+        let id = granted["ID"].as_str().unwrap_or_default().to_owned();
+        let (key, this) = (STANDARD.encode(format!("/pgha/{}/operator", cluster.name)), Holder::this(purpose));
+        let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": id } });
+        let found = put_if(fleet, &key, "0", &put).await?;
+        if let Some((holder, revision)) = found {
+            let stale = holder.boot == this.boot && put_if(fleet, &key, &revision, &put).await?.is_none();
+            if !stale {
+                let _ = call(fleet, "lease/revoke", &json!({ "ID": id })).await;
+                return Err(LeaseError::Held(Box::new(holder)));
+            }
+        }
+        let renewal = tokio::spawn(renew(Arc::clone(fleet), id.clone()));
+        Ok(Self { fleet: Arc::clone(fleet), id, renewal })
+    }
+
+    /// Gives it back. If etcd does not answer it ends by itself.
+    pub async fn release(self) {
+        self.renewal.abort();
+        let _ = call(&self.fleet, "lease/revoke", &json!({ "ID": self.id })).await;
+    }
+}
+
+async fn renew(fleet: Arc<Fleet>, id: String) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(TTL_SECONDS / 3)).await;
+        if let Err(error) = call(&fleet, "lease/keepalive", &json!({ "ID": id })).await {
+            tracing::debug!("the operator's lease was not renewed: {error}");
+        }
+    }
+}
+
+/// Puts the key if its last change was `revision` ("0": there is none). Otherwise gives who holds it, and that revision.
+async fn put_if(fleet: &Fleet, key: &str, revision: &str, put: &Value) -> Result<Option<(Holder, String)>, NodeError> {
+    let compare = json!([{ "key": key, "target": "MOD", "result": "EQUAL", "modRevision": revision }]);
+    let look = json!([{ "requestRange": { "key": key } }]);
+    let answer = call(fleet, "kv/txn", &json!({ "compare": compare, "success": [put], "failure": look })).await?;
+    if answer["succeeded"] == true {
+        return Ok(None);
+    }
+    let found = &answer["responses"][0]["response_range"]["kvs"][0];
+    let value = STANDARD.decode(found["value"].as_str().unwrap_or_default()).unwrap_or_default();
+    let holder = serde_json::from_slice(&value).unwrap_or_else(|_| Holder::this("an unreadable entry"));
+    Ok(Some((holder, found["mod_revision"].as_str().unwrap_or_default().to_owned())))
+}
+
+/// Asks the first member that answers.
+async fn call(fleet: &Fleet, method: &str, body: &Value) -> Result<Value, NodeError> {
+    let mut failed = None;
+    for node in &fleet.nodes {
+        let link = match fleet.link(node).await {
+            Ok(link) => link,
+            Err(error) => {
+                failed = Some(error);
+                continue;
+            }
+        };
+        let Some(etcd) = &link.etcd else { continue };
+        match etcd.call(method, body).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| NodeError::Refused { daemon: "etcd", node: "every node".to_owned(), answer: "no member".to_owned() }))
+}
