@@ -49,7 +49,8 @@
       # One role set's system: `configuration` is the rendered configuration.nix.
       lib.mkSystem = import ./images/nixos/system.nix nixpkgs;
 
-      checks = forEach quick;
+      # Those with vm- in their name need KVM.
+      checks = forEach (pkgs: quick pkgs // import ./tests/vm { inherit self nixpkgs pkgs; });
 
       devShells = forEach (pkgs: {
         default = pkgs.mkShell {

@@ -94,7 +94,7 @@ lib.genAttrs names named
     builtins.seq (builtins.fromTOML (builtins.readFile cargoLock.lockFile)).package (
       named "${pname}-${version}"
     );
-  testers.runNixOSTest = test: named "vm-test-${test.name}";
+  testers.runNixOSTest = test: builtins.seq test.testScript (named "vm-test-${test.name}");
   callPackage =
     file: overrides:
     let

@@ -1,0 +1,82 @@
+# Shared by every scenario: the cluster as its own daemons see it, and a writer that remembers what was acknowledged.
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from driver import Machine, node_1, node_2, node_3, retry, start_all, subtest
+
+NODES: "list[Machine]" = [node_1, node_2, node_3]
+PSQL = "runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/postgresql -v ON_ERROR_STOP=1 -c"
+PATRONI = "curl -sf --max-time 3 --cacert /run/pgha/tls/ca.crt https://127.0.0.1:8008"
+acknowledged: list[int] = []
+attempted = 0
+
+
+def members(seen_from: "Machine") -> list[dict[str, Any]]:
+    status, text = seen_from.execute(f"{PATRONI}/cluster")
+    return list(json.loads(text)["members"]) if status == 0 else []
+
+
+def leader(of: "list[Machine] | None" = None) -> "Machine | None":
+    """The node whose own Patroni says that it is the primary."""
+    for node in of or NODES:
+        if node.execute(f"{PATRONI}/primary")[0] == 0:
+            return node
+    return None
+
+
+def replicas() -> "list[Machine]":
+    return [node for node in NODES if node is not leader()]
+
+
+def wait_for_leader(of: "list[Machine] | None" = None, seconds: int = 180) -> "Machine":
+    found: "list[Machine]" = []
+
+    def look(_last: bool) -> bool:
+        node = leader(of)
+        found[:] = [node] if node else []
+        return bool(found)
+
+    retry(look, seconds)
+    return found[0]
+
+
+def healthy(_last: bool) -> bool:
+    lead = leader()
+    states = [member["state"] for member in members(lead)] if lead else []
+    return sorted(states) == ["running", "streaming", "streaming"]
+
+
+def form() -> None:
+    start_all()
+    retry(healthy, 600)
+    lead = wait_for_leader()
+    lead.succeed(f"{PSQL} 'CREATE TABLE written (id int PRIMARY KEY)'")
+
+
+def write(count: int, via: "Machine") -> int:
+    """Inserts on one node. Gives how many were acknowledged."""
+    global attempted
+    before = len(acknowledged)
+    for _ in range(count):
+        attempted += 1
+        if via.execute(f"timeout 5 {PSQL} 'INSERT INTO written VALUES ({attempted})'")[0] == 0:
+            acknowledged.append(attempted)
+    return len(acknowledged) - before
+
+
+def nothing_is_lost() -> None:
+    """Every acknowledged row is there, and no row that was never tried."""
+    rows = wait_for_leader().succeed(f"{PSQL} 'SELECT id FROM written'").split()
+    there = {int(row) for row in rows}
+    lost = set(acknowledged) - there
+    assert not lost, f"{len(lost)} acknowledged rows are lost, the first is {min(lost)}"
+    assert there <= set(range(1, attempted + 1)), "rows nobody wrote"
+
+
+def cut_off(node: "Machine") -> None:
+    node.block()
+
+
+def timeline(node: "Machine") -> int:
+    return int(node.succeed(f"{PSQL} 'SELECT timeline_id FROM pg_control_checkpoint()'"))
