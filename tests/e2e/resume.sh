@@ -7,9 +7,12 @@ RANDOM=${SEED:=$(date +%s)} && say "SEED=$SEED"
 
 for round in 1 2 3 4 5; do
     moment=$((RANDOM % 8)).$((RANDOM % 10))
-    signal=$([ $((round % 2)) = 0 ] && echo KILL || echo INT)
+    # Ctrl-C, the end of the terminal, and what cannot be caught.
+    signals=(INT HUP KILL)
+    signal=${signals[round % 3]}
     say "round $round: SIG$signal after $moment s"
-    "$PGHA" -f "$file" up --yes >/dev/null 2>&1 &
+    # bash starts background jobs with SIGINT ignored, which nothing that it starts could undo but this.
+    env --default-signal=INT,HUP "$PGHA" -f "$file" up --yes >/dev/null 2>&1 &
     pid=$!
     sleep "$moment"
     kill -s "$signal" $pid 2>/dev/null || true
@@ -27,6 +30,23 @@ form
 pgha destroy --yes 2>/dev/null
 file=$first
 [ "$(sql 'select 1')" = 1 ]
+
+say "a terminal that goes away in the middle stops nothing"
+pgha up --yes 2> >(head -n 1 >/dev/null) | head -n 0
+[ "$(pgha status --json | jq .healthy)" = true ]
+
+say "a disk without room is refused before anything is made"
+mkdir "$work/small" && mount -t tmpfs -o size=100m tmpfs "$work/small"
+sed "s|$work/state|$work/small|; s/\"resume\"/\"small\"/; s/10\.93/10.92/" "$file" >"$work/small.toml"
+refused "$work/small has 99 MB free" 1 "$PGHA" -f "$work/small.toml" up --yes
+refused 'an image build needs 1024 MB' 2 "$PGHA" -f "$work/small.toml" --cache "$work/small/cache" build
+umount "$work/small"
+
+say "a node that cannot become healthy is reported with its unit and its last words"
+new_cluster sick 10.95.0
+printf '\n[haproxy]\nmaxconn = 2000000000\n' >>"$file"
+refused 'the cluster is not healthy' 2 pgha up --yes
+grep -q 'haproxy.service' "$work/out" && grep -qi 'maxconn\|cannot\|fatal' "$work/out" || fail "neither unit nor journal: $(cat "$work/out")"
 
 say "a network that this machine already uses is refused"
 new_cluster clash 10.93.0

@@ -44,7 +44,14 @@ healthy
 on node-1 grep -q 'maxconn 5000' /etc/pgha/haproxy.cfg
 pgha doctor >/dev/null
 
-say "rollback takes every node to the image before"
+say "rollback takes every node to the image before, also when it is killed in the middle"
+pgha rollback --yes >"$work/back.log" 2>&1 &
+killed=$!
+waited=0
+until grep -q 'booting image' "$work/back.log"; do sleep 0.2 && waited=$((waited + 1)) && [ $waited -lt 150 ] || fail "$(cat "$work/back.log")"; done
+sleep $((RANDOM % 10)).5
+kill -KILL "$(pgrep -P $killed || echo $killed)"
+wait $killed 2>/dev/null || true
 pgha rollback --yes 2>"$work/back.log" || fail "$(cat "$work/back.log")"
 healthy
 [ "$(images)" = "$first" ] || fail "images: $(images)"

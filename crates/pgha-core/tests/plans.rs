@@ -129,9 +129,11 @@ cases! {
         world.servers.iter_mut().for_each(|server| server.running = false);
         world.observed = None;
     }),
-    one_off_and_outdated: Case::new(THREE).with(old(&[0, 2])).with(|world| {
-        world.servers[2].running = false;
-        world.observed = None;
+    one_off_and_outdated: Case::new(THREE).with(old(&[0, 2])).with(|world| world.servers[2].running = false).observed(|observed| {
+        observed.sick = vec!["node-3".to_owned()];
+    }),
+    one_off_and_another_sick: Case::new(THREE).with(old(&[0, 2])).with(|world| world.servers[2].running = false).observed(|observed| {
+        observed.sick = vec!["node-2".to_owned(), "node-3".to_owned()];
     }),
     degraded: Case::new(THREE).with(old(&[0, 1, 2])).observed(|observed| {
         observed.unmet = vec!["etcd 2 of 3 with 1 leader".to_owned(), "1 of 2 replicas streaming".to_owned()];

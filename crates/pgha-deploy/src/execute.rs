@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node};
@@ -11,13 +11,14 @@ use pgha_core::plan::{Action, Gate, Plan};
 use pgha_core::render::Rendered;
 use pgha_platform::files::{self, FileError};
 use pgha_platform::{Provider, ProviderError, ServerRequest};
+use tokio::time::Instant;
 
-use crate::fleet::{Fleet, NodeError};
+use crate::daemons::Daemons;
+use crate::fleet::NodeError;
 use crate::gate::{self, GateError};
-use crate::health::Health;
 use crate::journal::Journal;
 use crate::secrets::Secrets;
-use crate::{declare, seed};
+use crate::seed;
 
 /// Why a plan was not carried out to its end.
 #[derive(Debug, thiserror::Error)]
@@ -53,21 +54,32 @@ pub enum ExecuteError {
     /// A failover happened while the plan was carried out.
     #[error("`{0}` has become the leader since the plan was made; it was not touched")]
     LeaderMoved(String),
+    /// Another node was lost while the plan was carried out.
+    #[error("`{node}` was not touched, because {sick} does not do its work: the cluster could not bear the loss of another node")]
+    Needed {
+        /// The node whose turn it was.
+        node: String,
+        /// Those that are sick.
+        sick: String,
+    },
     /// The leader vanished between the gate and the step after it.
     #[error("the cluster has no leader")]
     NoLeader,
 }
+
+/// How long a node may fail to answer before a step counts it as lost.
+const SETTLE: Duration = Duration::from_secs(6);
 
 /// File beside the secrets that says that the cluster has been formed. Without it a lost or unmounted state directory would
 /// look like a cluster that never was.
 pub const FORMED: &str = "formed";
 
 /// What a plan is carried out with.
-pub struct Executor<'e, P> {
+pub struct Executor<'e, P, D> {
     /// Where servers run.
     pub provider: &'e P,
-    /// The nodes.
-    pub fleet: &'e Fleet,
+    /// The cluster's daemons.
+    pub daemons: &'e D,
     /// The cluster.
     pub cluster: &'e Cluster,
     /// Its files.
@@ -100,7 +112,7 @@ pub async fn destroy<P: Provider>(provider: &P, plan: &Plan) -> Result<(), Provi
     Ok(())
 }
 
-impl<P: Provider> Executor<'_, P> {
+impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// Carries out every step in order and stops at the first that fails. A node whose gate fails after it was rebuilt goes
     /// back to what it ran before.
     ///
@@ -127,12 +139,12 @@ impl<P: Provider> Executor<'_, P> {
             Action::CreateNetwork => Ok(self.provider.create_network().await?),
             Action::CreateServer { node, .. } => Ok(self.provider.create_server(&self.request(node)?).await?),
             Action::Rebuild { node, image, .. } => {
-                self.not_the_leader(node).await?;
+                self.can_be_spared(node).await?;
                 tracing::info!("{node}: stopping, then booting image {}", image.short());
                 Ok(self.provider.rebuild_server(&self.request(node)?).await?)
             }
             Action::Revert { node, image, .. } => {
-                self.not_the_leader(node).await?;
+                self.can_be_spared(node).await?;
                 tracing::info!("{node}: stopping, then booting image {} again", image.short());
                 self.revert(node).await
             }
@@ -140,7 +152,7 @@ impl<P: Provider> Executor<'_, P> {
                 tracing::info!("{node}: powering on");
                 Ok(self.provider.power_on(node).await?)
             }
-            Action::Gate(gate) => gate::healthy(self.provider, self.fleet, self.cluster, *gate).await.map(drop).map_err(Into::into),
+            Action::Gate(gate) => gate::healthy(self.provider, self.daemons, self.cluster, *gate).await.map(drop).map_err(Into::into),
             Action::Declare { .. } => self.declare().await,
             Action::Seal => self.seal().await,
             Action::Switchover { from, to } => self.switchover(from, to).await,
@@ -153,8 +165,8 @@ impl<P: Provider> Executor<'_, P> {
 
     /// Waits at the gate after a rebuild. If it stays shut, the node is given back what it ran before, and the plan ends.
     async fn gate_or_return(&self, gate: Gate, node: &str) -> Result<(), ExecuteError> {
-        let Err(failed) = gate::healthy(self.provider, self.fleet, self.cluster, gate).await else { return Ok(()) };
-        let health = Health::observe(self.fleet).await;
+        let Err(failed) = gate::healthy(self.provider, self.daemons, self.cluster, gate).await else { return Ok(()) };
+        let health = self.daemons.health().await;
         let others = health.sick(self.cluster).into_iter().any(|name| name != node);
         let leads = health.leader().is_some_and(|leader| leader.name == node);
         if others || leads {
@@ -163,7 +175,7 @@ impl<P: Provider> Executor<'_, P> {
         }
         tracing::warn!("{node} did not become healthy with its new image: going back to the previous one");
         self.revert(node).await?;
-        let back = gate::healthy(self.provider, self.fleet, self.cluster, Gate { held_seconds: 3, ..gate }).await;
+        let back = gate::healthy(self.provider, self.daemons, self.cluster, Gate { held_seconds: 3, ..gate }).await;
         let outcome = back.map_or_else(
             |error| format!("it is not healthy with the previous image either: {error}"),
             |_| "it is healthy again with the previous image".to_owned(),
@@ -176,43 +188,50 @@ impl<P: Provider> Executor<'_, P> {
         Ok(self.provider.label(node, &BTreeMap::from([now()])).await?)
     }
 
-    /// A failover in the middle of a roll may have moved the leadership to a node whose turn it is.
-    async fn not_the_leader(&self, node: &str) -> Result<(), ExecuteError> {
-        match Health::observe(self.fleet).await.leader() {
-            Some(leader) if leader.name == node => Err(ExecuteError::LeaderMoved(node.to_owned())),
-            _ => Ok(()),
+    /// Between the last gate and this moment a failover may have made `node` the leader, or another node may have gone. One
+    /// late answer is no reason to stop, so it looks for a few seconds.
+    async fn can_be_spared(&self, node: &str) -> Result<(), ExecuteError> {
+        let until = Instant::now() + SETTLE;
+        loop {
+            let health = self.daemons.health().await;
+            if health.leader().is_some_and(|leader| leader.name == node) {
+                return Err(ExecuteError::LeaderMoved(node.to_owned()));
+            }
+            let others = health.sick(self.cluster).into_iter().filter(|name| name != node).collect::<Vec<_>>();
+            if others.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(ExecuteError::Needed { node: node.to_owned(), sick: others.join(", ") });
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
     /// The leader may have changed since the plan was made; then there is nothing to hand over.
     async fn switchover(&self, from: &str, to: &str) -> Result<(), ExecuteError> {
-        let (leader, link) = self.leader().await?;
+        let leader = self.leader().await?;
         if leader.name != from {
             tracing::info!("{} leads already", leader.name);
             return Ok(());
         }
         tracing::info!("handing the leadership from {from} to {to}");
-        let patroni = link.patroni.as_ref().ok_or(ExecuteError::NoLeader)?;
         // Under strict Patroni accepts only the one synchronous replica, which may have changed since the plan was made.
         let to = Some(to).filter(|_| self.cluster.durability != Durability::Strict);
-        patroni.switchover(from, to).await?;
-        Ok(())
+        Ok(self.daemons.switchover(leader, to).await?)
     }
 
     async fn set_dynamic(&self, changes: &[String]) -> Result<(), ExecuteError> {
         tracing::info!("dynamic configuration: {}", changes.join(", "));
-        let (_, link) = self.leader().await?;
-        let patroni = link.patroni.as_ref().ok_or(ExecuteError::NoLeader)?;
-        Ok(patroni.set_config(&self.rendered.dynamic).await?)
+        Ok(self.daemons.set_config(self.leader().await?, &self.rendered.dynamic).await?)
     }
 
     async fn restart(&self, name: &str) -> Result<(), ExecuteError> {
         tracing::info!("{name}: restarting PostgreSQL");
-        let link = self.fleet.link(self.node(name)?).await?;
-        let patroni = link.patroni.as_ref().ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
+        let node = self.node(name)?;
         // A member reads a new configuration once in loop_wait. A restart before that would bring back the old values.
         let read_by = Instant::now() + Duration::from_secs(2 * u64::from(self.cluster.timing.loop_wait) + 2);
-        while !patroni.restart_if_pending().await? {
+        while !self.daemons.restart_if_pending(node).await? {
             if Instant::now() > read_by {
                 tracing::info!("{name}: nothing waits for a restart");
                 break;
@@ -222,10 +241,9 @@ impl<P: Provider> Executor<'_, P> {
         Ok(())
     }
 
-    async fn leader(&self) -> Result<(&Node, std::sync::Arc<crate::fleet::Link>), ExecuteError> {
-        let health = Health::observe(self.fleet).await;
-        let leader = health.leader().and_then(|member| self.cluster.node(&member.name)).ok_or(ExecuteError::NoLeader)?;
-        Ok((leader, self.fleet.link(leader).await?))
+    async fn leader(&self) -> Result<&Node, ExecuteError> {
+        let health = self.daemons.health().await;
+        health.leader().and_then(|member| self.cluster.node(&member.name)).ok_or(ExecuteError::NoLeader)
     }
 
     fn node(&self, name: &str) -> Result<&Node, ExecuteError> {
@@ -254,8 +272,7 @@ impl<P: Provider> Executor<'_, P> {
     }
 
     async fn declare(&self) -> Result<(), ExecuteError> {
-        let (_, link) = self.leader().await?;
-        declare::declare(&link.session, self.cluster, self.secrets).await.map_err(NodeError::from)?;
+        self.daemons.declare(self.leader().await?, self.cluster, self.secrets).await?;
         tracing::info!("roles and databases are there");
         Ok(())
     }

@@ -34,6 +34,9 @@ pub enum NodeError {
         #[source]
         source: reqwest::Error,
     },
+    /// The node does not run a daemon that was to be asked.
+    #[error("this node does not run {0}")]
+    Absent(&'static str),
     /// A daemon refused a request.
     #[error("{daemon} of `{node}` refused: {answer}")]
     Refused {
@@ -56,6 +59,13 @@ pub struct Link {
     pub etcd: Option<Etcd>,
     /// Held for their `Drop`: the clients above go through them.
     tunnels: Vec<Tunnel>,
+}
+
+impl Link {
+    /// Patroni of this node.
+    pub(crate) fn patroni(&self) -> Result<&Patroni, NodeError> {
+        self.patroni.as_ref().ok_or(NodeError::Absent("Patroni"))
+    }
 }
 
 /// Every node of a cluster. Connections open when first needed and again after a break.

@@ -1,22 +1,21 @@
 //! Gates: waits with a name, a bound and, where stability matters, a time to hold.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgha_core::Cluster;
 use pgha_core::cluster::Node;
 use pgha_core::plan::Gate;
 use pgha_platform::Provider;
+// tokio's clock, which the simulation turns.
+use tokio::time::Instant;
 
-use crate::fleet::Fleet;
-use crate::health::{Condition, Health, diagnose};
+use crate::daemons::Daemons;
+use crate::health::{Condition, Health};
 
 const POLL: Duration = Duration::from_millis(250);
 
 /// How often a node that is not well is asked whether it has given up.
 const LOOK: Duration = Duration::from_secs(2);
-
-/// Restarts after which a unit counts as crash-looping. At one second between restarts no healthy start needs so many.
-const CRASH_LOOP: u32 = 10;
 
 /// A gate that did not open.
 #[derive(Debug, thiserror::Error)]
@@ -31,11 +30,11 @@ pub struct GateError {
 ///
 /// # Errors
 /// When the bound passes, or a node has given up. Names the conditions and shows each sick node's last lines.
-pub async fn healthy<P: Provider>(provider: &P, fleet: &Fleet, cluster: &Cluster, gate: Gate) -> Result<Health, GateError> {
+pub async fn healthy<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster: &Cluster, gate: Gate) -> Result<Health, GateError> {
     let (started, mut looked) = (Instant::now(), Instant::now());
     let (mut since, mut told) = (None, None);
     loop {
-        let health = Health::observe(fleet).await;
+        let health = daemons.health().await;
         let conditions = health.conditions(cluster);
         tell(&conditions, &mut told);
         let unmet = conditions.iter().filter(|c| !c.met).map(|c| c.text.as_str()).collect::<Vec<_>>();
@@ -46,10 +45,10 @@ pub async fn healthy<P: Provider>(provider: &P, fleet: &Fleet, cluster: &Cluster
         let late = started.elapsed().as_secs() >= u64::from(gate.within_seconds);
         let mut diagnosis = None;
         if late {
-            diagnosis = Some(diagnoses(provider, fleet, &health, cluster).await);
+            diagnosis = Some(diagnoses(provider, daemons, &health, cluster).await);
         } else if looked.elapsed() >= LOOK {
             looked = Instant::now();
-            diagnosis = surrender(provider, fleet, &health, cluster).await;
+            diagnosis = surrender(provider, daemons, &health, cluster).await;
         }
         if let Some(diagnosis) = diagnosis {
             return Err(GateError { seconds: started.elapsed().as_secs(), unmet: unmet.join(", "), diagnosis });
@@ -74,39 +73,40 @@ fn tell(conditions: &[Condition], told: &mut Option<Vec<String>>) {
 
 /// A node that refused its seed or its volume, or whose units crash again and again, will not change its mind: no use in
 /// waiting for it.
-async fn surrender<P: Provider>(provider: &P, fleet: &Fleet, health: &Health, cluster: &Cluster) -> Option<String> {
-    for node in sick(fleet, health, cluster) {
+async fn surrender<P: Provider, D: Daemons>(provider: &P, daemons: &D, health: &Health, cluster: &Cluster) -> Option<String> {
+    for node in sick(health, cluster) {
         if health.nodes[&node.name].unreachable.is_some() {
             let console = provider.console(&node.name).await.unwrap_or_default();
             if let Some(line) = console.lines().rev().find(|line| line.contains(": refused: ")) {
                 return Some(format!("{}: {}", node.name, line.trim()));
             }
-        } else if has_given_up(fleet, node).await {
-            return Some(diagnose(provider, fleet, node).await);
+        } else if daemons.has_given_up(node).await {
+            return Some(diagnose(provider, daemons, node).await);
         }
     }
     None
 }
 
-async fn has_given_up(fleet: &Fleet, node: &Node) -> bool {
-    let Ok(link) = fleet.link(node).await else { return false };
-    let failed = ["systemctl", "is-failed", "--quiet", "pgha-seed.service", "pgha-data.service"];
-    let daemons = ["etcd.service", "patroni.service", "pgbouncer.service", "haproxy.service"];
-    let restarts = [&["systemctl", "show", "--property=NRestarts", "--value"][..], &daemons].concat();
-    let refused = link.session.output(&failed, b"").await.is_ok_and(|output| output.status == Some(0));
-    let counts = link.session.run(&restarts, b"").await.unwrap_or_default();
-    refused || counts.lines().filter_map(|line| line.parse::<u32>().ok()).any(|count| count >= CRASH_LOOP)
-}
-
-fn sick<'f>(fleet: &'f Fleet, health: &Health, cluster: &Cluster) -> Vec<&'f Node> {
+fn sick<'c>(health: &Health, cluster: &'c Cluster) -> Vec<&'c Node> {
     let sick = health.sick(cluster);
-    fleet.nodes.iter().filter(|node| sick.contains(&node.name)).collect()
+    cluster.nodes.iter().filter(|node| sick.contains(&node.name)).collect()
 }
 
-async fn diagnoses<P: Provider>(provider: &P, fleet: &Fleet, health: &Health, cluster: &Cluster) -> String {
+async fn diagnoses<P: Provider, D: Daemons>(provider: &P, daemons: &D, health: &Health, cluster: &Cluster) -> String {
     let mut texts = Vec::new();
-    for node in sick(fleet, health, cluster) {
-        texts.push(diagnose(provider, fleet, node).await);
+    for node in sick(health, cluster) {
+        texts.push(diagnose(provider, daemons, node).await);
     }
     texts.join("\n")
+}
+
+/// Why a node is not what it should be: its failed units and their last lines, or its console if it is out of reach.
+async fn diagnose<P: Provider, D: Daemons>(provider: &P, daemons: &D, node: &Node) -> String {
+    match daemons.failed_units(node).await {
+        Some(units) => format!("{}: {units}", node.name),
+        None => {
+            let console = provider.console(&node.name).await.unwrap_or_default();
+            format!("{} cannot be reached; its console ends with:\n{console}", node.name)
+        }
+    }
 }

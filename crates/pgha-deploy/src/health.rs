@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node, Role};
-use pgha_platform::Provider;
 
 use crate::etcd::EtcdStatus;
 use crate::fleet::{Fleet, NodeError};
@@ -164,23 +163,4 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 /// A daemon that does not answer is a state of the cluster, not a failure of looking.
 fn heard<T>(answer: Option<Result<T, NodeError>>) -> Option<T> {
     answer?.inspect_err(|error| tracing::debug!("{error}")).ok()
-}
-
-/// Why a node is not what it should be: its console if it is out of reach, else its failed units and their last lines.
-pub async fn diagnose<P: Provider>(provider: &P, fleet: &Fleet, node: &Node) -> String {
-    let Ok(link) = fleet.link(node).await else {
-        let console = provider.console(&node.name).await.unwrap_or_default();
-        return format!("{} cannot be reached; its console ends with:\n{console}", node.name);
-    };
-    let failed = ["systemctl", "list-units", "--plain", "--no-legend", "--state=failed,activating,auto-restart"];
-    let units = link.session.run(&failed, b"").await.unwrap_or_default();
-    let units = units.lines().filter_map(|line| line.split_whitespace().next()).collect::<Vec<_>>();
-    let mut journal = vec!["journalctl", "--no-pager", "--output=short-monotonic", "--lines=12"];
-    journal.extend(units.iter().flat_map(|unit| ["--unit", unit]));
-    if units.is_empty() {
-        journal.extend(["--unit", "patroni.service"]);
-    }
-    let lines = link.session.run(&journal, b"").await.unwrap_or_default();
-    let which = if units.is_empty() { "no unit failed; patroni.service".to_owned() } else { units.join(", ") };
-    format!("{}: {which}\n{}", node.name, lines.trim_end())
 }

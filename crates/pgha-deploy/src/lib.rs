@@ -4,6 +4,7 @@
 //! a plan says it, and one that no longer fits the world is refused. What must never happen here: a secret in a log, an
 //! image or an error; a step carried out that the plan does not name.
 
+pub mod daemons;
 pub mod declare;
 pub mod etcd;
 pub mod execute;

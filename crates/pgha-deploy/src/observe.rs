@@ -1,14 +1,11 @@
 //! The world as a plan needs it: the provider's servers, and what the daemons of a formed cluster say.
 
-use std::collections::BTreeSet;
-
 use pgha_core::cluster::Durability;
 use pgha_core::inventory::{Inventory, Observed, Pending, Server};
 use pgha_core::{Cluster, Digest};
 use pgha_platform::{Provider, ProviderError};
 
-use crate::declare;
-use crate::fleet::Fleet;
+use crate::daemons::Daemons;
 use crate::health::Health;
 
 /// Six seconds in all: the slowest check interval of preset fast, and one second more.
@@ -39,25 +36,29 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
 ///
 /// # Errors
 /// When the provider cannot be asked. A node that does not answer is part of what is observed.
-pub async fn world<P: Provider>(provider: &P, fleet: &Fleet, cluster: &Cluster) -> Result<Inventory, ProviderError> {
+pub async fn world<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster: &Cluster) -> Result<Inventory, ProviderError> {
     let mut world = servers(provider).await?;
-    if world.servers.iter().any(|server| server.formed) && world.servers.iter().all(|server| server.running) {
-        world.observed = Some(observed(fleet, cluster).await);
+    if world.servers.iter().any(|server| server.formed && server.running) {
+        world.observed = Some(observed(daemons, cluster).await);
     }
     Ok(world)
 }
 
-async fn observed(fleet: &Fleet, cluster: &Cluster) -> Observed {
-    let dynamic = config(fleet).await;
+async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Observed {
+    let dynamic = daemons.config().await;
     // The cluster that runs is judged by what it runs with: a file that asks for more durability finds nothing broken.
     let running = Cluster { durability: durability(dynamic.as_ref()).unwrap_or(cluster.durability), ..cluster.clone() };
-    let health = settled(fleet, &running).await;
+    let health = settled(daemons, &running).await;
+    let objects = match health.leader().and_then(|leader| cluster.node(&leader.name)) {
+        Some(leader) => daemons.objects(leader, &running).await,
+        None => None,
+    };
     Observed {
         leader: health.leader().map(|member| member.name.clone()),
         unmet: health.conditions(&running).into_iter().filter(|condition| !condition.met).map(|condition| condition.text).collect(),
         sick: health.sick(&running),
         pending: pending(&health),
-        objects: objects(fleet, &running, &health).await,
+        objects,
         dynamic,
     }
 }
@@ -83,36 +84,16 @@ fn pending(health: &Health) -> Vec<Pending> {
     pending.collect()
 }
 
-/// What the leader has of roles, databases and extensions.
-async fn objects(fleet: &Fleet, cluster: &Cluster, health: &Health) -> Option<BTreeSet<String>> {
-    let leader = cluster.node(&health.leader()?.name)?;
-    let link = fleet.link(leader).await.ok()?;
-    declare::existing(&link.session, cluster).await.inspect_err(|error| tracing::debug!("{error}")).ok()
-}
-
 /// The health of the cluster, looked at again for a few seconds while something is wrong: one late answer or one check of
 /// HAProxy in between must not refuse a plan.
-async fn settled(fleet: &Fleet, cluster: &Cluster) -> Health {
-    let mut health = Health::observe(fleet).await;
+async fn settled<D: Daemons>(daemons: &D, cluster: &Cluster) -> Health {
+    let mut health = daemons.health().await;
     for _ in 0..SETTLE_LOOKS {
         if health.conditions(cluster).iter().all(|condition| condition.met) {
             break;
         }
         tokio::time::sleep(SETTLE_PAUSE).await;
-        health = Health::observe(fleet).await;
+        health = daemons.health().await;
     }
     health
-}
-
-/// The dynamic configuration, from the first Patroni that answers.
-async fn config(fleet: &Fleet) -> Option<serde_json::Value> {
-    for node in &fleet.nodes {
-        if let Ok(link) = fleet.link(node).await
-            && let Some(patroni) = &link.patroni
-            && let Ok(config) = patroni.config().await
-        {
-            return Some(config);
-        }
-    }
-    None
 }

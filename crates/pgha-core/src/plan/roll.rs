@@ -17,7 +17,7 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Ste
     let outdated = world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     if !off.is_empty() {
-        return Ok((wake(&off, |server| (!desired.is_current(server)).then(|| rebuild(desired, server))), true));
+        return Ok((wake(world, &off, |server| (!desired.is_current(server)).then(|| rebuild(desired, server))), true));
     }
     let observed = observed(world)?;
     let leader = observed.leader.as_deref().unwrap_or_default();
@@ -66,7 +66,7 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step
     }
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     if !off.is_empty() {
-        let steps = wake(&off, |server| back.contains(&server).then(|| revert(server)));
+        let steps = wake(world, &off, |server| back.contains(&server).then(|| revert(server)));
         // Without this a second look would find the roll before and undo that too.
         let left = back.len() > steps.iter().filter(|step| matches!(step.action, Action::Revert { .. })).count();
         return Ok((steps, left));
@@ -112,12 +112,14 @@ fn nothing_lost(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused>
     }
 }
 
-/// Servers that are off serve nobody, so what is to change of them changes right away; but only one at a time may come back
-/// with something else, or a bad image could take the whole cluster.
-fn wake(off: &[&Server], change: impl Fn(&Server) -> Option<Action>) -> Vec<Step> {
+/// A server that is off serves nobody, so what is to change of it changes right away. But only one may come back with something
+/// else, and only while all others do their work: a bad image must never reach a second node.
+fn wake(world: &Inventory, off: &[&Server], change: impl Fn(&Server) -> Option<Action>) -> Vec<Step> {
+    let is_off = |name: &String| off.iter().any(|server| server.name == *name);
+    let others_work = world.observed.as_ref().is_some_and(|observed| observed.sick.iter().all(is_off));
     let mut steps = vec![step(Action::CreateNetwork, Cost::None)];
     steps.extend(off.iter().map(|server| {
-        let change = change(server).filter(|_| off.len() == 1);
+        let change = change(server).filter(|_| off.len() == 1 && others_work);
         step(change.unwrap_or_else(|| Action::PowerOn { node: server.name.clone() }), Cost::None)
     }));
     steps.push(gate(REJOIN_SECONDS, 3));

@@ -49,7 +49,7 @@ impl<'w> Prepared<'w> {
     }
 
     async fn plan(&self) -> Result<Plan, Failure> {
-        let world = observe::world(&self.workspace.provider, &self.fleet, &self.workspace.cluster).await?;
+        let world = observe::world(&self.workspace.provider, self.fleet.as_ref(), &self.workspace.cluster).await?;
         let desired = self.workspace.desired(&self.manifest, &self.secrets)?;
         Ok(match self.goal {
             Goal::Apply => plan::plan(&desired, &world)?,
@@ -90,7 +90,7 @@ impl<'w> Prepared<'w> {
         let journal = Journal::new(self.secrets.path("journal.jsonl"));
         let executor = Executor {
             provider: &self.workspace.provider,
-            fleet: &self.fleet,
+            daemons: self.fleet.as_ref(),
             cluster: &self.workspace.cluster,
             rendered: &self.workspace.rendered,
             manifest: &self.manifest,

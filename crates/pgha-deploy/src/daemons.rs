@@ -1,0 +1,113 @@
+//! What carrying a plan out needs of a cluster's daemons. Behind the real ones is [`Fleet`]; the simulation has a model.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use pgha_core::Cluster;
+use pgha_core::cluster::Node;
+use serde_json::Value;
+
+use crate::declare;
+use crate::fleet::{Fleet, NodeError};
+use crate::health::Health;
+use crate::secrets::Secrets;
+
+/// Restarts after which a unit counts as crash-looping. At one second between restarts no healthy start needs so many.
+const CRASH_LOOP: u32 = 10;
+
+type Done = Result<(), NodeError>;
+
+/// The daemons of a cluster.
+pub trait Daemons: Sync {
+    /// Asks every node at once.
+    fn health(&self) -> impl Future<Output = Health> + Send;
+
+    /// The dynamic configuration, from the first Patroni that answers.
+    fn config(&self) -> impl Future<Output = Option<Value>> + Send;
+
+    /// Roles, databases and extensions, as `leader` has them.
+    fn objects(&self, leader: &Node, cluster: &Cluster) -> impl Future<Output = Option<BTreeSet<String>>> + Send;
+
+    /// Whether a node that can be reached has given up: it refused to start, or a unit crashes again and again.
+    fn has_given_up(&self, node: &Node) -> impl Future<Output = bool> + Send;
+
+    /// Failed units of a node with their last lines. Absent: it cannot be reached.
+    fn failed_units(&self, node: &Node) -> impl Future<Output = Option<String>> + Send;
+
+    /// Hands the leadership over; `to` absent leaves the choice to Patroni.
+    fn switchover(&self, from: &Node, to: Option<&str>) -> impl Future<Output = Done> + Send;
+
+    /// Replaces the dynamic configuration.
+    fn set_config(&self, leader: &Node, config: &Value) -> impl Future<Output = Done> + Send;
+
+    /// Restarts PostgreSQL if a changed parameter waits for it; `false` when nothing waits.
+    fn restart_if_pending(&self, node: &Node) -> impl Future<Output = Result<bool, NodeError>> + Send;
+
+    /// Creates declared roles, databases and extensions that are missing.
+    fn declare(&self, leader: &Node, cluster: &Cluster, secrets: &Secrets) -> impl Future<Output = Done> + Send;
+}
+
+impl Daemons for Fleet {
+    async fn health(&self) -> Health {
+        Health::observe(self).await
+    }
+
+    async fn config(&self) -> Option<Value> {
+        for node in &self.nodes {
+            if let Ok(link) = self.link(node).await
+                && let Some(patroni) = &link.patroni
+                && let Ok(config) = patroni.config().await
+            {
+                return Some(config);
+            }
+        }
+        None
+    }
+
+    async fn objects(&self, leader: &Node, cluster: &Cluster) -> Option<BTreeSet<String>> {
+        let link = self.link(leader).await.ok()?;
+        declare::existing(&link.session, cluster).await.inspect_err(|error| tracing::debug!("{error}")).ok()
+    }
+
+    async fn has_given_up(&self, node: &Node) -> bool {
+        let Ok(link) = self.link(node).await else { return false };
+        let failed = ["systemctl", "is-failed", "--quiet", "pgha-seed.service", "pgha-volume.service", "pgha-data.service"];
+        let daemons = ["etcd.service", "patroni.service", "pgbouncer.service", "haproxy.service"];
+        let restarts = [&["systemctl", "show", "--property=NRestarts", "--value"][..], &daemons].concat();
+        let refused = link.session.output(&failed, b"").await.is_ok_and(|output| output.status == Some(0));
+        let counts = link.session.run(&restarts, b"").await.unwrap_or_default();
+        refused || counts.lines().filter_map(|line| line.parse::<u32>().ok()).any(|count| count >= CRASH_LOOP)
+    }
+
+    async fn failed_units(&self, node: &Node) -> Option<String> {
+        let link = self.link(node).await.ok()?;
+        let failed = ["systemctl", "list-units", "--plain", "--no-legend", "--state=failed,activating,auto-restart"];
+        let units = link.session.run(&failed, b"").await.unwrap_or_default();
+        let units = units.lines().filter_map(|line| line.split_whitespace().next()).collect::<Vec<_>>();
+        let mut journal = vec!["journalctl", "--no-pager", "--output=short-monotonic", "--lines=12"];
+        journal.extend(units.iter().flat_map(|unit| ["--unit", unit]));
+        if units.is_empty() {
+            journal.extend(["--unit", "patroni.service"]);
+        }
+        let lines = link.session.run(&journal, b"").await.unwrap_or_default();
+        let which = if units.is_empty() { "no unit failed; patroni.service".to_owned() } else { units.join(", ") };
+        Some(format!("{which}\n{}", lines.trim_end()))
+    }
+
+    async fn switchover(&self, from: &Node, to: Option<&str>) -> Done {
+        let link = self.link(from).await?;
+        link.patroni()?.switchover(&from.name, to).await.map(drop)
+    }
+
+    async fn set_config(&self, leader: &Node, config: &Value) -> Done {
+        self.link(leader).await?.patroni()?.set_config(config).await
+    }
+
+    async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
+        self.link(node).await?.patroni()?.restart_if_pending().await
+    }
+
+    async fn declare(&self, leader: &Node, cluster: &Cluster, secrets: &Secrets) -> Done {
+        Ok(declare::declare(&self.link(leader).await?.session, cluster, secrets).await?)
+    }
+}

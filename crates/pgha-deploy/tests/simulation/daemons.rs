@@ -1,0 +1,130 @@
+//! The daemons of the model: what they answer, and what they do when asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use pgha_core::cluster::{Cluster, Node};
+use pgha_core::plan::declared;
+use pgha_deploy::daemons::Daemons;
+use pgha_deploy::etcd::EtcdStatus;
+use pgha_deploy::fleet::NodeError;
+use pgha_deploy::health::{Health, NodeHealth};
+use pgha_deploy::patroni::{Change, Member, View};
+use pgha_deploy::secrets::Secrets;
+use rand::RngExt;
+use serde_json::Value;
+
+use crate::model::{State, World};
+
+/// What every node that is well says.
+fn answer(state: &State) -> NodeHealth {
+    let (well, leader) = (state.well(), state.leader.as_ref());
+    let view = View { members: well.iter().map(|name| member(state, name)).collect(), pause: false };
+    let pool = |names: Vec<&String>| names.into_iter().map(|name| (name.clone(), "UP".to_owned())).collect();
+    let replicas = well.iter().filter(|name| Some(*name) != leader).collect();
+    let pools = BTreeMap::from([("primary".to_owned(), pool(leader.into_iter().collect())), ("replicas".to_owned(), pool(replicas))]);
+    let etcd = EtcdStatus { version: "3".into(), leader: false, has_leader: state.has_quorum(), db_bytes: 1 };
+    NodeHealth { unreachable: None, etcd: Some(etcd), view: Some(view), pools: Some(pools) }
+}
+
+fn member(state: &State, name: &str) -> Member {
+    let (leads, pending) = (state.leader.as_deref() == Some(name), state.machines[name].pending);
+    let change = Change { old_value: "200".into(), new_value: "150".into() };
+    Member {
+        name: name.to_owned(),
+        role: if leads { "leader" } else { "quorum_standby" }.to_owned(),
+        state: if leads { "running" } else { "streaming" }.to_owned(),
+        timeline: Some(1),
+        lag: Some(0),
+        pending_restart: pending,
+        pending_restart_reason: pending.then(|| ("max_connections".to_owned(), change)).into_iter().collect(),
+    }
+}
+
+fn refused(node: &str, answer: &str) -> NodeError {
+    NodeError::Refused { daemon: "the model", node: node.to_owned(), answer: answer.to_owned() }
+}
+
+impl Daemons for World {
+    async fn health(&self) -> Health {
+        self.weather();
+        let mut state = self.state();
+        let answer = answer(&state);
+        let (well, calm) = (state.well(), state.calm);
+        let mut nodes = BTreeMap::new();
+        for name in self.cluster.nodes.iter().map(|node| node.name.clone()) {
+            let silent = !calm && state.rng.random_bool(0.01);
+            let mut heard = NodeHealth { unreachable: Some("silent".into()), ..NodeHealth::default() };
+            if well.contains(&name) && !silent {
+                heard = answer.clone();
+                // One of those that are well leads etcd.
+                heard.etcd = heard.etcd.map(|etcd| EtcdStatus { leader: etcd.has_leader && well.first() == Some(&name), ..etcd });
+            }
+            nodes.insert(name, heard);
+        }
+        state.seen_well = nodes.iter().filter(|(_, node)| node.unreachable.is_none()).map(|(name, _)| name.clone()).collect();
+        let leader = state.leader.clone();
+        state.seen_leader = leader;
+        Health { nodes }
+    }
+
+    async fn config(&self) -> Option<Value> {
+        let state = self.state();
+        state.has_quorum().then(|| state.dynamic.clone())
+    }
+
+    async fn objects(&self, _: &Node, cluster: &Cluster) -> Option<BTreeSet<String>> {
+        Some(declared(cluster).into_iter().collect())
+    }
+
+    async fn has_given_up(&self, node: &Node) -> bool {
+        let state = self.state();
+        let machine = &state.machines[&node.name];
+        machine.on && state.is_bad(&machine.labels) && machine.booted.elapsed() > Duration::from_secs(10)
+    }
+
+    async fn failed_units(&self, node: &Node) -> Option<String> {
+        self.state().machines[&node.name].on.then(|| "haproxy.service".to_owned())
+    }
+
+    async fn switchover(&self, from: &Node, to: Option<&str>) -> Result<(), NodeError> {
+        self.weather();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let mut state = self.state();
+        let well = state.well();
+        let heir = to.map(str::to_owned).or_else(|| well.iter().find(|name| **name != from.name).cloned());
+        match heir.filter(|heir| well.contains(heir) && state.leader.as_deref() == Some(&from.name)) {
+            Some(heir) => {
+                state.leader = Some(heir);
+                Ok(())
+            }
+            None => Err(refused(&from.name, "no candidate")),
+        }
+    }
+
+    async fn set_config(&self, leader: &Node, config: &Value) -> Result<(), NodeError> {
+        self.weather();
+        let mut state = self.state();
+        if !state.has_quorum() {
+            return Err(refused(&leader.name, "etcd has no quorum"));
+        }
+        let restart = state.dynamic["postgresql"]["parameters"]["max_connections"] != config["postgresql"]["parameters"]["max_connections"];
+        state.dynamic = config.clone();
+        state.machines.values_mut().for_each(|machine| machine.pending |= restart);
+        Ok(())
+    }
+
+    async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
+        self.weather();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let mut state = self.state();
+        if !state.is_well(&node.name) {
+            return Err(refused(&node.name, "not running"));
+        }
+        Ok(std::mem::take(&mut state.machine(&node.name).pending))
+    }
+
+    async fn declare(&self, _: &Node, _: &Cluster, _: &Secrets) -> Result<(), NodeError> {
+        Ok(())
+    }
+}
