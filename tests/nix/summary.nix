@@ -42,7 +42,7 @@ builtins.seq config.system.build.image.drvPath {
       "pgha/bin"
     ]
   );
-  programs = map name config.pgha.programs;
+  programs = builtins.sort builtins.lessThan (map name config.pgha.programs);
   users = builtins.mapAttrs (_: user: user.uid) config.users.users;
   wants = config.systemd.targets.multi-user.wants;
   services = {

@@ -205,10 +205,10 @@ rec {
             name: mergeType "${path}.${name}" type (map (set: set.${name}) (filter (hasAttr name) sets))
           );
       };
-    submodule = options: {
+    submodule = module: {
       name = "submodule";
       check = isAttrs;
-      merge = path: values: evalOptions path [ options ] values;
+      merge = path: values: evalOptions path [ module.options ] values;
     };
   };
 

@@ -13,8 +13,10 @@ let
   enable = optional types.bool false;
   failed = builtins.filter (assertion: !assertion.assertion) config.assertions;
   etcFile = types.submodule {
-    text = optional (types.nullOr types.lines) null;
-    source = optional (types.nullOr types.path) null;
+    options = {
+      text = optional (types.nullOr types.lines) null;
+      source = optional (types.nullOr types.path) null;
+    };
   };
 in
 {
@@ -32,10 +34,12 @@ in
     environment.defaultPackages = optional (types.listOf types.package) [ ];
     fileSystems = optional (types.attrsOf (
       types.submodule {
-        device = option types.str;
-        fsType = option types.str;
-        options = optional (types.listOf types.str) [ ];
-        neededForBoot = enable;
+        options = {
+          device = option types.str;
+          fsType = option types.str;
+          options = optional (types.listOf types.str) [ ];
+          neededForBoot = enable;
+        };
       }
     )) { };
     nix.enable = optional types.bool true;
@@ -89,22 +93,36 @@ in
     systemd.packages = optional (types.listOf types.package) [ ];
     systemd.tmpfiles.packages = optional (types.listOf types.package) [ ];
     systemd.services = optional (types.attrsOf (
-      types.submodule { aliases = optional (types.listOf types.str) [ ]; }
+      types.submodule {
+        options = {
+          aliases = optional (types.listOf types.str) [ ];
+        };
+      }
     )) { };
     systemd.targets = optional (types.attrsOf (
-      types.submodule { wants = optional (types.listOf types.str) [ ]; }
+      types.submodule {
+        options = {
+          wants = optional (types.listOf types.str) [ ];
+        };
+      }
     )) { };
     users.mutableUsers = optional types.bool true;
     users.allowNoPasswordLogin = enable;
     users.users = optional (types.attrsOf (
       types.submodule {
-        uid = optional (types.nullOr types.int) null;
-        group = optional types.str "";
-        isSystemUser = enable;
+        options = {
+          uid = optional (types.nullOr types.int) null;
+          group = optional types.str "";
+          isSystemUser = enable;
+        };
       }
     )) { };
     users.groups = optional (types.attrsOf (
-      types.submodule { gid = optional (types.nullOr types.int) null; }
+      types.submodule {
+        options = {
+          gid = optional (types.nullOr types.int) null;
+        };
+      }
     )) { };
   };
 
@@ -146,6 +164,7 @@ in
     system.build.toplevel =
       let
         others = removeAttrs config [
+          "_module"
           "services"
           "system"
         ];
