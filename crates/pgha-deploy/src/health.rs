@@ -50,10 +50,12 @@ impl Health {
         Self { nodes: fleet.nodes.iter().map(|node| node.name.clone()).zip(answers).collect() }
     }
 
-    /// The view of the Patroni that knows most: of the leader, or of any node.
+    /// The view that most nodes share, of those that know a leader: one that is cut off may still take itself for it.
     pub fn view(&self) -> Option<&View> {
         let views = || self.nodes.values().filter_map(|node| node.view.as_ref());
-        views().find(|view| view.members.iter().any(Member::is_leader)).or_else(|| views().next())
+        let leader = |view: &View| view.members.iter().find(|member| member.is_leader()).map(|member| member.name.clone());
+        let alike = |view: &View| views().filter(|other| leader(other) == leader(view)).count();
+        views().filter(|view| leader(view).is_some()).max_by_key(|view| alike(view)).or_else(|| views().next())
     }
 
     /// The member that leads.
@@ -163,4 +165,21 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 /// A daemon that does not answer is a state of the cluster, not a failure of looking.
 fn heard<T>(answer: Option<Result<T, NodeError>>) -> Option<T> {
     answer?.inspect_err(|error| tracing::debug!("{error}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn led_by(name: &str) -> NodeHealth {
+        let member = serde_json::json!({ "name": name, "role": "leader", "state": "running" });
+        NodeHealth { view: serde_json::from_value(serde_json::json!({ "members": [member] })).ok(), ..NodeHealth::default() }
+    }
+
+    #[test]
+    fn a_leader_that_is_cut_off_is_outvoted() {
+        let views = [("a", led_by("a")), ("b", led_by("b")), ("c", led_by("b"))];
+        let health = Health { nodes: views.map(|(name, node)| (name.to_owned(), node)).into() };
+        assert_eq!(health.leader().map(|member| member.name.as_str()), Some("b"));
+    }
 }
