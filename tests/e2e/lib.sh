@@ -83,7 +83,7 @@ clean_up() {
         [ "$status" = 0 ] || { "$PGHA" -f "$cluster" status || true; } 2>&1 | sed 's/^/  /'
         "$PGHA" -f "$cluster" destroy --yes >/dev/null 2>&1 || true
     done
-    mountpoint -q "$work/state" && umount "$work/state"
+    for cluster in "$work"/*/; do mountpoint -q "$cluster" && umount "$cluster"; done
     [ -z "${KEEP:-}" ] && rm -rf "$work"
     exit "$status"
 }

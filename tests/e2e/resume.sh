@@ -38,8 +38,8 @@ pgha up --yes 2> >(head -n 1 >/dev/null) | head -n 0
 say "a disk without room is refused before anything is made"
 mkdir "$work/small" && mount -t tmpfs -o size=100m tmpfs "$work/small"
 sed "s|$work/state|$work/small|; s/\"resume\"/\"small\"/; s/10\.93/10.92/" "$file" >"$work/small.toml"
-refused "$work/small has 99 MB free" 1 "$PGHA" -f "$work/small.toml" up --yes
-refused 'an image build needs 1024 MB' 2 "$PGHA" -f "$work/small.toml" --cache "$work/small/cache" build
+refused "the nodes' data needs 2048 MB" 1 "$PGHA" -f "$work/small.toml" up --yes
+refused "an image build needs 1024 MB" 2 "$PGHA" -f "$file" --cache "$work/small/cache" build
 umount "$work/small"
 
 say "a node that cannot become healthy is reported with its unit and its last words"

@@ -34,6 +34,12 @@ pub struct Server {
     pub previous_image: Option<Digest>,
     /// Number of the roll that gave it what it has; 0 from its creation.
     pub generation: u32,
+    /// Number of the last roll that was undone on it.
+    pub undone: u32,
+    /// Digest of all images and seeds that were wanted when it got its own: one roll has one.
+    pub wish: Option<Digest>,
+    /// The roles it was made for, as its image is called. Absent: its provider does not know.
+    pub roles: Option<String>,
     /// When it was given that, in RFC 3339. Absent: its provider does not know.
     pub since: Option<String>,
     /// Whether the cluster has been healthy with this server once. From then on its data matters.
@@ -71,9 +77,9 @@ pub struct Pending {
 }
 
 impl Inventory {
-    /// Number of the last roll that gave any server something new.
+    /// Number of the last roll that gave any server something new, undone or not.
     pub fn newest_generation(&self) -> u32 {
-        self.servers.iter().map(|server| server.generation).max().unwrap_or(0)
+        self.servers.iter().map(|server| server.generation.max(server.undone)).max().unwrap_or(0)
     }
 
     /// The server called `name`.

@@ -31,6 +31,9 @@ impl Case {
             running: true,
             address: node.address,
             generation: 0,
+            undone: 0,
+            wish: None,
+            roles: Some(node.role_set.to_string()),
             since: None,
             image: digest("image"),
             seed: digest("seed"),
@@ -149,6 +152,12 @@ cases! {
     }),
     no_leader: Case::new(THREE).with(old(&[1])).observed(|observed| observed.leader = None),
     node_left_the_file: Case::new(THREE).with(|world| world.servers[2].name = "node-9".to_owned()),
+    role_changed: Case::new(THREE).with(|world| world.servers[1].roles = Some("postgres".to_owned())),
+    ttl_raised: Case::new(THREE).with(old(&[1])).observed(|observed| {
+        if let Some(dynamic) = observed.dynamic.as_mut() {
+            dynamic["ttl"] = json!(20);
+        }
+    }),
     address_changed: Case::new(THREE).with(|world| world.servers[1].address = [10, 0, 0, 9].into()),
     half_sealed: Case::new(THREE).with(|world| world.servers[2].formed = false),
     restart_interrupted: Case::new(THREE).observed(|observed| observed.pending = pending(&["node-2", "node-3"], "200", "100")),
@@ -164,6 +173,8 @@ fn rollback() {
     golden("rollback", plan_rollback(&case.desired(), &case.world));
     let partial = case.with(|world| world.servers[2].generation = 1);
     golden("rollback-of-a-partial-roll", plan_rollback(&partial.desired(), &partial.world));
+    let finished = Case::new(THREE).with(|world| world.servers[2].undone = 1);
+    golden("rollback-of-what-is-undone", plan_rollback(&finished.desired(), &finished.world));
     let stopped = partial.with(|world| world.servers[2].running = false);
     golden("rollback-interrupted", plan_rollback(&stopped.desired(), &stopped.world));
     let fresh = Case::new(THREE);
@@ -186,9 +197,12 @@ fn destroy() {
 #[test]
 fn an_interrupted_roll_goes_on_under_its_number() {
     let generation = |case: &Case| plan(&case.desired(), &case.world).expect("a plan").generation;
-    let half = |changed: usize| move |world: &mut Inventory| world.servers[changed].generation = 4;
-    assert_eq!(generation(&Case::new(THREE).with(old(&[0, 1])).with(half(2))), 4);
-    assert_eq!(generation(&Case::new(THREE).with(old(&[0, 1])).with(half(1))), 5);
+    let wish = Case::new(THREE).desired().wish();
+    let half = |wish: Digest| move |world: &mut Inventory| (world.servers[2].generation, world.servers[2].wish) = (4, Some(wish));
+    assert_eq!(generation(&Case::new(THREE).with(old(&[0, 1])).with(half(wish))), 4);
+    assert_eq!(generation(&Case::new(THREE).with(old(&[0, 1])).with(half(digest("another")))), 5);
+    let undone = |world: &mut Inventory| world.servers[2].undone = 4;
+    assert_eq!(generation(&Case::new(THREE).with(old(&[0, 1])).with(undone)), 5);
 }
 
 #[test]

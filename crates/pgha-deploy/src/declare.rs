@@ -94,11 +94,9 @@ fn script(cluster: &Cluster, secrets: &Secrets) -> String {
         // The verifier, not the password: the server's log may show statements.
         let verifier = literal(secrets.file(&format!("verifiers/{user}")).expose());
         let (role, name) = (identifier(user), literal(user));
-        let _ =
-            writeln!(script, "SELECT 'CREATE ROLE {role} LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) \\gexec");
-        let alter = literal(&format!("ALTER ROLE {role} PASSWORD {verifier}"));
-        let _ =
-            writeln!(script, "SELECT {alter} FROM pg_authid WHERE rolname = {name} AND rolpassword IS DISTINCT FROM {verifier} \\gexec");
+        // Only when it is made: a password that was changed since is not ours to change back.
+        let create = literal(&format!("CREATE ROLE {role} LOGIN PASSWORD {verifier}"));
+        let _ = writeln!(script, "SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) \\gexec");
     }
     for database in &cluster.postgresql.databases {
         let create = literal(&format!("CREATE DATABASE {} OWNER {}", identifier(&database.name), identifier(&database.owner)));

@@ -23,6 +23,9 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
         seed: Digest::from(label(&server, "seed")),
         previous_image: server.labels.get("previous_image").cloned().map(Digest::from),
         generation: label(&server, "generation").parse().unwrap_or(0),
+        undone: label(&server, "undone").parse().unwrap_or(0),
+        wish: server.labels.get("wish").cloned().map(Digest::from),
+        roles: server.labels.get("roles").cloned(),
         since: server.labels.get("since").cloned(),
         formed: label(&server, "formed") == "yes",
         running: server.running,
@@ -47,20 +50,28 @@ pub async fn world<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster: 
 async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Observed {
     let dynamic = daemons.config().await;
     // The cluster that runs is judged by what it runs with: a file that asks for more durability finds nothing broken.
-    let running = Cluster { durability: durability(dynamic.as_ref()).unwrap_or(cluster.durability), ..cluster.clone() };
+    let running = running(cluster, dynamic.as_ref());
     let health = settled(daemons, &running).await;
     let objects = match health.leader().and_then(|leader| cluster.node(&leader.name)) {
         Some(leader) => daemons.objects(leader, &running).await,
         None => None,
     };
+    let unmet = health.conditions(&running).into_iter().filter(|condition| !condition.met).map(|condition| condition.text);
+    // Paused, Patroni starts no PostgreSQL after a boot.
+    let paused = health.view().is_some_and(|view| view.pause).then(|| "Patroni is paused (patronictl resume)".to_owned());
     Observed {
         leader: health.leader().map(|member| member.name.clone()),
-        unmet: health.conditions(&running).into_iter().filter(|condition| !condition.met).map(|condition| condition.text).collect(),
+        unmet: unmet.chain(paused).collect(),
         sick: health.sick(&running),
         pending: pending(&health),
         objects,
         dynamic,
     }
+}
+
+/// The cluster as it runs now: with the durability that is in etcd.
+pub(crate) fn running(cluster: &Cluster, dynamic: Option<&serde_json::Value>) -> Cluster {
+    Cluster { durability: durability(dynamic).unwrap_or(cluster.durability), ..cluster.clone() }
 }
 
 fn durability(dynamic: Option<&serde_json::Value>) -> Option<Durability> {

@@ -127,6 +127,8 @@ impl Patroni {
         let request = self.client.post(format!("{}/restart", self.url)).json(&json!({ "restart_pending": true }));
         match self.write(request).await {
             Err(NodeError::Refused { answer, .. }) if NOT_NOW.iter().any(|words| answer.contains(words)) => Ok(false),
+            // It has begun; the gate that follows waits for its end.
+            Err(NodeError::Refused { answer, .. }) if answer.contains("still starting") => Ok(true),
             answer => answer.map(|_| true),
         }
     }

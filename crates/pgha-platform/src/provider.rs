@@ -99,6 +99,14 @@ pub enum ProviderError {
     /// A server has nothing to go back to.
     #[error("server `{0}` has had no other image")]
     NoPrevious(String),
+    /// A file of the image a server had before is gone.
+    #[error("server `{server}` cannot go back: {file} is gone; was the image cache emptied?")]
+    ImageGone {
+        /// The server.
+        server: String,
+        /// The file.
+        file: String,
+    },
     /// No server has this name.
     #[error("there is no server `{0}`")]
     NoServer(String),

@@ -84,6 +84,12 @@ fn lowers(pending: &Pending) -> bool {
     NOT_LESS_ON_STANDBY.contains(&pending.parameter.as_str()) && values.is_some_and(|(old, new)| new < old)
 }
 
+/// Whether the leader lock is to live longer.
+pub(super) fn raises_ttl(desired: &Desired<'_>, observed: &Observed) -> bool {
+    let ttl = |dynamic: &Value| dynamic["ttl"].as_u64();
+    observed.dynamic.as_ref().and_then(ttl) < ttl(desired.dynamic)
+}
+
 fn restarts(desired: &Desired<'_>, leader: &str, primary_first: bool, which: impl Fn(&str) -> bool) -> Vec<Step> {
     let leads = |name: &str| name == leader;
     let names = desired.cluster.nodes_with(Role::Postgres).map(|node| node.name.clone());

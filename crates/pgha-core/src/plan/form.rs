@@ -26,12 +26,18 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step
     Ok(steps)
 }
 
-/// Every certificate, access line and etcd member holds addresses.
-pub(super) fn no_moved_servers(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
-    for server in &world.servers {
-        if let Some(node) = desired.cluster.node(&server.name).filter(|node| node.address != server.address) {
+/// Every certificate, access line and etcd member holds addresses; and an etcd member that is only switched off still counts
+/// for the quorum.
+pub(super) fn no_changed_servers(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
+    for (server, node) in world.servers.iter().filter_map(|server| Some((server, desired.cluster.node(&server.name)?))) {
+        if node.address != server.address {
             let reason = format!("`{}` has the address {}, but the cluster file says {}", node.name, server.address, node.address);
             return Err(Refused::new(reason, "put the address back, or run `pgha destroy` and start again"));
+        }
+        let wanted = node.role_set.to_string();
+        if let Some(roles) = server.roles.as_ref().filter(|roles| **roles != wanted) {
+            let reason = format!("`{}` was made for the roles {roles}, but the cluster file says {wanted}", node.name);
+            return Err(Refused::new(reason, "this version cannot change the roles of a node: put them back, or destroy and start again"));
         }
     }
     Ok(())

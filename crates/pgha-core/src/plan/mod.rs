@@ -34,6 +34,15 @@ pub struct Desired<'c> {
 }
 
 impl Desired<'_> {
+    /// Digest of every image and seed that is wanted.
+    pub fn wish(&self) -> Digest {
+        let mut hasher = Hasher::default();
+        for (node, image) in &self.images {
+            hasher.part(node.as_bytes()).part(image.as_str().as_bytes()).part(self.seeds[node].as_str().as_bytes());
+        }
+        hasher.finish()
+    }
+
     fn is_current(&self, server: &Server) -> bool {
         self.images.get(&server.name) == Some(&server.image) && self.seeds.get(&server.name) == Some(&server.seed)
     }
@@ -48,6 +57,8 @@ pub struct Plan {
     pub fingerprint: Digest,
     /// Number that servers which are given something new by this plan are marked with.
     pub generation: u32,
+    /// Digest of everything this plan leads to, for the same mark.
+    pub wish: Digest,
     /// The steps in order.
     pub steps: Vec<Step>,
     /// Whether more is to be done that can only be planned once these steps are done.
@@ -200,14 +211,15 @@ impl Refused {
 /// When a step would be needed that could lose data, or that this version cannot do.
 pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
     form::no_foreign_servers(desired, world)?;
-    form::no_moved_servers(desired, world)?;
+    form::no_changed_servers(desired, world)?;
     let (steps, more_follows) = match world.servers.iter().any(|server| server.formed) {
         false => (form::steps(desired, world)?, false),
         true => roll::steps(desired, world)?,
     };
     let newest = world.newest_generation();
     // A roll that was interrupted goes on as the same roll: a rollback must undo all of it.
-    let goes_on = world.servers.iter().filter(|server| server.generation == newest).all(|server| desired.is_current(server));
+    let wish = desired.wish();
+    let goes_on = world.servers.iter().any(|server| server.generation == newest && server.wish.as_ref() == Some(&wish));
     let generation = if goes_on { newest } else { newest + 1 };
     let remarks = world.observed.as_ref().map(|observed| drift::undeclared(desired.cluster, observed)).unwrap_or_default();
     Ok(Plan { generation, remarks, ..made(desired, world, steps, more_follows) })
@@ -215,7 +227,8 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
 
 fn made(desired: &Desired<'_>, world: &Inventory, steps: Vec<Step>, more_follows: bool) -> Plan {
     let (cluster, fingerprint) = (desired.cluster.name.clone(), fingerprint(desired, world));
-    Plan { cluster, fingerprint, generation: world.newest_generation(), steps, more_follows, remarks: Vec::new() }
+    let (generation, wish) = (world.newest_generation(), desired.wish());
+    Plan { cluster, fingerprint, generation, wish, steps, more_follows, remarks: Vec::new() }
 }
 
 /// The steps that take every server back to the image and seed it had before.
@@ -244,7 +257,8 @@ pub fn plan_destroy(cluster: &str, world: &Inventory) -> Plan {
     hasher.part(cluster.as_bytes()).part(b"destroy");
     hash_world(&mut hasher, world);
     let (cluster, fingerprint) = (cluster.to_owned(), hasher.finish());
-    Plan { cluster, fingerprint, generation: world.newest_generation(), steps, more_follows: false, remarks: Vec::new() }
+    let (generation, wish) = (world.newest_generation(), Digest::of(b""));
+    Plan { cluster, fingerprint, generation, wish, steps, more_follows: false, remarks: Vec::new() }
 }
 
 fn step(action: Action, cost: Cost) -> Step {
@@ -258,9 +272,7 @@ fn gate(within_seconds: u32, held_seconds: u32) -> Step {
 fn fingerprint(desired: &Desired<'_>, world: &Inventory) -> Digest {
     let mut hasher = Hasher::default();
     hasher.part(desired.cluster.name.as_bytes()).part(desired.dynamic.to_string().as_bytes());
-    for (node, image) in &desired.images {
-        hasher.part(node.as_bytes()).part(image.as_str().as_bytes()).part(desired.seeds[node].as_str().as_bytes());
-    }
+    hasher.part(desired.wish().as_str().as_bytes());
     hash_world(&mut hasher, world);
     hasher.finish()
 }

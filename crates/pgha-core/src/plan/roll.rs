@@ -26,11 +26,18 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Ste
     }
     let order = order(desired, observed, &outdated)?;
     let mut steps = seal(world);
-    steps.extend(roll(desired, observed, &order, |server| rebuild(desired, server)));
-    // Once the roll is through, the leader is another.
-    let moved = order.iter().any(|server| server.name == leader);
-    let leader = if moved { successor(desired, &order, leader) } else { leader.to_owned() };
-    steps.extend(dynamic::steps(desired, observed, &leader));
+    let roll = roll(desired, observed, &order, |server| rebuild(desired, server));
+    if dynamic::raises_ttl(desired, observed) {
+        // A guard of the new image waits for the new ttl: while the lock still ends earlier it would fence too late.
+        steps.extend(dynamic::steps(desired, observed, leader));
+        steps.extend(roll);
+    } else {
+        steps.extend(roll);
+        // Once the roll is through, the leader is another.
+        let moved = order.iter().any(|server| server.name == leader);
+        let leader = if moved { successor(desired, &order, leader) } else { leader.to_owned() };
+        steps.extend(dynamic::steps(desired, observed, &leader));
+    }
     steps.push(step(Action::Declare { missing: drift::missing(desired.cluster, observed) }, Cost::None));
     Ok((steps, false))
 }
@@ -61,6 +68,9 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step
     nothing_lost(desired, world)?;
     let newest = world.newest_generation();
     let back = world.servers.iter().filter(|server| server.generation == newest).collect::<Vec<_>>();
+    if back.is_empty() {
+        return Err(Refused::new("the last roll is undone", "nothing of it is left; change the cluster file, then `pgha apply`"));
+    }
     if back.iter().any(|server| server.previous_image.is_none()) {
         return Err(Refused::new("the nodes have nothing older to go back to", "change the cluster file, then `pgha apply`"));
     }

@@ -158,8 +158,12 @@ impl Secrets {
     fn known_to_nodes(&self) -> Vec<String> {
         let system = SYSTEM_PASSWORDS.into_iter().map(|name| format!("passwords/{name}"));
         let keys = ["ca.crt", "ca.key", "etcd-ca.crt", "etcd-ca.key", "ssh/operator"].map(str::to_owned);
+        // A password without its verifier, or the other way round, was a pair once.
+        let of = |name: &str| name.strip_prefix("passwords/").or(name.strip_prefix("verifiers/")).map(str::to_owned);
+        let users = self.files.keys().filter_map(|name| of(name)).filter(|name| !SYSTEM_PASSWORDS.contains(&name.as_str()));
+        let pairs = users.flat_map(|name| [format!("passwords/{name}"), format!("verifiers/{name}")]);
         let hosts = self.running.iter().map(|node| format!("nodes/{node}/ssh_host_ed25519_key"));
-        system.chain(keys).chain(hosts).collect()
+        system.chain(keys).chain(pairs).chain(hosts).collect()
     }
 
     fn complete(&mut self, cluster: &Cluster) -> Result<(), SecretsError> {

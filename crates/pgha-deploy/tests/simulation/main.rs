@@ -44,6 +44,7 @@ async fn apply(world: &World) -> End {
             manifest: &wanted.manifest,
             secrets: world.secrets,
             generation: plan.generation,
+            wish: &plan.wish,
             journal: &journal,
         };
         match executor.run(&plan).await {

@@ -51,7 +51,8 @@ impl Provider for World {
         self.replace(&request.name, |machine| {
             let old = machine.labels.clone();
             labels = old.clone().into_iter().chain(std::mem::take(&mut labels)).collect();
-            if old["image"] != labels["image"] {
+            let unproven = old.get("proven").is_some_and(|proven| proven == "no") && machine.previous.is_some();
+            if old["image"] != labels["image"] && !unproven {
                 machine.previous = Some(old);
             }
             machine.labels = labels;

@@ -128,7 +128,11 @@ impl Provider for Local {
     }
 
     async fn revert_server(&self, name: &str) -> Result<(), ProviderError> {
-        self.records.read(name)?.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+        let previous = self.records.read(name)?.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+        // Before the node is stopped: it would have nothing to boot from.
+        if let Some(gone) = [previous.package_root, previous.configuration].into_iter().find(|file| !file.exists()) {
+            return Err(ProviderError::ImageGone { server: name.to_owned(), file: gone.display().to_string() });
+        }
         self.shut_down(name).await?;
         self.records.revert(name)?;
         self.power_on(name).await

@@ -95,13 +95,15 @@ impl Records {
         Ok(Given { package_root, configuration, seed, labels: request.labels.clone() })
     }
 
-    /// Gives a server something else to boot from, and keeps what it had. Repeated, it changes nothing more.
+    /// Gives a server something else to boot from, and keeps what it had, unless that never proved itself: then what it had
+    /// before that is still what there is to go back to. Repeated, it changes nothing more.
     pub(super) fn replace(&self, request: &ServerRequest) -> Result<(), ProviderError> {
         let record = self.read(&request.name)?;
         let mut given = self.give(request)?;
         given.labels = record.given.labels.iter().map(|(key, value)| (key.clone(), value.clone())).chain(given.labels).collect();
         let same = |label: &str| record.given.labels.get(label) == given.labels.get(label);
-        let previous = if same("image") && same("seed") { record.previous } else { Some(record.given) };
+        let unproven = record.given.labels.get("proven").is_some_and(|proven| proven == "no") && record.previous.is_some();
+        let previous = if unproven || (same("image") && same("seed")) { record.previous } else { Some(record.given) };
         self.write(&request.name, &Record { address: request.address, given, previous })
     }
 

@@ -58,15 +58,15 @@ impl<'w> Prepared<'w> {
         })
     }
 
-    /// Plans and carries out, and once more where the rest could not be planned before.
+    /// Plans and carries out, and again while the rest could not be planned before.
     async fn through(&self, yes: bool) -> Result<(), Failure> {
-        let plan = self.plan().await?;
-        self.carry_out(&plan, yes).await?;
-        if plan.more_follows {
-            let rest = self.plan().await?;
-            self.carry_out(&rest, yes).await?;
+        loop {
+            let plan = self.plan().await?;
+            self.carry_out(&plan, yes).await?;
+            if !plan.more_follows {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Shows the plan, asks, and carries it out, if the world is still what the plan was made from.
@@ -96,6 +96,7 @@ impl<'w> Prepared<'w> {
             manifest: &self.manifest,
             secrets: &self.secrets,
             generation: plan.generation,
+            wish: &plan.wish,
             journal: &journal,
         };
         Ok(executor.run(plan).await?)

@@ -99,7 +99,12 @@ impl Scenario {
                 on(fleet, leader, &["systemctl", "kill", "--kill-whom=main", "--signal=SIGCONT", "patroni.service"]).await
             }
             Self::EtcdOneDown => on(fleet, leader, &["systemctl", "start", "etcd.service"]).await,
-            Self::Roll => Ok(workspace.provider.power_on(&leader.name).await?),
+            Self::Roll => {
+                for node in &workspace.cluster.nodes {
+                    workspace.provider.power_on(&node.name).await?;
+                }
+                Ok(())
+            }
             Self::Switchover | Self::LeaderKillPostgres => Ok(()),
         }
     }

@@ -1,71 +1,27 @@
 //! Carries a plan out, step by step. Every step may be repeated, so recovery from anything is to plan again.
 
+mod error;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node};
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::{Action, Gate, Plan};
 use pgha_core::render::Rendered;
-use pgha_platform::files::{self, FileError};
+use pgha_core::{Cluster, Digest};
+use pgha_platform::files;
 use pgha_platform::{Provider, ProviderError, ServerRequest};
 use tokio::time::Instant;
 
+pub use error::ExecuteError;
+
 use crate::daemons::Daemons;
-use crate::fleet::NodeError;
 use crate::gate::{self, GateError};
 use crate::journal::Journal;
 use crate::secrets::Secrets;
-use crate::seed;
-
-/// Why a plan was not carried out to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ExecuteError {
-    /// The provider failed.
-    #[error(transparent)]
-    Provider(#[from] ProviderError),
-    /// A file could not be written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The cluster did not become healthy.
-    #[error(transparent)]
-    Gate(#[from] GateError),
-    /// A node could not be asked.
-    #[error(transparent)]
-    Node(#[from] NodeError),
-    /// A seed could not be written.
-    #[error("cannot pack a seed")]
-    Seed(#[from] std::io::Error),
-    /// The plan names something the cluster file does not have.
-    #[error("the plan names `{0}`, which the cluster file does not have")]
-    Unknown(String),
-    /// A node was given its previous image back.
-    #[error("`{node}` did not become healthy with its new image; {outcome}; no later node was touched\n{why}")]
-    Returned {
-        /// The node.
-        node: String,
-        /// How it is now.
-        outcome: String,
-        /// What was wrong.
-        why: String,
-    },
-    /// A failover happened while the plan was carried out.
-    #[error("`{0}` has become the leader since the plan was made; it was not touched")]
-    LeaderMoved(String),
-    /// Another node was lost while the plan was carried out.
-    #[error("`{node}` was not touched, because {sick} does not do its work: the cluster could not bear the loss of another node")]
-    Needed {
-        /// The node whose turn it was.
-        node: String,
-        /// Those that are sick.
-        sick: String,
-    },
-    /// The leader vanished between the gate and the step after it.
-    #[error("the cluster has no leader")]
-    NoLeader,
-}
+use crate::{observe, seed};
 
 /// How long a node may fail to answer before a step counts it as lost.
 const SETTLE: Duration = Duration::from_secs(6);
@@ -90,6 +46,8 @@ pub struct Executor<'e, P, D> {
     pub secrets: &'e Secrets,
     /// The plan's number for what it gives out.
     pub generation: u32,
+    /// The plan's digest of what it leads to.
+    pub wish: &'e Digest,
     /// Where steps are noted.
     pub journal: &'e Journal,
 }
@@ -123,7 +81,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         for step in &plan.steps {
             self.journal.note(plan, step, "begun");
             let result = match (&step.action, &rebuilt) {
-                (Action::Gate(gate), Some(node)) => self.gate_or_return(*gate, node).await,
+                (Action::Gate(gate), Some(node)) => self.prove_or_return(*gate, node).await,
                 (action, _) => self.step(action).await,
             };
             let outcome = result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
@@ -141,7 +99,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             Action::Rebuild { node, image, .. } => {
                 self.can_be_spared(node).await?;
                 tracing::info!("{node}: stopping, then booting image {}", image.short());
-                Ok(self.provider.rebuild_server(&self.request(node)?).await?)
+                let mut request = self.request(node)?;
+                if action.gives_new().is_none() {
+                    // The same again is no roll that a rollback could undo.
+                    request.labels.retain(|label, _| ["image", "seed", "roles"].contains(&label.as_str()));
+                }
+                Ok(self.provider.rebuild_server(&request).await?)
             }
             Action::Revert { node, image, .. } => {
                 self.can_be_spared(node).await?;
@@ -152,7 +115,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 tracing::info!("{node}: powering on");
                 Ok(self.provider.power_on(node).await?)
             }
-            Action::Gate(gate) => gate::healthy(self.provider, self.daemons, self.cluster, *gate).await.map(drop).map_err(Into::into),
+            Action::Gate(gate) => Ok(self.gate(*gate).await?),
             Action::Declare { .. } => self.declare().await,
             Action::Seal => self.seal().await,
             Action::Switchover { from, to } => self.switchover(from, to).await,
@@ -163,9 +126,18 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
-    /// Waits at the gate after a rebuild. If it stays shut, the node is given back what it ran before, and the plan ends.
-    async fn gate_or_return(&self, gate: Gate, node: &str) -> Result<(), ExecuteError> {
-        let Err(failed) = gate::healthy(self.provider, self.daemons, self.cluster, gate).await else { return Ok(()) };
+    /// Judged by what runs, not by what the file asks for: its durability may only come with a later step.
+    async fn gate(&self, gate: Gate) -> Result<(), GateError> {
+        let running = observe::running(self.cluster, self.daemons.config().await.as_ref());
+        gate::healthy(self.provider, self.daemons, &running, gate).await.map(drop)
+    }
+
+    /// Waits at the gate after a rebuild. If it opens, what the node runs is worth going back to. If it stays shut, the node is
+    /// given back what it ran before, and the plan ends.
+    async fn prove_or_return(&self, gate: Gate, node: &str) -> Result<(), ExecuteError> {
+        let Err(failed) = self.gate(gate).await else {
+            return Ok(self.provider.label(node, &labels(&[("proven", "yes")])).await?);
+        };
         let health = self.daemons.health().await;
         let others = health.sick(self.cluster).into_iter().any(|name| name != node);
         let leads = health.leader().is_some_and(|leader| leader.name == node);
@@ -175,17 +147,17 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         tracing::warn!("{node} did not become healthy with its new image: going back to the previous one");
         self.revert(node).await?;
-        let back = gate::healthy(self.provider, self.daemons, self.cluster, Gate { held_seconds: 3, ..gate }).await;
+        let back = self.gate(Gate { held_seconds: 3, ..gate }).await;
         let outcome = back.map_or_else(
             |error| format!("it is not healthy with the previous image either: {error}"),
-            |_| "it is healthy again with the previous image".to_owned(),
+            |()| "it is healthy again with the previous image".to_owned(),
         );
         Err(ExecuteError::Returned { node: node.to_owned(), outcome, why: failed.to_string() })
     }
 
     async fn revert(&self, node: &str) -> Result<(), ExecuteError> {
         self.provider.revert_server(node).await?;
-        Ok(self.provider.label(node, &BTreeMap::from([now()])).await?)
+        Ok(self.provider.label(node, &labels(&[("since", &now()), ("undone", &self.generation.to_string())])).await?)
     }
 
     /// Between the last gate and this moment a failover may have made `node` the leader, or another node may have gone. One
@@ -217,7 +189,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         tracing::info!("handing the leadership from {from} to {to}");
         // Under strict Patroni accepts only the one synchronous replica, which may have changed since the plan was made.
-        let to = Some(to).filter(|_| self.cluster.durability != Durability::Strict);
+        let running = observe::running(self.cluster, self.daemons.config().await.as_ref());
+        let to = Some(to).filter(|_| running.durability != Durability::Strict);
         Ok(self.daemons.switchover(leader, to).await?)
     }
 
@@ -262,11 +235,14 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             configuration: PathBuf::from(&image.configuration.path),
             seed: seed.archive.to_vec(),
             volume: self.cluster.volume(node),
-            labels: BTreeMap::from([
-                ("image".to_owned(), image.digest().to_string()),
-                ("seed".to_owned(), seed.digest.to_string()),
-                ("generation".to_owned(), self.generation.to_string()),
-                now(),
+            labels: labels(&[
+                ("image", image.digest().as_str()),
+                ("seed", seed.digest.as_str()),
+                ("roles", &node.role_set.to_string()),
+                ("generation", &self.generation.to_string()),
+                ("wish", self.wish.as_str()),
+                ("proven", "no"),
+                ("since", &now()),
             ]),
         })
     }
@@ -278,7 +254,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     async fn seal(&self) -> Result<(), ExecuteError> {
-        let formed = BTreeMap::from([("formed".to_owned(), "yes".to_owned())]);
+        let formed = labels(&[("formed", "yes"), ("proven", "yes")]);
         for node in &self.cluster.nodes {
             self.provider.label(&node.name, &formed).await?;
         }
@@ -287,7 +263,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 }
 
-/// Since when a server has what it has.
-fn now() -> (String, String) {
-    ("since".to_owned(), jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }

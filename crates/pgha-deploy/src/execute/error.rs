@@ -1,0 +1,54 @@
+//! Why a plan was not carried out to its end.
+
+use pgha_platform::ProviderError;
+use pgha_platform::files::FileError;
+
+use crate::fleet::NodeError;
+use crate::gate::GateError;
+
+/// Why a plan was not carried out to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// The provider failed.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The cluster did not become healthy.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// A node could not be asked.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A seed could not be written.
+    #[error("cannot pack a seed")]
+    Seed(#[from] std::io::Error),
+    /// The plan names something the cluster file does not have.
+    #[error("the plan names `{0}`, which the cluster file does not have")]
+    Unknown(String),
+    /// A node was given its previous image back.
+    #[error("`{node}` did not become healthy with its new image; {outcome}; no later node was touched\n{why}")]
+    Returned {
+        /// The node.
+        node: String,
+        /// How it is now.
+        outcome: String,
+        /// What was wrong.
+        why: String,
+    },
+    /// A failover happened while the plan was carried out.
+    #[error("`{0}` has become the leader since the plan was made; it was not touched")]
+    LeaderMoved(String),
+    /// Another node was lost while the plan was carried out.
+    #[error("`{node}` was not touched, because {sick} does not do its work: the cluster could not bear the loss of another node")]
+    Needed {
+        /// The node whose turn it was.
+        node: String,
+        /// Those that are sick.
+        sick: String,
+    },
+    /// The leader vanished between the gate and the step after it.
+    #[error("the cluster has no leader")]
+    NoLeader,
+}
