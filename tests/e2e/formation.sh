@@ -107,6 +107,8 @@ pgha apply --yes 2>/dev/null
 [ "$(pgha status --json | jq .healthy)" = true ]
 
 say "destroy leaves nothing"
+[ "$(left_behind formation 10.91.0 | wc -l)" -gt 12 ] || fail "of a running cluster only this is seen: $(left_behind formation 10.91.0)"
 pgha destroy --yes 2>/dev/null
-[ -z "$(left_behind)" ] || fail "left behind: $(left_behind)"
+left=$(left_behind formation 10.91.0)
+[ -z "$left" ] || fail "left behind: $left"
 refused 'has no servers' 1 pgha status

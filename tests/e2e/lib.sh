@@ -65,14 +65,13 @@ cut_power() {
     while grep -q 'populated 1' "$root/$machine/cgroup.events"; do sleep 0.05; done
 }
 
-# Nothing of these clusters may be left on this machine.
+# left_behind NAME SUBNET: what is on this machine of a cluster that was destroyed. Others may be running beside it.
 left_behind() {
-    ip netns list | grep -E '^pgha-' || true
-    ip -o link | grep -oE ' pgha-[0-9a-f]{8}' || true
-    grep -oE '/run/pgha-local[^ ]*|/run/netns/pgha-[^ ]*' /proc/mounts || true
-    ls -d /sys/fs/cgroup/pgha-* /sys/fs/cgroup/*/pgha-* 2>/dev/null || true
-    losetup -a | grep /pgha/ || true
-    ls -d /run/pgha-local 2>/dev/null || true
+    ip netns list | grep -E "^pgha-$1(\.| |$)" || true
+    ip -o -4 addr | grep -F " $2." || true
+    grep -oE "/run/pgha-local/pgha-$1[./][^ ]*|/run/netns/pgha-$1(\.[^ ]*)?|$work/state/$1[^ ]*" /proc/mounts || true
+    ls -d "/run/pgha-local/pgha-$1"* "/sys/fs/cgroup/pgha-$1".* /sys/fs/cgroup/*/"pgha-$1".* 2>/dev/null || true
+    losetup -a | grep -F "$work" || true
 }
 
 clean_up() {

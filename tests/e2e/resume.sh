@@ -24,7 +24,7 @@ done
 
 say "a second cluster stands beside the first, and goes without a trace of the first's"
 first=$file
-new_cluster beside 10.94.0
+new_cluster beside 10.90.0
 form
 [ "$(sql 'select 1')" = 1 ]
 pgha destroy --yes 2>/dev/null
@@ -43,7 +43,7 @@ refused "an image build needs 1024 MB" 2 "$PGHA" -f "$file" --cache "$work/small
 umount "$work/small"
 
 say "a node that cannot become healthy is reported with its unit and its last words"
-new_cluster sick 10.95.0
+new_cluster sick 10.89.0
 printf '\n[haproxy]\nmaxconn = 2000000000\n' >>"$file"
 refused 'the cluster is not healthy' 2 pgha up --yes
 grep -q 'haproxy.service' "$work/out" && grep -qi 'maxconn\|cannot\|fatal' "$work/out" || fail "neither unit nor journal: $(cat "$work/out")"
