@@ -38,7 +38,7 @@
       apps = forEach (pkgs: rec {
         pgha = {
           type = "app";
-          program = "${self.packages.${pkgs.system}.pgha}/bin/pgha";
+          program = "${self.packages.${pkgs.stdenv.hostPlatform.system}.pgha}/bin/pgha";
           meta.description = "The command line of pgha";
         };
         default = pgha;
@@ -54,7 +54,7 @@
 
       devShells = forEach (pkgs: {
         default = pkgs.mkShell {
-          inputsFrom = [ self.packages.${pkgs.system}.pgha ];
+          inputsFrom = [ self.packages.${pkgs.stdenv.hostPlatform.system}.pgha ];
           packages = [
             pkgs.clippy
             pkgs.rustfmt

@@ -35,6 +35,7 @@ in
     pkgs.util-linux
     pkgs.procps
     pkgs.systemd
+    pkgs.findutils
     pkgs.gnugrep
     pkgs.gnused
     pkgs.gnutar

@@ -21,6 +21,15 @@ let
       lib.unique (builtins.filter (name: available ? ${name}) (map packageOf extensions))
     )
   );
+  # Real programs instead of links: nixpkgs' PostgreSQL finds its files relative to the path it was called by, links
+  # unresolved, and beside /etc/pgha/bin there are none.
+  programs = pkgs.runCommand "postgresql-programs" { } ''
+    mkdir -p $out/bin
+    for program in ${postgresql}/bin/*; do
+      printf '#!%s\nexec %s "$@"\n' ${pkgs.runtimeShell} "$program" > "$out/bin/''${program##*/}"
+    done
+    chmod 755 $out/bin/*
+  '';
 in
 lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
   services.patroni = {
@@ -39,7 +48,7 @@ lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
   # The module points patronictl at its own file, which has a placeholder for a name and no password.
   environment.sessionVariables.PATRONICTL_CONFIG_FILE = lib.mkForce "/run/pgha/patroni.d";
   pgha.programs = [
-    postgresql
+    programs
     pkgs.patroni
   ];
 }

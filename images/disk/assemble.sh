@@ -39,7 +39,8 @@ CFG
 grub-mkimage -d "$grub/$efi-efi" -O "$efi-efi" -c "$work/embedded.cfg" -p /boot -o "$esp/EFI/BOOT/$loader" $modules search_fs_uuid
 find "$esp" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 # Content, a tenth for the FAT's own tables, and whole mebibytes.
-esp_mib=$(($(du -sm "$esp" | cut -f1) * 11 / 10 + 2))
+esp_bytes=$(cat "$esp/boot/kernel" "$esp/boot/initrd" "$esp/EFI/BOOT/$loader" | wc -c)
+esp_mib=$((esp_bytes * 11 / 10 / mib + 3))
 rm -f "$work/esp.img"
 # --invariant sets a volume id of its own, so -i must come after it.
 mkfs.vfat -C --invariant -F 16 -n PGHA -i "$id" "$work/esp.img" $((esp_mib * 1024)) >/dev/null

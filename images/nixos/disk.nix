@@ -20,7 +20,9 @@ let
 in
 {
   # Known before anything is built, because the fstab inside the store names it.
-  pgha.imageId = builtins.substring 0 8 config.pgha.treeDigest;
+  pgha.imageId = builtins.substring 0 8 (
+    builtins.hashString "sha256" "${config.pgha.treeDigest} ${config.system.nixos.version}"
+  );
 
   system.build.image =
     pkgs.runCommand "pgha-image"
@@ -38,14 +40,14 @@ in
       }
       ''
         tar --create --sort=name --mtime=@1 --owner=0 --group=0 --numeric-owner --hard-dereference \
-          --directory=/nix/store --transform='s,^nix/store/,,' --files-from=<(sed 's,^/nix/store/,,' ${closure}/store-paths) |
-          mkfs.erofs --quiet --tar=f -zlz4 -T1 -U 00000000-0000-4000-8000-0000${config.pgha.imageId} store.erofs
+          --directory=/nix/store --files-from=<(sed 's,^/nix/store/,,' ${closure}/store-paths) |
+          mkfs.erofs --quiet --force-uid=0 --force-gid=0 --tar=f -zlz4 -T1 -U 00000000-0000-4000-8000-0000${config.pgha.imageId} store.erofs
         mkdir -p $out
         IMAGE_ID=${config.pgha.imageId} GRUB_DIR=${grub} sh ${../disk/assemble.sh} work $out/disk.raw \
           ${config.boot.kernelPackages.kernel}/${config.system.boot.loader.kernelFile} \
           ${config.system.build.initialRamdisk}/${config.system.boot.loader.initrdFile} \
           ${lib.escapeShellArg commandLine} store=store.erofs
         echo "what takes the space:"
-        xargs du -sm < ${closure}/store-paths | sort -rn | head -n 20
+        xargs du -sm < ${closure}/store-paths | sort -rn | sed -n 1,20p
       '';
 }

@@ -22,6 +22,8 @@
       fsType = "erofs";
       options = [ "ro" ];
       neededForBoot = true;
+      # Nothing writes to it, and fsck.erofs is not made to be run as root.
+      noCheck = true;
     };
   };
   boot = {

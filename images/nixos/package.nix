@@ -5,7 +5,8 @@
   makeWrapper,
   git,
   iproute2,
-  mmdebstrap,
+  # Not in nixpkgs yet: the Debian base takes the host's.
+  mmdebstrap ? null,
   nftables,
   nix,
   openssh,
@@ -18,7 +19,6 @@
 let
   called = [
     iproute2
-    mmdebstrap
     nftables
     nix
     openssh
@@ -27,7 +27,8 @@ let
     squashfsTools
     systemd
     util-linux
-  ];
+  ]
+  ++ lib.optional (mmdebstrap != null) mmdebstrap;
   # Everything but build results and what only tests read: the recipes and modules are embedded into the program.
   kept =
     path: type:

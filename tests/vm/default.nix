@@ -12,7 +12,8 @@ let
   members = (builtins.fromTOML (builtins.readFile clusterFile)).node;
 
   seeds =
-    pkgs.runCommand "pgha-vm-seeds" { nativeBuildInputs = [ self.packages.${pkgs.system}.pgha ]; }
+    pkgs.runCommand "pgha-vm-seeds"
+      { nativeBuildInputs = [ self.packages.${pkgs.stdenv.hostPlatform.system}.pgha ]; }
       ''
         cp ${clusterFile} vm.toml
         mkdir $out

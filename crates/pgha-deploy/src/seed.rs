@@ -30,6 +30,9 @@ struct Entry {
 /// Lets the node format a blank disk: only for a server that is made anew, so it is no part of the digest either.
 const NEW_VOLUME: &str = "new-volume";
 
+/// How long that holds. User data stays with its server for life; a volume emptied later must not be taken for a new one.
+const NEW_VOLUME_SECONDS: i64 = 24 * 3600;
+
 /// Assembles the seed of one node. With `new_volume` the node may format a blank disk for its data.
 ///
 /// # Errors
@@ -37,7 +40,8 @@ const NEW_VOLUME: &str = "new-volume";
 pub fn pack(rendered: &Rendered, node: &Node, secrets: &Secrets, new_volume: bool) -> std::io::Result<Packed> {
     let mut entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
     if new_volume {
-        entries.insert(NEW_VOLUME.to_owned(), Entry { content: Zeroizing::new(b"yes\n".to_vec()), secret: false });
+        let until = jiff::Timestamp::now().as_second() + NEW_VOLUME_SECONDS;
+        entries.insert(NEW_VOLUME.to_owned(), Entry { content: Zeroizing::new(format!("{until}\n").into_bytes()), secret: false });
     }
     let mut hasher = Hasher::default();
     for (path, entry) in entries.iter().filter(|(path, _)| ![BOOTSTRAP, NEW_VOLUME].contains(&path.as_str())) {

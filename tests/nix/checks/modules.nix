@@ -10,7 +10,7 @@ let
   systemOf =
     path:
     self.lib.mkSystem {
-      inherit (pkgs) system;
+      inherit (pkgs.stdenv.hostPlatform) system;
       configuration = path;
     };
   roleSets = builtins.concatLists (

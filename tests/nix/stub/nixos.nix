@@ -39,6 +39,7 @@ in
           fsType = option types.str;
           options = optional (types.listOf types.str) [ ];
           neededForBoot = enable;
+          noCheck = enable;
         };
       }
     )) { };
@@ -85,6 +86,7 @@ in
     services.pgbouncer = {
       inherit enable;
     };
+    system.nixos.version = optional types.str "26.05.stub";
     system.stateVersion = option types.str;
     system.boot.loader.kernelFile = optional types.str "bzImage";
     system.boot.loader.initrdFile = optional types.str "initrd";

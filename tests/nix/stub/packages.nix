@@ -29,6 +29,7 @@ let
     "coreutils"
     "dosfstools"
     "e2fsprogs"
+    "findutils"
     "erofs-utils"
     "grub2"
     "grub2_efi"
@@ -45,7 +46,6 @@ let
     "iproute2"
     "jq"
     "makeWrapper"
-    "mmdebstrap"
     "nftables"
     "nix"
     "nixfmt"
@@ -74,7 +74,11 @@ lib.genAttrs names named
     builtins.seq script (named name);
   symlinkJoin = { name, paths }: builtins.deepSeq paths (named name);
   closureInfo = { rootPaths }: builtins.deepSeq (map (p: p.drvPath) rootPaths) (named "closure");
-  stdenv.hostPlatform.isx86_64 = system == "x86_64-linux";
+  stdenv.hostPlatform = {
+    inherit system;
+    isx86_64 = system == "x86_64-linux";
+  };
+  runtimeShell = "/bin/sh";
   writeText = name: text: builtins.toFile name text;
   buildEnv = { name, paths, ... }: named name // { inherit paths; };
   linkFarm =

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "caa6ee000010cdb77abbbf77dc4bc02f5c6f7b2d973f87fe18bb5a77001b12c7";
+    treeDigest = "1b30d3b1fc4fc947c48551637d52ddf5d2dc8230afea289fd8c3e26b12dea396";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "9a4fdb7ef15ae8574b55e5a0ade45fe80202c8c778ba854e51edb42b0390a7a2";
+    treeDigest = "c7972f88226666e134f3e082e0d6b5fc916d0ca63191ed270469dcf10ddd0ccc";
     roles = [
       "haproxy"
     ];

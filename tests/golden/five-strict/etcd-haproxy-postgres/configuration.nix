@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "d28ad2159c10c314cb7da367eed86bbe2340ba213b7dc8c771873b362531cfa7";
+    treeDigest = "435f4c7794433d8fe0f0f691b01d03f36135d4ba6e69a1d3e62bd34bb0288566";
     roles = [
       "etcd"
       "haproxy"

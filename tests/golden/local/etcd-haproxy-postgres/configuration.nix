@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b80c24fbc57ed2abca50b24a81d444c9d8174497eab0342d8b41913e155b5ebc";
+    treeDigest = "03cc19504ffac4686eeaf07e1cf86717c6b274ac1bf203fba9f41a526aa324f2";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "dca1a65801e0e15e5ca6c4e902d9a954116471d07f5621918f321c9413281aa4";
+    treeDigest = "c4c2c3858e9a80078f2fb82cbb6799b864601d96830a26e269f1edc828feefc4";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "62ab30c1bb4bd09d42dc557307871f8d0e48b1a4d8dc2566526cd01f9e24f359";
+    treeDigest = "8002ec3602b25c2f4dc7d804a86ace1c906e3ce8c7aa6b094859c44ceb993e5f";
     roles = [
       "etcd"
       "haproxy"

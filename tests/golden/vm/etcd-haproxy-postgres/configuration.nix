@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "f1855ffebee0045ccb3adaeb6496949b3c4e393934b17d106a98ef3b44a5d824";
+    treeDigest = "cdb13015d742d7f3392a368ca2d9da12f23e0c5ee11ea4d54143ba8fff70c7d2";
     roles = [
       "etcd"
       "haproxy"
