@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
-use rcgen::SanType;
-use x509_parser::extensions::GeneralName;
+use rcgen::{KeyPair, PublicKeyData, SanType};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
 
 use super::authority::{self, Pair};
@@ -67,11 +68,12 @@ fn ensure_certificate(secrets: &mut Secrets, issuer: &Pair, file: &str, name: &s
     let (certificate, key) = (format!("{file}.crt"), format!("{file}.key"));
     let had_key = secrets.files.contains_key(&key);
     secrets.ensure_file(&key, || authority::key().map_err(failed(file)))?;
-    let fits = had_key && secrets.files.get(&certificate).is_some_and(|pem| fits(pem.expose(), names));
+    let pair = KeyPair::from_pem(secrets.file(&key).expose()).map_err(failed(file))?;
+    let fits = had_key && secrets.files.get(&certificate).is_some_and(|pem| fits(pem.expose(), names, &pair, issuer).unwrap_or(false));
     if fits {
         return Ok(());
     }
-    let signed = authority::sign(issuer, secrets.file(&key).expose(), name, names).map_err(failed(file))?;
+    let signed = authority::sign(issuer, &pair, name, names).map_err(failed(file))?;
     secrets.put(&certificate, signed)
 }
 
@@ -80,17 +82,35 @@ fn failed(file: &str) -> impl FnOnce(rcgen::Error) -> SecretsError {
     move |source| SecretsError::Certificate { name, source }
 }
 
-/// Whether a certificate is valid for exactly these names, and for long enough.
-fn fits(pem: &str, names: &[SanType]) -> bool {
-    let Some(Ok(pem)) = Pem::iter_from_buffer(pem.as_bytes()).next() else { return false };
-    let Ok(certificate) = pem.parse_x509() else { return false };
+/// Whether a certificate is valid for exactly these names, and for long enough, belongs to `key`, and was signed by `issuer`.
+fn fits(pem: &str, names: &[SanType], key: &KeyPair, issuer: &Pair) -> Option<bool> {
+    let (pem, issuer) = (first(pem)?, first(&issuer.certificate)?);
+    let (certificate, issuer) = (pem.parse_x509().ok()?, issuer.parse_x509().ok()?);
     let left = certificate.validity().time_to_expiration().map_or(0, |left| left.whole_days());
-    let has = certificate
-        .subject_alternative_name()
-        .ok()
-        .flatten()
-        .map_or(BTreeSet::new(), |extension| extension.value.general_names.iter().map(said).collect());
-    left >= RENEW_DAYS && has == names.iter().map(wanted).collect()
+    let has = certificate.subject_alternative_name().ok().flatten();
+    let has = has.map_or(BTreeSet::new(), |extension| extension.value.general_names.iter().map(said).collect());
+    let own = certificate.public_key().raw == key.subject_public_key_info();
+    Some(left >= RENEW_DAYS && has == names.iter().map(wanted).collect() && own && signer(&certificate)? == identifier(&issuer)?)
+}
+
+fn first(pem: &str) -> Option<Pem> {
+    Pem::iter_from_buffer(pem.as_bytes()).next()?.ok()
+}
+
+/// The key identifier of who signed it (RFC 5280, 4.2.1.1).
+fn signer<'c>(certificate: &'c X509Certificate<'_>) -> Option<&'c [u8]> {
+    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(signer) => signer.key_identifier.as_ref().map(|id| id.0),
+        _ => None,
+    })
+}
+
+/// The identifier of its own key (RFC 5280, 4.2.1.2).
+fn identifier<'c>(certificate: &'c X509Certificate<'_>) -> Option<&'c [u8]> {
+    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+        _ => None,
+    })
 }
 
 fn wanted(name: &SanType) -> String {
@@ -106,5 +126,30 @@ fn said(name: &GeneralName<'_>) -> String {
         GeneralName::IPAddress([a, b, c, d]) => Ipv4Addr::new(*a, *b, *c, *d).to_string(),
         GeneralName::DNSName(name) => (*name).to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = include_str!("../../../../tests/clusters/minimal.toml");
+
+    #[test]
+    fn a_certificate_of_another_key_or_authority_is_signed_anew_and_a_good_one_never() {
+        let (cluster, _) = Cluster::parse(FILE).expect("a cluster");
+        let dir = tempfile::tempdir().expect("a directory");
+        let certificate = |name: &str| {
+            let secrets = Secrets::ensure(&dir.path().join(name), &cluster, &[]).expect("secrets");
+            secrets.file("nodes/node-1/etcd.crt").expose().to_owned()
+        };
+        let (mine, other) = (certificate("mine"), certificate("other"));
+        assert_eq!(certificate("mine"), mine);
+        let take = |file: &str| std::fs::copy(dir.path().join("other").join(file), dir.path().join("mine").join(file)).expect("a copy");
+        take("nodes/node-1/etcd.key");
+        let signed = certificate("mine");
+        assert_ne!(signed, mine, "the key is another one");
+        take("nodes/node-1/etcd.crt");
+        assert_ne!(certificate("mine"), other, "the authority is another one");
     }
 }
