@@ -11,9 +11,7 @@ use crate::declare;
 use crate::fleet::{Fleet, NodeError};
 use crate::health::Health;
 use crate::secrets::Secrets;
-
-/// Restarts after which a unit counts as crash-looping. At one second between restarts no healthy start needs so many.
-const CRASH_LOOP: u32 = 10;
+use crate::units;
 
 type Done = Result<(), NodeError>;
 
@@ -27,9 +25,6 @@ pub trait Daemons: Sync {
 
     /// Roles, databases and extensions, as `leader` has them.
     fn objects(&self, leader: &Node, cluster: &Cluster) -> impl Future<Output = Option<BTreeSet<String>>> + Send;
-
-    /// Whether a node that can be reached has given up: it refused to start, or a unit crashes again and again.
-    fn has_given_up(&self, node: &Node) -> impl Future<Output = bool> + Send;
 
     /// Failed units of a node with their last lines. Absent: it cannot be reached.
     fn failed_units(&self, node: &Node) -> impl Future<Output = Option<String>> + Send;
@@ -69,28 +64,21 @@ impl Daemons for Fleet {
         declare::existing(&link.session, cluster).await.inspect_err(|error| tracing::debug!("{error}")).ok()
     }
 
-    async fn has_given_up(&self, node: &Node) -> bool {
-        let Ok(link) = self.link(node).await else { return false };
-        let failed = ["systemctl", "is-failed", "--quiet", "pgha-seed.service", "pgha-volume.service", "pgha-data.service"];
-        let daemons = ["etcd.service", "patroni.service", "pgbouncer.service", "haproxy.service"];
-        let restarts = [&["systemctl", "show", "--property=NRestarts", "--value"][..], &daemons].concat();
-        let refused = link.session.output(&failed, b"").await.is_ok_and(|output| output.status == Some(0));
-        let counts = link.session.run(&restarts, b"").await.unwrap_or_default();
-        refused || counts.lines().filter_map(|line| line.parse::<u32>().ok()).any(|count| count >= CRASH_LOOP)
-    }
-
     async fn failed_units(&self, node: &Node) -> Option<String> {
         let link = self.link(node).await.ok()?;
         let failed = ["systemctl", "list-units", "--plain", "--no-legend", "--state=failed,activating,auto-restart"];
-        let units = link.session.run(&failed, b"").await.unwrap_or_default();
-        let units = units.lines().filter_map(|line| line.split_whitespace().next()).collect::<Vec<_>>();
-        let mut journal = vec!["journalctl", "--no-pager", "--output=short-monotonic", "--lines=12"];
-        journal.extend(units.iter().flat_map(|unit| ["--unit", unit]));
+        let listed = link.session.run(&failed, b"").await.unwrap_or_default();
+        let mut units = listed.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect::<Vec<_>>();
         if units.is_empty() {
-            journal.extend(["--unit", "patroni.service"]);
+            // One that crashes again and again may be up at this moment.
+            let all = units::units(&link.session, self.units(node)).await.unwrap_or_default();
+            units = all.into_iter().filter(|(_, unit)| unit.restarts > 0).map(|(name, _)| name).collect();
         }
-        let lines = link.session.run(&journal, b"").await.unwrap_or_default();
         let which = if units.is_empty() { "no unit failed; patroni.service".to_owned() } else { units.join(", ") };
+        let shown = if units.is_empty() { vec!["patroni.service".to_owned()] } else { units };
+        let mut journal = vec!["journalctl", "--no-pager", "--output=short-monotonic", "--lines=12"];
+        journal.extend(shown.iter().flat_map(|unit| ["--unit", unit]));
+        let lines = link.session.run(&journal, b"").await.unwrap_or_default();
         Some(format!("{which}\n{}", lines.trim_end()))
     }
 

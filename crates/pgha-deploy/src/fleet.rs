@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
-use pgha_core::render::PATRONI_REST_PORT;
+use pgha_core::render::{self, PATRONI_REST_PORT};
 use pgha_platform::http::{self, Trust};
 use pgha_platform::ssh::{Session, SshError, Target, Tunnel};
 use tokio::sync::Mutex;
@@ -72,6 +72,7 @@ impl Link {
 pub struct Fleet {
     /// The nodes in the file's order.
     pub nodes: Vec<Node>,
+    units: BTreeMap<String, Vec<&'static str>>,
     secrets: Arc<Secrets>,
     links: BTreeMap<String, Mutex<Option<Arc<Link>>>>,
 }
@@ -80,7 +81,13 @@ impl Fleet {
     /// The nodes of a cluster. Connects to none yet.
     pub fn new(cluster: &Cluster, secrets: Arc<Secrets>) -> Self {
         let links = cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::new(None))).collect();
-        Self { nodes: cluster.nodes.clone(), secrets, links }
+        let units = cluster.nodes.iter().map(|node| (node.name.clone(), render::units(cluster, &node.role_set))).collect();
+        Self { nodes: cluster.nodes.clone(), units, secrets, links }
+    }
+
+    /// The units that are to run on `node`.
+    pub(crate) fn units(&self, node: &Node) -> &[&'static str] {
+        &self.units[&node.name]
     }
 
     /// The connection to `node`, opened if there is none.

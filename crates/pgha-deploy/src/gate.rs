@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::daemons::Daemons;
 use crate::health::{Condition, Health};
+use crate::watch::Watch;
 
 const POLL: Duration = Duration::from_millis(250);
 
@@ -23,37 +24,81 @@ const LOOK: Duration = Duration::from_secs(2);
 pub struct GateError {
     seconds: u64,
     unmet: String,
+    /// The nodes it is due to; empty when each does its work and still something is amiss.
+    pub(crate) sick: Vec<String>,
     diagnosis: String,
 }
 
-/// Waits until every condition of a healthy cluster holds, for as long as the gate says.
+/// Waits until every condition of a healthy cluster holds, for as long as the gate says. A unit that systemd restarts in that
+/// time breaks the hold, however quickly it is back.
 ///
 /// # Errors
 /// When the bound passes, or a node has given up. Names the conditions and shows each sick node's last lines.
 pub async fn healthy<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster: &Cluster, gate: Gate) -> Result<Health, GateError> {
-    let (started, mut looked) = (Instant::now(), Instant::now());
-    let (mut since, mut told) = (None, None);
+    let mut wait = Wait::begin(gate);
     loop {
         let health = daemons.health().await;
-        let conditions = health.conditions(cluster);
-        tell(&conditions, &mut told);
-        let unmet = conditions.iter().filter(|c| !c.met).map(|c| c.text.as_str()).collect::<Vec<_>>();
-        since = if unmet.is_empty() { since.or(Some(Instant::now())) } else { None };
-        if since.is_some_and(|since: Instant| since.elapsed().as_secs() >= u64::from(gate.held_seconds)) {
+        let mut unmet = wait.look(&health, cluster);
+        if wait.has_held() {
             return Ok(health);
         }
-        let late = started.elapsed().as_secs() >= u64::from(gate.within_seconds);
-        let mut diagnosis = None;
-        if late {
-            diagnosis = Some(diagnoses(provider, daemons, &health, cluster).await);
-        } else if looked.elapsed() >= LOOK {
-            looked = Instant::now();
-            diagnosis = surrender(provider, daemons, &health, cluster).await;
-        }
-        if let Some(diagnosis) = diagnosis {
-            return Err(GateError { seconds: started.elapsed().as_secs(), unmet: unmet.join(", "), diagnosis });
+        if let Some(sick) = wait.gives_up(provider, &health, cluster).await {
+            let diagnosis = diagnoses(provider, daemons, cluster, &sick).await;
+            unmet.extend(sick.iter().filter_map(|name| Some(format!("{name}: {}", wait.watch.lost(name)?))));
+            return Err(GateError { seconds: wait.began.elapsed().as_secs(), unmet: unmet.join(", "), sick, diagnosis });
         }
         tokio::time::sleep(POLL).await;
+    }
+}
+
+/// One wait at a gate.
+struct Wait {
+    gate: Gate,
+    began: Instant,
+    /// Since when every condition holds.
+    since: Option<Instant>,
+    /// When it was last asked whether a node has given up.
+    asked: Instant,
+    told: Option<Vec<String>>,
+    watch: Watch,
+}
+
+impl Wait {
+    fn begin(gate: Gate) -> Self {
+        let now = Instant::now();
+        Self { gate, began: now, since: None, asked: now, told: None, watch: Watch::default() }
+    }
+
+    /// Takes in what the nodes say, and names what is amiss.
+    fn look(&mut self, health: &Health, cluster: &Cluster) -> Vec<String> {
+        let conditions = health.conditions(cluster);
+        tell(&conditions, &mut self.told);
+        let crashed = self.watch.look(health).then(|| "a unit crashed".to_owned());
+        let unmet = conditions.into_iter().filter(|c| !c.met).map(|c| c.text).chain(crashed).collect::<Vec<_>>();
+        self.since = if unmet.is_empty() { self.since.or(Some(Instant::now())) } else { None };
+        unmet
+    }
+
+    fn has_held(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed().as_secs() >= u64::from(self.gate.held_seconds))
+    }
+
+    /// When waiting has no use any more: the nodes it is due to.
+    async fn gives_up<P: Provider>(&mut self, provider: &P, health: &Health, cluster: &Cluster) -> Option<Vec<String>> {
+        if self.began.elapsed().as_secs() >= u64::from(self.gate.within_seconds) {
+            return Some(health.sick(cluster));
+        }
+        if self.asked.elapsed() < LOOK {
+            return None;
+        }
+        self.asked = Instant::now();
+        let mut lost = Vec::new();
+        for Node { name, .. } in &cluster.nodes {
+            if self.watch.lost(name).is_some() || health.nodes[name].unreachable.is_some() && refused(provider, name).await {
+                lost.push(name.clone());
+            }
+        }
+        Some(lost).filter(|lost| !lost.is_empty())
     }
 }
 
@@ -71,30 +116,14 @@ fn tell(conditions: &[Condition], told: &mut Option<Vec<String>>) {
     }
 }
 
-/// A node that refused its seed or its volume, or whose units crash again and again, will not change its mind: no use in
-/// waiting for it.
-async fn surrender<P: Provider, D: Daemons>(provider: &P, daemons: &D, health: &Health, cluster: &Cluster) -> Option<String> {
-    for node in sick(health, cluster) {
-        if health.nodes[&node.name].unreachable.is_some() {
-            let console = provider.console(&node.name).await.unwrap_or_default();
-            if let Some(line) = console.lines().rev().find(|line| line.contains(": refused: ")) {
-                return Some(format!("{}: {}", node.name, line.trim()));
-            }
-        } else if daemons.has_given_up(node).await {
-            return Some(diagnose(provider, daemons, node).await);
-        }
-    }
-    None
+/// Without its seed a node has no key to answer SSH with.
+async fn refused<P: Provider>(provider: &P, node: &str) -> bool {
+    provider.console(node).await.unwrap_or_default().lines().any(|line| line.contains(": refused: "))
 }
 
-fn sick<'c>(health: &Health, cluster: &'c Cluster) -> Vec<&'c Node> {
-    let sick = health.sick(cluster);
-    cluster.nodes.iter().filter(|node| sick.contains(&node.name)).collect()
-}
-
-async fn diagnoses<P: Provider, D: Daemons>(provider: &P, daemons: &D, health: &Health, cluster: &Cluster) -> String {
+async fn diagnoses<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster: &Cluster, sick: &[String]) -> String {
     let mut texts = Vec::new();
-    for node in sick(health, cluster) {
+    for node in cluster.nodes.iter().filter(|node| sick.contains(&node.name)) {
         texts.push(diagnose(provider, daemons, node).await);
     }
     texts.join("\n")

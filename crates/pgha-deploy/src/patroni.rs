@@ -28,7 +28,7 @@ pub struct View {
 }
 
 /// One member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Name of its node.
     pub name: String,
@@ -57,6 +57,40 @@ pub struct Change {
     pub old_value: String,
     /// The value after a restart.
     pub new_value: String,
+}
+
+/// One Patroni's word on its own PostgreSQL, of this very moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Instance {
+    /// `primary` or `replica`.
+    pub role: String,
+    /// Where it is in the WAL. Absent while PostgreSQL does not run.
+    #[serde(default)]
+    pub xlog: Position,
+}
+
+/// Bytes of WAL since the beginning of time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Position {
+    /// Written, on a primary.
+    pub location: Option<u64>,
+    /// Received from the primary.
+    pub received_location: Option<u64>,
+    /// Replayed, which after a restart may be more than was received since.
+    pub replayed_location: Option<u64>,
+}
+
+impl Instance {
+    /// Whether it takes writes.
+    pub fn is_primary(&self) -> bool {
+        self.role == "primary"
+    }
+
+    /// The WAL it has, in bytes.
+    pub fn position(&self) -> Option<u64> {
+        self.xlog.location.or_else(|| self.xlog.received_location.max(self.xlog.replayed_location))
+    }
 }
 
 fn bytes_or_unknown<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -92,13 +126,21 @@ impl Patroni {
         NodeError::Http { daemon: "Patroni", node: self.node.clone(), source }
     }
 
-    /// The members and their roles.
+    /// The members and their roles. Patroni reads etcd for it and counts that as a sign of life of its own, which the guard
+    /// of a leader goes by: ask a replica if there is one.
     ///
     /// # Errors
     /// When Patroni does not answer.
     pub async fn cluster(&self) -> Result<View, NodeError> {
-        let answer = self.client.get(format!("{}/cluster", self.url)).send().await.map_err(|e| self.fail(e))?;
-        answer.json().await.map_err(|e| self.fail(e))
+        self.read("cluster").await
+    }
+
+    /// Its own PostgreSQL.
+    ///
+    /// # Errors
+    /// When Patroni does not answer.
+    pub async fn instance(&self) -> Result<Instance, NodeError> {
+        self.read("patroni").await
     }
 
     /// The dynamic configuration.
@@ -106,7 +148,11 @@ impl Patroni {
     /// # Errors
     /// When Patroni does not answer.
     pub async fn config(&self) -> Result<Value, NodeError> {
-        let answer = self.client.get(format!("{}/config", self.url)).send().await.map_err(|e| self.fail(e))?;
+        self.read("config").await
+    }
+
+    async fn read<T: serde::de::DeserializeOwned>(&self, what: &str) -> Result<T, NodeError> {
+        let answer = self.client.get(format!("{}/{what}", self.url)).send().await.map_err(|e| self.fail(e))?;
         answer.json().await.map_err(|e| self.fail(e))
     }
 

@@ -114,7 +114,7 @@ fn one(node: &Node, inside: Inside, health: &Health, rendered: &Rendered, world:
         role: member.map(|member| member.role.clone()),
         state: member.map(|member| member.state.clone()),
         timeline: member.and_then(|member| member.timeline),
-        lag_bytes: member.and_then(|member| member.lag),
+        lag_bytes: member.and_then(|member| health.lag(member)),
         pending_restart: member.is_some_and(|member| member.pending_restart),
         etcd: heard.etcd.clone(),
         haproxy: heard.pools.clone(),

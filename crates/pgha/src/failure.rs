@@ -4,6 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use pgha_deploy::execute::ExecuteError;
+use pgha_deploy::operate::OperateError;
 use pgha_deploy::secrets::SecretsError;
 
 use crate::print;
@@ -87,6 +88,17 @@ impl From<ExecuteError> for Failure {
                 Self::no(error.to_string()).hint("correct the cluster file or the image, then `pgha apply` again")
             }
             _ => Self::broken(&error).hint("what was done stays; run the same command again to go on, or `pgha destroy` to clean up"),
+        }
+    }
+}
+
+impl From<OperateError> for Failure {
+    fn from(error: OperateError) -> Self {
+        match error {
+            OperateError::Provider(error) => error.into(),
+            OperateError::Refused(refused) => refused.into(),
+            OperateError::Execute(error) => error.into(),
+            OperateError::Changed => Self::no(error.to_string()).hint("run the command again to plan anew"),
         }
     }
 }

@@ -139,7 +139,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             return Ok(self.provider.label(node, &labels(&[("proven", "yes")])).await?);
         };
         let health = self.daemons.health().await;
-        let others = health.sick(self.cluster).into_iter().any(|name| name != node);
+        let others = health.sick(self.cluster).iter().chain(&failed.sick).any(|name| name != node);
         let leads = health.leader().is_some_and(|leader| leader.name == node);
         if others || leads {
             // Somebody else is the cause: stopping this one too could be one loss too many.

@@ -9,8 +9,9 @@ use pgha_deploy::daemons::Daemons;
 use pgha_deploy::etcd::EtcdStatus;
 use pgha_deploy::fleet::NodeError;
 use pgha_deploy::health::{Health, NodeHealth};
-use pgha_deploy::patroni::{Change, Member, View};
+use pgha_deploy::patroni::{Change, Instance, Member, View};
 use pgha_deploy::secrets::Secrets;
+use pgha_deploy::units::{Unit, Units};
 use rand::RngExt;
 use serde_json::Value;
 
@@ -24,7 +25,27 @@ fn answer(state: &State) -> NodeHealth {
     let replicas = well.iter().filter(|name| Some(*name) != leader).collect();
     let pools = BTreeMap::from([("primary".to_owned(), pool(leader.into_iter().collect())), ("replicas".to_owned(), pool(replicas))]);
     let etcd = EtcdStatus { version: "3".into(), leader: false, has_leader: state.has_quorum(), db_bytes: 1 };
-    NodeHealth { unreachable: None, etcd: Some(etcd), view: Some(view), pools: Some(pools) }
+    NodeHealth {
+        unreachable: None,
+        etcd: Some(etcd),
+        instance: Some(Instance::default()),
+        view: Some(view),
+        pools: Some(pools),
+        units: Some(Units::new()),
+    }
+}
+
+/// What a leader says that does not know yet that the others have done without it.
+fn cut_off(name: &str) -> NodeHealth {
+    let alone = Member { name: name.to_owned(), role: "leader".to_owned(), state: "running".to_owned(), ..Member::default() };
+    let view = View { members: vec![alone], pause: false };
+    NodeHealth { instance: Some(Instance::default()), view: Some(view), units: Some(Units::new()), ..NodeHealth::default() }
+}
+
+/// What a node with a bad image says once its daemons have failed.
+fn failed() -> NodeHealth {
+    let unit = Unit { state: "failed".to_owned(), restarts: 0 };
+    NodeHealth { units: Some(Units::from([("haproxy.service".to_owned(), unit)])), ..NodeHealth::default() }
 }
 
 fn member(state: &State, name: &str) -> Member {
@@ -59,10 +80,14 @@ impl Daemons for World {
                 heard = answer.clone();
                 // One of those that are well leads etcd.
                 heard.etcd = heard.etcd.map(|etcd| EtcdStatus { leader: etcd.has_leader && well.first() == Some(&name), ..etcd });
+            } else if !silent && state.has_failed(&name) {
+                heard = failed();
+            } else if !silent && state.machines[&name].on && state.machines[&name].cut_off {
+                heard = cut_off(&name);
             }
             nodes.insert(name, heard);
         }
-        state.seen_well = nodes.iter().filter(|(_, node)| node.unreachable.is_none()).map(|(name, _)| name.clone()).collect();
+        state.seen_well = nodes.iter().filter(|(_, node)| node.etcd.is_some()).map(|(name, _)| name.clone()).collect();
         let leader = state.leader.clone();
         state.seen_leader = leader;
         Health { nodes }
@@ -75,12 +100,6 @@ impl Daemons for World {
 
     async fn objects(&self, _: &Node, cluster: &Cluster) -> Option<BTreeSet<String>> {
         Some(declared(cluster).into_iter().collect())
-    }
-
-    async fn has_given_up(&self, node: &Node) -> bool {
-        let state = self.state();
-        let machine = &state.machines[&node.name];
-        machine.on && state.is_bad(&machine.labels) && machine.booted.elapsed() > Duration::from_secs(10)
     }
 
     async fn failed_units(&self, node: &Node) -> Option<String> {

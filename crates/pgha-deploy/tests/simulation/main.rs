@@ -10,10 +10,9 @@ mod provider;
 use std::time::Duration;
 
 use model::World;
-use pgha_core::plan;
-use pgha_deploy::execute::{ExecuteError, Executor};
+use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::journal::Journal;
-use pgha_deploy::observe;
+use pgha_deploy::operate::{Goal, OperateError, Operator};
 
 /// How one `apply` ended.
 enum End {
@@ -23,32 +22,26 @@ enum End {
     Stopped(String),
 }
 
-/// What `pgha apply` does, without its terminal.
-async fn apply(world: &World) -> End {
+/// What `pgha apply` and `pgha rollback` do, without a terminal.
+async fn operate(world: &World, goal: Goal) -> End {
+    let wanted = world.wanted();
+    let journal = Journal::new("/dev/null".into());
+    let operator = Operator {
+        provider: world,
+        daemons: world,
+        desired: wanted.desired(&world.cluster),
+        rendered: &wanted.rendered,
+        manifest: &wanted.manifest,
+        secrets: world.secrets,
+        journal: &journal,
+    };
     loop {
-        let (wanted, now) = (world.wanted(), observe::world(world, world, &world.cluster).await);
-        let now = match now {
-            Ok(now) => now,
+        let plan = match operator.plan(goal).await {
+            Ok(plan) => plan,
             Err(error) => return End::Stopped(error.to_string()),
         };
-        let plan = match plan::plan(&wanted.desired(&world.cluster), &now) {
-            Ok(plan) => plan,
-            Err(refused) => return End::Stopped(refused.to_string()),
-        };
-        let journal = Journal::new("/dev/null".into());
-        let executor = Executor {
-            provider: world,
-            daemons: world,
-            cluster: &world.cluster,
-            rendered: &wanted.rendered,
-            manifest: &wanted.manifest,
-            secrets: world.secrets,
-            generation: plan.generation,
-            wish: &plan.wish,
-            journal: &journal,
-        };
-        match executor.run(&plan).await {
-            Err(ExecuteError::Returned { .. }) => return End::Returned,
+        match operator.carry_out(goal, &plan).await {
+            Err(OperateError::Execute(ExecuteError::Returned { .. })) => return End::Returned,
             Err(error) => return End::Stopped(error.to_string()),
             Ok(()) if plan.more_follows => {}
             Ok(()) => return End::Done,
@@ -56,11 +49,11 @@ async fn apply(world: &World) -> End {
     }
 }
 
-/// An operator who runs `apply` again after whatever happened, and corrects a bad image once it was returned.
+/// An operator who goes on after whatever happened, corrects a bad image once it was returned, and at times wants it all back.
 async fn one_run(world: &World) {
     for _ in 0..12 {
-        let limit = world.patience();
-        if let Ok(End::Returned) = tokio::time::timeout(limit, apply(world)).await {
+        let (limit, goal) = (world.patience(), world.mood());
+        if let Ok(End::Returned) = tokio::time::timeout(limit, operate(world, goal)).await {
             world.correct_the_image();
         }
         world.change_of_mind();
@@ -68,17 +61,26 @@ async fn one_run(world: &World) {
     }
     // The storm is over: from any state it left, a few more runs must lead to what is wanted.
     world.calm_down();
+    until(world, Goal::Apply, World::is_as_wanted).await;
+    let before = world.images();
+    world.correct_the_image();
+    until(world, Goal::Apply, World::is_as_wanted).await;
+    until(world, Goal::Rollback, |world| world.images() == before).await;
+}
+
+/// Runs pgha until the world is as it should be. A few runs must do.
+async fn until(world: &World, goal: Goal, reached: impl Fn(&World) -> bool) {
     let mut last = String::new();
     for _ in 0..8 {
         tokio::time::sleep(Duration::from_secs(60)).await;
-        match apply(world).await {
-            End::Done if world.is_as_wanted() => return,
+        match operate(world, goal).await {
+            End::Done if reached(world) => return,
             End::Done => last = "done, but not what is wanted".to_owned(),
             End::Returned => last = "a good image was returned".to_owned(),
             End::Stopped(why) => last = why,
         }
     }
-    panic!("never as wanted again; the last apply ended with: {last}\n{}", world.describe());
+    panic!("{goal:?} never came to its end; the last run ended with: {last}\n{}", world.describe());
 }
 
 #[test]

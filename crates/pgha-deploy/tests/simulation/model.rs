@@ -9,6 +9,7 @@ use pgha_core::cluster::{Cluster, Node};
 use pgha_core::manifest::{Image, Layer, Manifest};
 use pgha_core::plan::Desired;
 use pgha_core::render::{self, Rendered};
+use pgha_deploy::operate::Goal;
 use pgha_deploy::secrets::Secrets;
 use pgha_platform::ProviderError;
 use rand::rngs::StdRng;
@@ -31,6 +32,8 @@ pub(crate) struct Machine {
     pub(crate) previous: Option<Labels>,
     /// Parameters that wait for a restart.
     pub(crate) pending: bool,
+    /// Whether the other nodes cannot reach it. pgha can.
+    pub(crate) cut_off: bool,
 }
 
 /// Everything that changes.
@@ -117,6 +120,7 @@ impl World {
             labels: labels.clone(),
             previous: None,
             pending: false,
+            cut_off: false,
         };
         let machines = cluster.nodes.iter().map(|node| (node.name.clone(), machine(node))).collect();
         let bad = if rng.random_bool(0.3) { BTreeSet::from([digest(&cluster, 1)]) } else { BTreeSet::new() };
@@ -155,6 +159,16 @@ impl World {
         if state.rng.random_bool(0.5) { Duration::from_secs(state.rng.random_range(1..200)) } else { Duration::from_secs(100_000) }
     }
 
+    /// What this operator wants.
+    pub(crate) fn mood(&self) -> Goal {
+        if self.state().rng.random_bool(0.15) { Goal::Rollback } else { Goal::Apply }
+    }
+
+    /// The image each node runs.
+    pub(crate) fn images(&self) -> Vec<String> {
+        self.state().machines.values().map(|machine| machine.labels["image"].clone()).collect()
+    }
+
     pub(crate) fn correct_the_image(&self) {
         self.state().version += 1;
     }
@@ -175,6 +189,7 @@ impl World {
     pub(crate) fn calm_down(&self) {
         let mut state = self.state();
         state.calm = true;
+        state.machines.values_mut().for_each(|machine| machine.cut_off = false);
         state.version += 1;
     }
 
@@ -207,9 +222,9 @@ impl World {
         if !state.calm && state.rng.random_bool(0.01) {
             let index = state.rng.random_range(0..3_usize);
             let name = state.machines.keys().nth(index).cloned().expect("a node");
-            let rises = state.rng.random_bool(0.5);
-            let machine = state.machines.get_mut(&name).expect("a node");
-            machine.on = rises;
+            let (rises, cut_off) = (state.rng.random_bool(0.5), state.rng.random_bool(0.2));
+            let machine = state.machine(&name);
+            (machine.on, machine.cut_off) = (rises, rises && cut_off);
             machine.booted = Instant::now();
         }
         state.turn();
@@ -259,7 +274,13 @@ impl State {
 
     pub(crate) fn is_well(&self, name: &str) -> bool {
         let machine = &self.machines[name];
-        machine.on && machine.booted.elapsed() >= machine.joins_after && !self.is_bad(&machine.labels)
+        machine.on && !machine.cut_off && machine.booted.elapsed() >= machine.joins_after && !self.is_bad(&machine.labels)
+    }
+
+    /// Whether its daemons have tried for long enough.
+    pub(crate) fn has_failed(&self, name: &str) -> bool {
+        let machine = &self.machines[name];
+        machine.on && machine.booted.elapsed() > Duration::from_secs(10) && self.is_bad(&machine.labels)
     }
 
     pub(crate) fn well(&self) -> BTreeSet<String> {

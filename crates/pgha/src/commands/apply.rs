@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::{self, Plan};
-use pgha_deploy::execute::{self, Executor};
+use pgha_deploy::execute;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::observe;
+use pgha_deploy::operate::{Goal, Operator};
 use pgha_deploy::secrets::Secrets;
+use pgha_platform::local::Local;
 use pgha_platform::{Provider, files};
 
 use super::connect::Endpoints;
@@ -18,88 +20,56 @@ use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
 
-/// Everything a plan is made from and carried out with.
+/// Everything an operator needs, made from the cluster file.
 struct Prepared<'w> {
     workspace: &'w Workspace,
     manifest: Manifest,
     secrets: Arc<Secrets>,
     fleet: Arc<Fleet>,
-    /// What is to be planned.
-    goal: Goal,
-}
-
-#[derive(Clone, Copy)]
-enum Goal {
-    /// What the cluster file says.
-    Apply,
-    /// What every node ran before.
-    Rollback,
-    /// What every node runs already.
-    Again,
+    journal: Journal,
 }
 
 impl<'w> Prepared<'w> {
-    async fn new(workspace: &'w Workspace, install: bool, goal: Goal) -> Result<Self, Failure> {
+    async fn new(workspace: &'w Workspace, install: bool) -> Result<Self, Failure> {
         super::preflight::require(workspace, &[], install).await?;
         not_lost(workspace).await?;
         let manifest = workspace.builder.build(&workspace.cluster, &workspace.rendered, false).await?;
         let secrets = workspace.secrets().await?;
         let fleet = Arc::new(Fleet::new(&workspace.cluster, Arc::clone(&secrets)));
-        Ok(Self { workspace, manifest, secrets, fleet, goal })
+        let journal = Journal::new(secrets.path("journal.jsonl"));
+        Ok(Self { workspace, manifest, secrets, fleet, journal })
     }
 
-    async fn plan(&self) -> Result<Plan, Failure> {
-        let world = observe::world(&self.workspace.provider, self.fleet.as_ref(), &self.workspace.cluster).await?;
-        let desired = self.workspace.desired(&self.manifest, &self.secrets)?;
-        Ok(match self.goal {
-            Goal::Apply => plan::plan(&desired, &world)?,
-            Goal::Rollback => plan::plan_rollback(&desired, &world)?,
-            Goal::Again => plan::plan_again(&desired, &world)?,
+    fn operator(&self) -> Result<Operator<'_, Local, Fleet>, Failure> {
+        Ok(Operator {
+            provider: &self.workspace.provider,
+            daemons: self.fleet.as_ref(),
+            desired: self.workspace.desired(&self.manifest, &self.secrets)?,
+            rendered: &self.workspace.rendered,
+            manifest: &self.manifest,
+            secrets: &self.secrets,
+            journal: &self.journal,
         })
     }
 
     /// Plans and carries out, and again while the rest could not be planned before.
-    async fn through(&self, yes: bool) -> Result<(), Failure> {
+    async fn through(&self, goal: Goal, yes: bool) -> Result<(), Failure> {
+        let operator = self.operator()?;
         loop {
-            let plan = self.plan().await?;
-            self.carry_out(&plan, yes).await?;
+            let plan = operator.plan(goal).await?;
+            print::note(plan.to_string().trim_end());
+            if plan.steps.is_empty() {
+                return Ok(());
+            }
+            if !yes && !print::confirm("Carry it out?") {
+                return Err(Failure::no("nothing was changed").hint("answer y, or give --yes"));
+            }
+            let work = async { Ok(operator.carry_out(goal, &plan).await?) };
+            exclusively(self.workspace, &self.fleet, "pgha apply", work).await?;
             if !plan.more_follows {
                 return Ok(());
             }
         }
-    }
-
-    /// Shows the plan, asks, and carries it out, if the world is still what the plan was made from.
-    async fn carry_out(&self, plan: &Plan, yes: bool) -> Result<(), Failure> {
-        print::note(plan.to_string().trim_end());
-        if plan.steps.is_empty() {
-            return Ok(());
-        }
-        if !yes && !print::confirm("Carry it out?") {
-            return Err(Failure::no("nothing was changed").hint("answer y, or give --yes"));
-        }
-        exclusively(self.workspace, &self.fleet, "pgha apply", self.execute(plan)).await
-    }
-
-    /// Carries a plan out under a lock that the caller holds.
-    async fn execute(&self, plan: &Plan) -> Result<(), Failure> {
-        if self.plan().await? != *plan {
-            let failure = Failure::no("the cluster changed since the plan was made; nothing was done");
-            return Err(failure.hint("run the command again to plan anew"));
-        }
-        let journal = Journal::new(self.secrets.path("journal.jsonl"));
-        let executor = Executor {
-            provider: &self.workspace.provider,
-            daemons: self.fleet.as_ref(),
-            cluster: &self.workspace.cluster,
-            rendered: &self.workspace.rendered,
-            manifest: &self.manifest,
-            secrets: &self.secrets,
-            generation: plan.generation,
-            wish: &plan.wish,
-            journal: &journal,
-        };
-        Ok(executor.run(plan).await?)
     }
 }
 
@@ -126,23 +96,24 @@ pub(super) async fn plan(workspace: &Workspace, json: bool, detailed: bool) -> R
 }
 
 async fn made(workspace: &Workspace) -> Result<Plan, Failure> {
-    Prepared::new(workspace, false, Goal::Apply).await?.plan().await
+    Ok(Prepared::new(workspace, false).await?.operator()?.plan(Goal::Apply).await?)
 }
 
 pub(super) async fn apply(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    Prepared::new(workspace, yes, Goal::Apply).await?.through(yes).await
+    Prepared::new(workspace, yes).await?.through(Goal::Apply, yes).await
 }
 
 pub(super) async fn rollback(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    Prepared::new(workspace, false, Goal::Rollback).await?.through(yes).await
+    Prepared::new(workspace, false).await?.through(Goal::Rollback, yes).await
 }
 
 /// Rolls every node through a rebuild with what it has. The caller holds the lock.
 pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
-    let prepared = Prepared::new(workspace, false, Goal::Again).await?;
-    let plan = prepared.plan().await?;
+    let prepared = Prepared::new(workspace, false).await?;
+    let operator = prepared.operator()?;
+    let plan = operator.plan(Goal::Again).await?;
     print::note(plan.to_string().trim_end());
-    prepared.execute(&plan).await
+    Ok(operator.carry_out(Goal::Again, &plan).await?)
 }
 
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {

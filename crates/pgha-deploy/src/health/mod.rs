@@ -1,15 +1,16 @@
 //! The health of a cluster: what every node says, and the named conditions that follow.
 
+mod ask;
+
 use std::collections::BTreeMap;
 
-use futures_util::future::join_all;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node, Role};
 
 use crate::etcd::EtcdStatus;
-use crate::fleet::{Fleet, NodeError};
-use crate::haproxy::{self, Pools};
-use crate::patroni::{Member, View};
+use crate::haproxy::Pools;
+use crate::patroni::{Instance, Member, View};
+use crate::units::{Unit, Units};
 
 /// Bytes of WAL a replica of a healthy cluster may lack.
 const HEALTHY_LAG: u64 = 1 << 20;
@@ -21,10 +22,14 @@ pub struct NodeHealth {
     pub unreachable: Option<String>,
     /// Its etcd member.
     pub etcd: Option<EtcdStatus>,
-    /// The cluster in the eyes of its Patroni.
+    /// Its PostgreSQL, as its own Patroni has it.
+    pub instance: Option<Instance>,
+    /// The cluster in the eyes of its Patroni. Only a replica's is asked, if there is one.
     pub view: Option<View>,
     /// Its HAProxy's servers.
     pub pools: Option<Pools>,
+    /// Its units.
+    pub units: Option<Units>,
 }
 
 /// What all nodes said at one moment.
@@ -44,12 +49,6 @@ pub struct Condition {
 }
 
 impl Health {
-    /// Asks every node at once.
-    pub async fn observe(fleet: &Fleet) -> Self {
-        let answers = join_all(fleet.nodes.iter().map(|node| ask(fleet, node))).await;
-        Self { nodes: fleet.nodes.iter().map(|node| node.name.clone()).zip(answers).collect() }
-    }
-
     /// The view that most nodes share, of those that know a leader: one that is cut off may still take itself for it.
     pub fn view(&self) -> Option<&View> {
         let views = || self.nodes.values().filter_map(|node| node.view.as_ref());
@@ -63,10 +62,19 @@ impl Health {
         self.view()?.members.iter().find(|member| member.is_leader())
     }
 
+    /// Bytes of WAL that a replica lacks: by what it and the leader say at this moment, else by what Patroni keeps in etcd,
+    /// which is up to `loop_wait` old and under load looks like a lag.
+    pub fn lag(&self, member: &Member) -> Option<u64> {
+        let position = |name: &str| self.nodes.get(name)?.instance.as_ref()?.position();
+        let now = || Some(position(&self.leader()?.name)?.saturating_sub(position(&member.name)?));
+        if member.is_leader() { None } else { now().or(member.lag) }
+    }
+
     /// Every condition of a healthy cluster, met or not.
     pub fn conditions(&self, cluster: &Cluster) -> Vec<Condition> {
         vec![
             self.answering(cluster),
+            self.running(cluster),
             self.etcd(cluster),
             self.led(),
             self.replicated(cluster),
@@ -86,13 +94,27 @@ impl Health {
         let routes = !node.role_set.has(Role::Haproxy) || heard.pools.is_some();
         let member = self.view().and_then(|view| view.members.iter().find(|member| member.name == node.name));
         let serves =
-            !node.role_set.has(Role::Postgres) || (heard.view.is_some() && member.is_some_and(|m| m.is_leader() || m.is_streaming()));
-        stores && routes && serves
+            !node.role_set.has(Role::Postgres) || (heard.instance.is_some() && member.is_some_and(|m| m.is_leader() || m.is_streaming()));
+        let runs = heard.units.as_ref().is_some_and(|units| units.values().all(Unit::is_active));
+        stores && routes && serves && runs
     }
 
     fn answering(&self, cluster: &Cluster) -> Condition {
         let count = self.nodes.values().filter(|node| node.unreachable.is_none()).count();
         condition(count == cluster.nodes.len(), format!("{count} of {} nodes answer", cluster.nodes.len()))
+    }
+
+    /// Those that do not run are named: which it is tells more than how many.
+    fn running(&self, cluster: &Cluster) -> Condition {
+        let known = || self.nodes.iter().filter_map(|(node, heard)| Some((node, heard.units.as_ref()?)));
+        let count = known().filter(|(_, units)| units.values().all(Unit::is_active)).count();
+        let down = |(node, units): (&String, &Units)| {
+            let down = units.iter().filter(|(_, unit)| !unit.is_active());
+            down.map(|(name, unit)| format!("{name} of {node} is {}", unit.state)).collect::<Vec<_>>()
+        };
+        let down = known().flat_map(down).collect::<Vec<_>>();
+        let why = if down.is_empty() { String::new() } else { format!(" ({})", down.join(", ")) };
+        condition(count == cluster.nodes.len(), format!("units run on {count} of {} nodes{why}", cluster.nodes.len()))
     }
 
     fn etcd(&self, cluster: &Cluster) -> Condition {
@@ -112,7 +134,7 @@ impl Health {
     fn replicated(&self, cluster: &Cluster) -> Condition {
         let wanted = cluster.nodes_with(Role::Postgres).count() - 1;
         let members = self.view().map_or(&[][..], |view| &view.members);
-        let good = |member: &&Member| member.is_streaming() && member.lag.is_some_and(|lag| lag <= HEALTHY_LAG);
+        let good = |member: &&Member| member.is_streaming() && self.lag(member).is_some_and(|lag| lag <= HEALTHY_LAG);
         let count = members.iter().filter(good).count();
         condition(count == wanted, format!("{count} of {wanted} replicas streaming"))
     }
@@ -141,30 +163,6 @@ fn up<'p>(pools: &'p Pools, pool: &str) -> impl Iterator<Item = &'p str> {
 
 fn condition(met: bool, text: String) -> Condition {
     Condition { text, met }
-}
-
-async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
-    let link = match fleet.link(node).await {
-        Ok(link) => link,
-        Err(error) => return NodeHealth { unreachable: Some(with_causes(&error)), ..NodeHealth::default() },
-    };
-    let etcd = async { Some(link.etcd.as_ref()?.status().await) };
-    let view = async { Some(link.patroni.as_ref()?.cluster().await) };
-    let proxy = node.role_set.has(Role::Haproxy);
-    let pools = async { if proxy { Some(haproxy::pools(&link.session).await) } else { None } };
-    let (etcd, view, pools) = tokio::join!(etcd, view, pools);
-    NodeHealth { unreachable: None, etcd: heard(etcd), view: heard(view), pools: heard(pools) }
-}
-
-/// An error and what it came from, as one line of a table.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-/// A daemon that does not answer is a state of the cluster, not a failure of looking.
-fn heard<T>(answer: Option<Result<T, NodeError>>) -> Option<T> {
-    answer?.inspect_err(|error| tracing::debug!("{error}")).ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,63 @@
+//! Asks every node.
+
+use futures_util::future::join_all;
+use pgha_core::cluster::{Node, Role};
+
+use super::{Health, NodeHealth};
+use crate::fleet::{Fleet, NodeError};
+use crate::patroni::{Instance, View};
+use crate::{haproxy, units};
+
+impl Health {
+    /// Asks every node at once, and then the replicas for their view of the cluster.
+    pub async fn observe(fleet: &Fleet) -> Self {
+        let answers = join_all(fleet.nodes.iter().map(|node| ask(fleet, node))).await;
+        let mut health = Self { nodes: fleet.nodes.iter().map(|node| node.name.clone()).zip(answers).collect() };
+        health.see(fleet, |instance| !instance.is_primary()).await;
+        if health.view().is_none() {
+            health.see(fleet, Instance::is_primary).await;
+        }
+        health
+    }
+
+    /// Adds the view of every node whose PostgreSQL is `asked`.
+    async fn see(&mut self, fleet: &Fleet, asked: impl Fn(&Instance) -> bool) {
+        let chosen = |node: &&Node| self.nodes[&node.name].instance.as_ref().is_some_and(&asked);
+        let chosen = fleet.nodes.iter().filter(chosen).collect::<Vec<_>>();
+        let views = join_all(chosen.iter().map(|node| view(fleet, node))).await;
+        for (node, view) in chosen.into_iter().zip(views) {
+            self.nodes.entry(node.name.clone()).or_default().view = view;
+        }
+    }
+}
+
+async fn view(fleet: &Fleet, node: &Node) -> Option<View> {
+    let link = fleet.link(node).await.ok()?;
+    heard(Some(link.patroni.as_ref()?.cluster().await))
+}
+
+async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
+    let link = match fleet.link(node).await {
+        Ok(link) => link,
+        Err(error) => return NodeHealth { unreachable: Some(with_causes(&error)), ..NodeHealth::default() },
+    };
+    let etcd = async { Some(link.etcd.as_ref()?.status().await) };
+    let instance = async { Some(link.patroni.as_ref()?.instance().await) };
+    let proxy = node.role_set.has(Role::Haproxy);
+    let pools = async { if proxy { Some(haproxy::pools(&link.session).await) } else { None } };
+    let units = units::units(&link.session, fleet.units(node));
+    let (etcd, instance, pools, units) = tokio::join!(etcd, instance, pools, units);
+    let (etcd, instance, pools, units) = (heard(etcd), heard(instance), heard(pools), heard(Some(units)));
+    NodeHealth { unreachable: None, etcd, instance, view: None, pools, units }
+}
+
+/// An error and what it came from, as one line of a table.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// A daemon that does not answer is a state of the cluster, not a failure of looking.
+fn heard<T>(answer: Option<Result<T, NodeError>>) -> Option<T> {
+    answer?.inspect_err(|error| tracing::debug!("{error}")).ok()
+}

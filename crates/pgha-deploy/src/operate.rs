@@ -1,0 +1,95 @@
+//! What an operator asks for: a plan of the world as it is, carried out only if the world has stayed so.
+
+use pgha_core::manifest::Manifest;
+use pgha_core::plan::{self, Desired, Plan, Refused};
+use pgha_core::render::Rendered;
+use pgha_platform::{Provider, ProviderError};
+
+use crate::daemons::Daemons;
+use crate::execute::{ExecuteError, Executor};
+use crate::journal::Journal;
+use crate::observe;
+use crate::secrets::Secrets;
+
+/// What is to be planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// What the cluster file says.
+    Apply,
+    /// What every node of the last roll ran before.
+    Rollback,
+    /// What every node runs already, through a rebuild.
+    Again,
+}
+
+/// Why the goal was not reached.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    /// The provider failed.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// There is no plan.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The plan is of another world.
+    #[error("the cluster changed since the plan was made; nothing was done")]
+    Changed,
+    /// A step failed.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+}
+
+/// Everything plans are made from and carried out with.
+pub struct Operator<'o, P, D> {
+    /// Where servers run.
+    pub provider: &'o P,
+    /// The cluster's daemons.
+    pub daemons: &'o D,
+    /// What the cluster should be.
+    pub desired: Desired<'o>,
+    /// Its files.
+    pub rendered: &'o Rendered,
+    /// Its images.
+    pub manifest: &'o Manifest,
+    /// Its secrets.
+    pub secrets: &'o Secrets,
+    /// Where steps are noted.
+    pub journal: &'o Journal,
+}
+
+impl<P: Provider, D: Daemons> Operator<'_, P, D> {
+    /// Observes the world and plans.
+    ///
+    /// # Errors
+    /// When the provider cannot be asked, or the plan is refused.
+    pub async fn plan(&self, goal: Goal) -> Result<Plan, OperateError> {
+        let world = observe::world(self.provider, self.daemons, self.desired.cluster).await?;
+        Ok(match goal {
+            Goal::Apply => plan::plan(&self.desired, &world)?,
+            Goal::Rollback => plan::plan_rollback(&self.desired, &world)?,
+            Goal::Again => plan::plan_again(&self.desired, &world)?,
+        })
+    }
+
+    /// Carries a plan out, if the world is still what it was made from. The caller sees to it that nobody else is at work.
+    ///
+    /// # Errors
+    /// When the world has changed, and when a step fails.
+    pub async fn carry_out(&self, goal: Goal, plan: &Plan) -> Result<(), OperateError> {
+        if self.plan(goal).await? != *plan {
+            return Err(OperateError::Changed);
+        }
+        let executor = Executor {
+            provider: self.provider,
+            daemons: self.daemons,
+            cluster: self.desired.cluster,
+            rendered: self.rendered,
+            manifest: self.manifest,
+            secrets: self.secrets,
+            generation: plan.generation,
+            wish: &plan.wish,
+            journal: self.journal,
+        };
+        Ok(executor.run(plan).await?)
+    }
+}

@@ -1,0 +1,139 @@
+//! What a gate has seen of each node since it began: tells a slow start from one that leads nowhere.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::health::{Health, NodeHealth};
+use crate::units::Unit;
+
+/// Crashes that no healthy start needs, at one second between restarts.
+const LOOP: u32 = 10;
+
+/// Crashes after every unit of the node had run for [`STEADY`].
+const RELAPSES: u32 = 3;
+
+/// Longer than a daemon takes to find that it cannot start.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// Without SSH for so long, a system never comes up: containers take 2 s, virtual machines without KVM 50 s.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// What was seen of every node.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    nodes: BTreeMap<String, Node>,
+}
+
+#[derive(Debug)]
+struct Node {
+    /// systemd's counter when the node was last asked. A boot sets it back.
+    restarts: Option<u32>,
+    crashes: u32,
+    relapses: u32,
+    /// Since when all its units run.
+    runs: Option<Instant>,
+    /// Whether they have run for [`STEADY`] since the last crash. systemd counts a restart only a while after the crash.
+    was_steady: bool,
+    heard: Instant,
+    has_failed: bool,
+}
+
+impl Watch {
+    /// Takes in what the nodes say now. `true`: a unit crashed since they were last asked.
+    pub(crate) fn look(&mut self, health: &Health) -> bool {
+        // Every node is to be looked at, so this must not stop at the first.
+        health.nodes.iter().fold(false, |crashed, (name, heard)| self.node(name).look(heard) || crashed)
+    }
+
+    fn node(&mut self, name: &str) -> &mut Node {
+        self.nodes.entry(name.to_owned()).or_insert_with(|| Node {
+            restarts: None,
+            crashes: 0,
+            relapses: 0,
+            runs: None,
+            was_steady: false,
+            heard: Instant::now(),
+            has_failed: false,
+        })
+    }
+
+    /// Why nothing is to be expected of `name` any more.
+    pub(crate) fn lost(&self, name: &str) -> Option<&'static str> {
+        let node = self.nodes.get(name)?;
+        match () {
+            () if node.has_failed => Some("a unit of it has failed"),
+            () if node.crashes >= LOOP || node.relapses >= RELAPSES => Some("its units crash again and again"),
+            () if node.heard.elapsed() >= SILENCE => Some("it does not answer"),
+            () => None,
+        }
+    }
+}
+
+impl Node {
+    fn look(&mut self, heard: &NodeHealth) -> bool {
+        let Some(units) = &heard.units else { return false };
+        let now = units.values().map(|unit| unit.restarts).sum::<u32>();
+        let new = self.restarts.map_or(0, |last| now.checked_sub(last).unwrap_or(now));
+        self.restarts = Some(now);
+        self.crashes += new;
+        if new > 0 {
+            self.relapses += u32::from(std::mem::take(&mut self.was_steady));
+        }
+        let run = new == 0 && units.values().all(Unit::is_active);
+        self.runs = if run { self.runs.or(Some(Instant::now())) } else { None };
+        self.was_steady |= self.runs.is_some_and(|since| since.elapsed() >= STEADY);
+        self.has_failed = units.values().any(Unit::has_failed);
+        self.heard = Instant::now();
+        new > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Units;
+
+    fn health(units: Option<Units>) -> Health {
+        Health { nodes: [("a".to_owned(), NodeHealth { units, ..NodeHealth::default() })].into() }
+    }
+
+    fn restarted(restarts: u32) -> Health {
+        health(Some(Units::from([("etcd.service".to_owned(), Unit { state: "active".into(), restarts })])))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happened_before_the_gate_does_not_count_and_a_boot_begins_anew() {
+        let mut watch = Watch::default();
+        assert!(!watch.look(&restarted(40)));
+        assert!(watch.look(&restarted(2)));
+        assert!(!watch.look(&restarted(2)) && watch.lost("a").is_none());
+        assert!(watch.look(&restarted(10)) && watch.lost("a").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn three_crashes_of_what_had_run_for_a_while_are_a_loop() {
+        let mut watch = Watch::default();
+        for restarts in 0..=3 {
+            assert!(watch.lost("a").is_none());
+            for pause in [0, STEADY.as_secs(), 0] {
+                watch.look(&restarted(restarts));
+                tokio::time::advance(Duration::from_secs(pause)).await;
+            }
+            watch.look(&health(Some(Units::from([("etcd.service".to_owned(), Unit { state: "activating".into(), restarts })]))));
+        }
+        assert!(watch.lost("a").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_never_answers_is_lost_after_a_while() {
+        let mut watch = Watch::default();
+        watch.look(&health(None));
+        tokio::time::advance(SILENCE / 2).await;
+        watch.look(&health(None));
+        assert!(watch.lost("a").is_none());
+        tokio::time::advance(SILENCE / 2).await;
+        assert!(watch.lost("a").is_some());
+    }
+}
