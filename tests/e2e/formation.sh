@@ -16,8 +16,15 @@ grep -q 'nothing to do' "$work/again.log" || fail "$(cat "$work/again.log")"
 say "psql reaches the primary and a replica through HAProxy and PgBouncer, with TLS"
 [ "$(sql 'select pg_is_in_recovery()')" = f ]
 [ "$(pgha psql --replica -- -XAtc 'select pg_is_in_recovery()')" = t ]
-sql 'create table t (i int); insert into t values (1)' && [ "$(sql 'select count(*) from t')" = 1 ]
+sql 'create table t (i int); insert into t values (1)'
+[ "$(sql 'select count(*) from t')" = 1 ]
 on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtc 'show ssl' | grep -qx on
+
+say "a promoted node takes those who ask for read-write, although its pooler knew it as a replica"
+for _ in 1 2 3 4; do pgha psql --replica -- -XAtc 'select 1' >/dev/null; done
+pgha switchover 2>/dev/null
+sql 'insert into t values (2)'
+[ "$(sql 'select count(*) from t')" = 2 ]
 
 say "clients without the right proof are refused"
 host=$(address node-1)
@@ -28,7 +35,9 @@ psql "$dsn sslmode=verify-full sslrootcert=$secrets/ca.crt" -XAtc 'select 1' | g
 refused 'SSL required' 2 psql "$dsn sslmode=disable" -c 'select 1'
 refused 'certificate verify failed' 2 psql "$dsn sslmode=verify-full sslrootcert=$secrets/etcd-ca.crt" -c 'select 1'
 PGPASSWORD=wrong refused 'authentication failed' 2 psql "$dsn sslmode=require" -c 'select 1'
-refused 'no such user' 2 psql "${dsn/user=app/user=postgres} sslmode=require" -c 'select 1'
+refused 'no such user' 2 psql "${dsn/user=app/user=nobody} sslmode=require" -c 'select 1'
+for database in app pgbouncer; do refused 'login rejected' 2 psql "${dsn/user=app/user=postgres} dbname=$database sslmode=require" -c 'select 1'; done
+refused 'not allowed' 2 psql "$dsn dbname=pgbouncer sslmode=require" -c 'show pools'
 unset PGPASSWORD
 
 say "ports that are the nodes' own are closed to others, and open ones refuse strangers"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A changed image goes through the cluster and back again, a bad one is returned, a dynamic change is applied.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/pgbench.sh"
 new_cluster roll 10.98.0
 form
 sql 'create table kept (i int); insert into kept select generate_series(1, 1000)'
@@ -34,9 +35,12 @@ pgha plan >"$work/plan.out" 2>"$work/plan.log" || fail "$(cat "$work/plan.log")"
 lead=$(leader)
 [ "$(grep -c rebuild "$work/plan.out")" = 3 ] && grep rebuild "$work/plan.out" | tail -n 1 | grep -q "$lead" || fail "$(cat "$work/plan.out")"
 before=$(timeline)
+pgbench_begin 4
 began=$SECONDS
 pgha apply --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
 echo "rolled three nodes in $((SECONDS - began)) s"
+pgbench_end
+[ ${#stops[@]} -le 1 ] || fail "writes stopped more than once with one switchover"
 healthy
 [ "$(timeline)" = $((before + 1)) ] || fail "timeline went from $before to $(timeline): more than one change of leader"
 [ "$(images | wc -l)" = 1 ] && [ "$(images)" != "$first" ] || fail "images: $(images)"

@@ -59,6 +59,7 @@ pub(super) fn local(cluster: &Cluster) -> Value {
             "pgpass": "/var/lib/pgha/patroni/pgpass",
             "use_unix_socket": true,
             "use_unix_socket_repl": true,
+            "callbacks": { "on_role_change": "/bin/sh /etc/pgha/lib/pgha-reconnect" },
             "parameters": { "unix_socket_directories": "/run/postgresql" },
             "authentication": {
                 "superuser": { "username": "postgres" },

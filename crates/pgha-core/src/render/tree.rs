@@ -64,6 +64,8 @@ const TEMPLATES: &[(For, &str, &str)] = &[
     template!(For::Only(Role::Etcd), "etc/pgha/etcd.env"),
     template!(For::Only(Role::Etcd), "etc/systemd/system/etcd.service.d/50-pgha.conf"),
     template!(For::Only(Role::Postgres), "etc/pgha/pgbouncer.ini"),
+    template!(For::Only(Role::Postgres), "etc/pgha/pgbouncer-hba.conf"),
+    template!(For::Only(Role::Postgres), "etc/pgha/pgbouncer-users.txt"),
     template!(For::Only(Role::Postgres), "etc/systemd/system/patroni.service.d/50-pgha.conf"),
     template!(For::Only(Role::Postgres), "etc/systemd/system/pgbouncer.service.d/50-pgha.conf"),
     template!(For::Guarded, "etc/systemd/system/pgha-guard.service"),
@@ -77,6 +79,7 @@ const PROGRAMS: &[(For, &str, &str)] = &[
     template!(For::Every, "etc/pgha/lib/pgha-volume"),
     template!(For::Every, "etc/pgha/lib/pgha-data"),
     template!(For::Every, "etc/pgha/lib/pgha-contract"),
+    template!(For::Only(Role::Postgres), "etc/pgha/lib/pgha-reconnect"),
     template!(For::Guarded, "etc/pgha/lib/pgha-guard"),
 ];
 

@@ -2,7 +2,7 @@
 
 mod ask;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node, Role};
@@ -145,12 +145,13 @@ impl Health {
         condition(cluster.durability == Durability::Async || count > 0, text)
     }
 
-    /// Every HAProxy sends writes to the leader alone, and reads to every replica.
+    /// Every HAProxy sends writes to the leader alone, and reads to every replica and nobody else.
     fn routed(&self, cluster: &Cluster) -> Condition {
         let proxies = cluster.nodes_with(Role::Haproxy).count();
-        let replicas = cluster.nodes_with(Role::Postgres).count() - 1;
         let leader = self.leader().map(|member| member.name.as_str());
-        let routes = |pools: &&Pools| up(pools, "primary").eq(leader) && up(pools, "replicas").count() == replicas;
+        let members = || cluster.nodes_with(Role::Postgres).map(|node| node.name.as_str());
+        let replicas = members().filter(|name| Some(*name) != leader).collect::<BTreeSet<_>>();
+        let routes = |pools: &&Pools| up(pools, "primary").eq(leader) && up(pools, "replicas").collect::<BTreeSet<_>>() == replicas;
         let count = self.nodes.values().filter_map(|node| node.pools.as_ref()).filter(routes).count();
         condition(count == proxies, format!("{count} of {proxies} HAProxy route"))
     }

@@ -1,13 +1,19 @@
 //! `switchover`: a planned change of leader.
 
 use pgha_core::cluster::Role;
+use pgha_core::plan::Gate;
+use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::fleet::Fleet;
+use pgha_deploy::gate;
 use pgha_deploy::health::Health;
 
 use super::exclusive::exclusively;
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
+
+/// The old leader has to come back as a replica.
+const HEALTHY_AGAIN: Gate = Gate { within_seconds: 60, held_seconds: 0 };
 
 pub(super) async fn run(workspace: &Workspace, to: Option<&str>) -> Result<(), Failure> {
     if let Some(name) = to {
@@ -27,6 +33,8 @@ async fn to_another(workspace: &Workspace, fleet: &Fleet, to: Option<&str>) -> R
         return Ok(());
     }
     print::note(&hand_over(workspace, fleet, &from, to).await?);
+    // Patroni answers before every HAProxy has seen the change: a client that comes at once would still meet the old leader.
+    gate::healthy(&workspace.provider, fleet, &workspace.cluster, HEALTHY_AGAIN).await.map_err(ExecuteError::from)?;
     Ok(())
 }
 

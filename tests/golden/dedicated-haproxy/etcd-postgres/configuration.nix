@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "1b30d3b1fc4fc947c48551637d52ddf5d2dc8230afea289fd8c3e26b12dea396";
+    treeDigest = "c3f393948a67fe802b91dd9f5afcef22917dfa6712adf09466b77b010e1c640b";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "435f4c7794433d8fe0f0f691b01d03f36135d4ba6e69a1d3e62bd34bb0288566";
+    treeDigest = "b3ff6c8b4b13151e41fc519455e4c33e3985847ef013ef72e7459e083e1ecda9";
     roles = [
       "etcd"
       "haproxy"

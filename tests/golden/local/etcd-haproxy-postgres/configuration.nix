@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "03cc19504ffac4686eeaf07e1cf86717c6b274ac1bf203fba9f41a526aa324f2";
+    treeDigest = "f5c27ca71f70a6b8435b99cb7747ef83a3d1407a0f181e8d6f7d28219c94cf8d";
     roles = [
       "etcd"
       "haproxy"

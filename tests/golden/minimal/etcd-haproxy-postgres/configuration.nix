@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c4c2c3858e9a80078f2fb82cbb6799b864601d96830a26e269f1edc828feefc4";
+    treeDigest = "7433d45d91e2f3beaff19ee1288ff03c7b16d911d5eabbdd669533c45dc43c8c";
     roles = [
       "etcd"
       "haproxy"

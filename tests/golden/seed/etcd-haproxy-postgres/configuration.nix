@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "8002ec3602b25c2f4dc7d804a86ace1c906e3ce8c7aa6b094859c44ceb993e5f";
+    treeDigest = "822c8f1f1ba617a08420a94b39146351ac149d835fa7bc77b739f80cc3e3cff3";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "cdb13015d742d7f3392a368ca2d9da12f23e0c5ee11ea4d54143ba8fff70c7d2";
+    treeDigest = "18661bb72c1dd3f7b0ae5084aa6c35b1407085ef4ac97ff0c3b5f086c0a01dc6";
     roles = [
       "etcd"
       "haproxy"
