@@ -22,7 +22,9 @@ on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtc 'show ssl' | grep
 
 say "a promoted node takes those who ask for read-write, although its pooler knew it as a replica"
 for _ in 1 2 3 4; do pgha psql --replica -- -XAtc 'select 1' >/dev/null; done
+while [ ! -e "$work/switched" ]; do pgha psql --replica -- -XAtc 'select 1' >/dev/null 2>&1 || true; done &
 pgha switchover 2>/dev/null
+touch "$work/switched" && wait
 sql 'insert into t values (2)'
 [ "$(sql 'select count(*) from t')" = 2 ]
 
@@ -36,6 +38,11 @@ refused 'SSL required' 2 psql "$dsn sslmode=disable" -c 'select 1'
 refused 'certificate verify failed' 2 psql "$dsn sslmode=verify-full sslrootcert=$secrets/etcd-ca.crt" -c 'select 1'
 PGPASSWORD=wrong refused 'authentication failed' 2 psql "$dsn sslmode=require" -c 'select 1'
 refused 'no such user' 2 psql "${dsn/user=app/user=nobody} sslmode=require" -c 'select 1'
+PGPASSWORD=md5 refused 'login rejected' 2 psql "${dsn/user=app/user=pgbouncer} dbname=postgres sslmode=require" -c 'select 1'
+sql_as_operator() { on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XqAt -c "$1"; }
+sql_as_operator 'create role bare login'
+PGPASSWORD=md5 refused 'no such user' 2 psql "${dsn/user=app/user=bare} sslmode=require" -c 'select 1'
+sql_as_operator 'drop role bare'
 for database in app pgbouncer; do refused 'login rejected' 2 psql "${dsn/user=app/user=postgres} dbname=$database sslmode=require" -c 'select 1'; done
 refused 'not allowed' 2 psql "$dsn dbname=pgbouncer sslmode=require" -c 'show pools'
 unset PGPASSWORD

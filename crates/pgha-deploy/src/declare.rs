@@ -10,15 +10,17 @@ use crate::secrets::Secrets;
 
 /// What PgBouncer needs in every cluster: a role without a password (it comes by the node's own socket, as its own system
 /// user) and a function that shows it the one verifier it asks for. Superusers and replication roles cannot log in
-/// through the pooler, and an expired password stays expired (CVE-2025-2291).
+/// through the pooler, and an expired password stays expired (CVE-2025-2291). A role without a password must have no row:
+/// PgBouncer 1.24 makes the word `md5` its password when the secret is NULL.
 const POOLER: &str = r"
 SELECT 'CREATE ROLE pgbouncer LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgbouncer') \gexec
 CREATE SCHEMA IF NOT EXISTS pgbouncer;
 CREATE OR REPLACE FUNCTION pgbouncer.lookup(wanted text, OUT rolname name, OUT secret text) RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
-    SELECT a.rolname, CASE WHEN a.rolvaliduntil < pg_catalog.now() THEN NULL ELSE a.rolpassword END
+    SELECT a.rolname, a.rolpassword
     FROM pg_catalog.pg_authid a
     WHERE a.rolname = wanted AND a.rolcanlogin AND NOT a.rolsuper AND NOT a.rolreplication
+        AND a.rolpassword IS NOT NULL AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now())
 $$;
 REVOKE ALL ON SCHEMA pgbouncer FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgbouncer.lookup(text) FROM PUBLIC;

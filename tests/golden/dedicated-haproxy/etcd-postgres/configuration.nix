@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c3f393948a67fe802b91dd9f5afcef22917dfa6712adf09466b77b010e1c640b";
+    treeDigest = "dfa767f503fa64e62314bfb9a74aa237f0909eb6bb51d61e48d48fa600739c37";
     roles = [
       "etcd"
       "postgres"

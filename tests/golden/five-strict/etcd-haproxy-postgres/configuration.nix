@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b3ff6c8b4b13151e41fc519455e4c33e3985847ef013ef72e7459e083e1ecda9";
+    treeDigest = "0815c6ba799222442a8bdea72cf10ade73610466c1fc05905d60defb01baaa6f";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "f5c27ca71f70a6b8435b99cb7747ef83a3d1407a0f181e8d6f7d28219c94cf8d";
+    treeDigest = "b3b6f5d326aa346a706f41500e4bec4abff1feb6cb7b83b2e9d3891e52f6f223";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "7433d45d91e2f3beaff19ee1288ff03c7b16d911d5eabbdd669533c45dc43c8c";
+    treeDigest = "9138bf788e87a2461d318f25e9eba5d7453d8e619c367b73bbc23099550bea75";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "822c8f1f1ba617a08420a94b39146351ac149d835fa7bc77b739f80cc3e3cff3";
+    treeDigest = "b5c716546510b6bd80433e97ef61cdd2f63751dcb5877006258f68e351863171";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "18661bb72c1dd3f7b0ae5084aa6c35b1407085ef4ac97ff0c3b5f086c0a01dc6";
+    treeDigest = "662566350a8b14be98d220be613cc1759d6d838b90ca9d231ab270890c249b95";
     roles = [
       "etcd"
       "haproxy"
