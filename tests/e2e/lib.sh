@@ -77,6 +77,7 @@ left_behind() {
 clean_up() {
     local status=${1:-$?} cluster
     trap - EXIT INT TERM ERR
+    touch "$work/bench.end" # the clients of pgbench.sh, if there are any
     for cluster in "$work"/*.toml; do
         [ -e "$cluster" ] && [ -d "$work/state" ] || continue
         [ "$status" = 0 ] || { "$PGHA" -f "$cluster" status || true; } 2>&1 | sed 's/^/  /'

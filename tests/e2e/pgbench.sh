@@ -21,6 +21,7 @@ pgbench_begin() {
     dsn=$(sed -n "s/^read-write *//p" "$work/up.log")
     echo 'insert into bench default values;' >"$work/bench.sql"
     : >"$work/bench.cuts"
+    bench_began=$EPOCHREALTIME
     for client in $(seq "$1"); do pgbench_client "$program" "$dsn" "$client" & done
 }
 
@@ -37,10 +38,15 @@ pgbench_client() {
 
 # Ends the clients and prints what they saw. A stop is a time of more than two seconds without any commit.
 pgbench_end() {
+    local ended=$EPOCHREALTIME client
     touch "$work/bench.end"
     wait
     acknowledged=$(cat "$work"/bench.log.* | wc -l)
-    mapfile -t stops < <(awk '{printf "%d.%06d\n", $5, $6}' "$work"/bench.log.* | sort -n | awk 'NR > 1 && $1 - last > 2 {printf "%.1f\n", $1 - last} {last = $1}')
+    # With begin and end: a stop that never ended is one, too.
+    mapfile -t stops < <({ awk '{printf "%d.%06d\n", $5, $6}' "$work"/bench.log.* && printf '%s\n' "$bench_began" "$ended"; } | sort -n | awk 'NR > 1 && $1 - last > 2 {printf "%.1f\n", $1 - last} {last = $1}')
     echo "pgbench: $acknowledged transactions acknowledged, $(wc -l <"$work/bench.cuts") sessions cut or refused, no commit for (s): ${stops[*]:-0}"
+    for client in $(seq "$(find "$work"/bench.log.* | sed 's/.*bench.log.//; s/[.].*//' | sort -u | wc -l)"); do
+        awk -v ended="$ended" '$5 > ended - 5 {found = 1} END {exit !found}' "$work/bench.log.$client".* || fail "client $client no longer writes"
+    done
     [ "$(sql 'select count(*) from bench')" -ge "$acknowledged" ] || fail "acknowledged rows are lost"
 }

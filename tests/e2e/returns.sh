@@ -22,12 +22,14 @@ PY
     chmod 755 "$work/flawed"
 }
 
-# returned WORD...: the flawed release's apply returns one node, and its report has every WORD.
+# returned SECONDS WORD...: the flawed release's apply returns one node within that time, and its report has every WORD.
 returned() {
-    local others began=$SECONDS word
+    local others began=$SECONDS limit=$1 word
+    shift
     others=$(started)
     refused 'it is healthy again with the previous' 1 "$work/flawed" -f "$file" apply --yes
     echo "returned after $((SECONDS - began)) s"
+    [ $((SECONDS - began)) -le "$limit" ] || fail "that is more than $limit s: $(cat "$work/out")"
     for word in "$@"; do grep -qF -- "$word" "$work/out" || fail "no word of '$word': $(cat "$work/out")"; done
     [ "$(diff <(echo "$others") <(started) | grep -c '^>')" = 1 ] || fail "not just one node was restarted: $(cat "$work/out")"
     [ "$(pgha status --json | jq -c '[.nodes[] | {name, image, seed}]')" = "$before" ] || fail "not what it was: $(pgha status)"
@@ -37,23 +39,50 @@ returned() {
 
 say "a unit that crashes, after a while, again and again"
 flawed 'ExecReload=/etc/pgha/bin/haproxy -c -f /etc/pgha/haproxy.cfg\n' 'RuntimeMaxSec=7\n'
-returned 'haproxy.service' 'its units crash again and again'
+returned 100 'haproxy.service' 'its units crash again and again'
 
 say "a configuration that Patroni rejects"
 rest='Restart=always\nRestartSec=1\n'
 flawed "ExecStart=/etc/pgha/bin/patroni /run/pgha/patroni.d\\n$rest# Only Patroni: it stops PostgreSQL itself, and" \
     "ExecStart=/etc/pgha/bin/patroni /etc/pgha/contract.json\\n$rest# "
-returned 'patroni.service' 'Can not find suitable configuration of distributed configuration store'
+returned 100 'patroni.service' 'Can not find suitable configuration of distributed configuration store'
 
 say "data that a newer PostgreSQL has written"
 # shellcheck disable=SC2016 # what the template says, not what this shell would make of it
 flawed 'major=$(jq -r .postgresql_major "$contract")' 'major=16'
-returned 'pgha-data.service' 'the data was written by PostgreSQL 17, the image has 16'
+returned 100 'pgha-data.service' 'the data was written by PostgreSQL 17, the image has 16'
 
 say "a seed that etcd cannot start with"
 flawed 'ETCD_LISTEN_CLIENT_URLS=https://' 'ETCD_LISTEN_CLIENT_URLS=httpx://'
-returned 'etcd.service' 'httpx'
+returned 100 'etcd.service' 'httpx'
 
 say "a system that never comes up"
 flawed 'ExecStart=/bin/sh /etc/pgha/lib/pgha-seed' 'ExecStart=/usr/bin/sleep infinity'
-returned 'cannot be reached'
+returned 200 'cannot be reached'
+
+say "a parameter that PostgreSQL cannot start with"
+cp "$file" "$work/good"
+printf '\n[postgresql.parameters]\nshared_preload_libraries = "nosuch"\n' >>"$file"
+began=$SECONDS
+refused 'it is healthy again with the old one' 1 pgha apply --yes
+echo "set back after $((SECONDS - began)) s"
+grep -q 'its PostgreSQL does not start' "$work/out" && grep -q 'could not access file "nosuch"' "$work/out" || fail "the report does not say why: $(cat "$work/out")"
+cp "$work/good" "$file"
+pgha apply --yes 2>&1 | grep -q 'nothing to do'
+
+say "... when nobody was left to set it back"
+printf '\n[postgresql.parameters]\nshared_preload_libraries = "nosuch"\n' >>"$file"
+pgha apply --yes >"$work/killed.log" 2>&1 &
+killed=$!
+waited=0
+until grep -q 'restarting PostgreSQL' "$work/killed.log"; do sleep 0.2 && waited=$((waited + 1)) && [ $waited -lt 150 ] || fail "$(cat "$work/killed.log")"; done
+kill -KILL "$(pgrep -P $killed || echo $killed)"
+wait $killed 2>/dev/null || true
+for node in node-1 node-2 node-3; do on $node pkill -KILL --oldest --exact postgres || true; done
+waited=0
+until [ "$(pgha status --json | jq -c '[.nodes[].role == "leader"] | any')" = false ]; do sleep 1 && waited=$((waited + 1)) && [ $waited -lt 60 ] || fail "still led"; done
+refused 'does not start' 1 pgha apply --yes
+cp "$work/good" "$file"
+pgha apply --yes >"$work/out" 2>&1 || fail "$(cat "$work/out")"
+[ "$(sql 'select count(*) from kept')" = 1000 ]
+pgha apply --yes 2>&1 | grep -q 'nothing to do'

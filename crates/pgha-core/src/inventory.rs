@@ -55,6 +55,8 @@ pub struct Observed {
     pub unmet: Vec<String>,
     /// Nodes that do not do what their roles say.
     pub sick: Vec<String>,
+    /// Nodes whose Patroni answers and whose PostgreSQL does not start.
+    pub stuck: Vec<String>,
     /// The dynamic configuration in etcd.
     pub dynamic: Option<Value>,
     /// Changed parameters that wait for a restart of PostgreSQL.

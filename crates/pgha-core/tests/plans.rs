@@ -142,6 +142,17 @@ cases! {
         observed.unmet = vec!["etcd 2 of 3 with 1 leader".to_owned(), "1 of 2 replicas streaming".to_owned()];
         observed.sick = vec!["node-2".to_owned(), "node-3".to_owned()];
     }),
+    nobody_starts: Case::new(THREE).observed(|observed| {
+        observed.leader = None;
+        observed.unmet = vec!["no leader".to_owned()];
+        observed.stuck = vec!["node-1".to_owned(), "node-2".to_owned()];
+    }),
+    dynamic_with_which_nobody_starts: Case::new(THREE).parameter("shared_preload_libraries", json!("auto_explain")).with(old(&[0])).observed(|observed| {
+        observed.leader = None;
+        observed.unmet = vec!["no leader".to_owned()];
+        observed.sick = vec!["node-1".to_owned(), "node-2".to_owned(), "node-3".to_owned()];
+        observed.stuck = vec!["node-1".to_owned(), "node-2".to_owned()];
+    }),
     sick_node_is_outdated: Case::new(THREE).with(old(&[0, 2])).observed(|observed| {
         observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
         observed.sick = vec!["node-3".to_owned()];

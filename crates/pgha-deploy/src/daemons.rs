@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use pgha_core::Cluster;
-use pgha_core::cluster::Node;
+use pgha_core::cluster::{Node, Role};
 use serde_json::Value;
 
 use crate::declare;
@@ -32,14 +32,18 @@ pub trait Daemons: Sync {
     /// Hands the leadership over; `to` absent leaves the choice to Patroni.
     fn switchover(&self, from: &Node, to: Option<&str>) -> impl Future<Output = Done> + Send;
 
-    /// Replaces the dynamic configuration.
-    fn set_config(&self, leader: &Node, config: &Value) -> impl Future<Output = Done> + Send;
+    /// Replaces the dynamic configuration, through the first Patroni that takes it.
+    fn set_config(&self, config: &Value) -> impl Future<Output = Done> + Send;
 
     /// Restarts PostgreSQL if a changed parameter waits for it; `false` when nothing waits.
     fn restart_if_pending(&self, node: &Node) -> impl Future<Output = Result<bool, NodeError>> + Send;
 
     /// Creates declared roles, databases and extensions that are missing.
     fn declare(&self, leader: &Node, cluster: &Cluster, secrets: &Secrets) -> impl Future<Output = Done> + Send;
+}
+
+async fn set_config_through(fleet: &Fleet, node: &Node, config: &Value) -> Done {
+    fleet.link(node).await?.patroni()?.set_config(config).await
 }
 
 impl Daemons for Fleet {
@@ -71,13 +75,18 @@ impl Daemons for Fleet {
         let mut units = listed.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect::<Vec<_>>();
         if units.is_empty() {
             // One that crashes again and again may be up at this moment.
-            let all = units::units(&link.session, self.units(node)).await.unwrap_or_default();
+            let all = units::units(&link.session, &link.units).await.unwrap_or_default();
             units = all.into_iter().filter(|(_, unit)| unit.restarts > 0).map(|(name, _)| name).collect();
         }
-        let which = if units.is_empty() { "no unit failed; patroni.service".to_owned() } else { units.join(", ") };
-        let shown = if units.is_empty() { vec!["patroni.service".to_owned()] } else { units };
         let mut journal = vec!["journalctl", "--no-pager", "--output=short-monotonic", "--lines=12"];
-        journal.extend(shown.iter().flat_map(|unit| ["--unit", unit]));
+        let which = if units.is_empty() {
+            // Patroni reports every round; what PostgreSQL complained about is what is looked for.
+            journal.extend(["--unit=patroni.service", "--grep=FATAL|PANIC|ERROR"]);
+            "no unit failed; patroni.service".to_owned()
+        } else {
+            journal.extend(units.iter().flat_map(|unit| ["--unit", unit]));
+            units.join(", ")
+        };
         let lines = link.session.run(&journal, b"").await.unwrap_or_default();
         Some(format!("{which}\n{}", lines.trim_end()))
     }
@@ -87,8 +96,15 @@ impl Daemons for Fleet {
         link.patroni()?.switchover(&from.name, to).await.map(drop)
     }
 
-    async fn set_config(&self, leader: &Node, config: &Value) -> Done {
-        self.link(leader).await?.patroni()?.set_config(config).await
+    async fn set_config(&self, config: &Value) -> Done {
+        let mut outcome = Err(NodeError::Absent("Patroni"));
+        for node in self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres)) {
+            outcome = set_config_through(self, node, config).await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {

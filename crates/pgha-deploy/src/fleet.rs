@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
-use pgha_core::render::{self, PATRONI_REST_PORT};
+use pgha_core::render::PATRONI_REST_PORT;
 use pgha_platform::http::{self, Trust};
 use pgha_platform::ssh::{Session, SshError, Target, Tunnel};
 use tokio::sync::Mutex;
@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::etcd::Etcd;
 use crate::patroni::Patroni;
 use crate::secrets::Secrets;
+use crate::units;
 
 /// Why a node could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum NodeError {
     /// The node does not run a daemon that was to be asked.
     #[error("this node does not run {0}")]
     Absent(&'static str),
+    /// The contract of a node cannot be read.
+    #[error("the contract of {0} cannot be read")]
+    Contract(std::net::Ipv4Addr, #[source] serde_json::Error),
     /// A daemon refused a request.
     #[error("{daemon} of `{node}` refused: {answer}")]
     Refused {
@@ -57,6 +61,8 @@ pub struct Link {
     pub patroni: Option<Patroni>,
     /// etcd, on etcd nodes.
     pub etcd: Option<Etcd>,
+    /// The units that its own image promises to run: it may be older than the cluster file.
+    pub(crate) units: Vec<String>,
     /// Held for their `Drop`: the clients above go through them.
     tunnels: Vec<Tunnel>,
 }
@@ -72,7 +78,6 @@ impl Link {
 pub struct Fleet {
     /// The nodes in the file's order.
     pub nodes: Vec<Node>,
-    units: BTreeMap<String, Vec<&'static str>>,
     secrets: Arc<Secrets>,
     links: BTreeMap<String, Mutex<Option<Arc<Link>>>>,
 }
@@ -81,13 +86,7 @@ impl Fleet {
     /// The nodes of a cluster. Connects to none yet.
     pub fn new(cluster: &Cluster, secrets: Arc<Secrets>) -> Self {
         let links = cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::new(None))).collect();
-        let units = cluster.nodes.iter().map(|node| (node.name.clone(), render::units(cluster, &node.role_set))).collect();
-        Self { nodes: cluster.nodes.clone(), units, secrets, links }
-    }
-
-    /// The units that are to run on `node`.
-    pub(crate) fn units(&self, node: &Node) -> &[&'static str] {
-        &self.units[&node.name]
+        Self { nodes: cluster.nodes.clone(), secrets, links }
     }
 
     /// The connection to `node`, opened if there is none.
@@ -113,7 +112,8 @@ impl Fleet {
 
     async fn open(&self, node: &Node) -> Result<Link, NodeError> {
         let session = Session::connect(&self.target(node)).await?;
-        let mut link = Link { session, patroni: None, etcd: None, tunnels: Vec::new() };
+        let units = units::promised(&session).await?;
+        let mut link = Link { session, patroni: None, etcd: None, units, tunnels: Vec::new() };
         if node.role_set.has(Role::Postgres) {
             let (client, url) = self.client(&mut link, node, PATRONI_REST_PORT, "ca", "operator", "Patroni").await?;
             link.patroni = Some(Patroni::new(client, url, &node.name, self.secrets.file("passwords/rest-api").clone()));

@@ -15,7 +15,7 @@ use crate::watch::Watch;
 
 const POLL: Duration = Duration::from_millis(250);
 
-/// How often a node that is not well is asked whether it has given up.
+/// How often the console of a node that does not answer is read.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// A gate that did not open.
@@ -73,7 +73,7 @@ impl Wait {
     fn look(&mut self, health: &Health, cluster: &Cluster) -> Vec<String> {
         let conditions = health.conditions(cluster);
         tell(&conditions, &mut self.told);
-        let crashed = self.watch.look(health).then(|| "a unit crashed".to_owned());
+        let crashed = self.watch.look(health).then(|| "a unit was restarted".to_owned());
         let unmet = conditions.into_iter().filter(|c| !c.met).map(|c| c.text).chain(crashed).collect::<Vec<_>>();
         self.since = if unmet.is_empty() { self.since.or(Some(Instant::now())) } else { None };
         unmet
@@ -85,7 +85,8 @@ impl Wait {
 
     /// When waiting has no use any more: the nodes it is due to.
     async fn gives_up<P: Provider>(&mut self, provider: &P, health: &Health, cluster: &Cluster) -> Option<Vec<String>> {
-        if self.began.elapsed().as_secs() >= u64::from(self.gate.within_seconds) {
+        // A hold that has begun is let come to its end.
+        if self.since.is_none() && self.began.elapsed().as_secs() >= u64::from(self.gate.within_seconds) {
             return Some(health.sick(cluster));
         }
         if self.asked.elapsed() < LOOK {

@@ -1,16 +1,19 @@
 //! The world as a plan needs it: the provider's servers, and what the daemons of a formed cluster say.
 
+use std::time::Duration;
+
 use pgha_core::cluster::Durability;
 use pgha_core::inventory::{Inventory, Observed, Pending, Server};
 use pgha_core::{Cluster, Digest};
 use pgha_platform::{Provider, ProviderError};
+use tokio::time::Instant;
 
 use crate::daemons::Daemons;
 use crate::health::Health;
 
-/// Six seconds in all: the slowest check interval of preset fast, and one second more.
-const SETTLE_LOOKS: u32 = 12;
-const SETTLE_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+/// The slowest check interval of preset fast, and one second more.
+const SETTLE: Duration = Duration::from_secs(6);
+const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// The provider's servers in the plan's terms.
 ///
@@ -63,6 +66,7 @@ async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Observed {
         leader: health.leader().map(|member| member.name.clone()),
         unmet: unmet.chain(paused).collect(),
         sick: health.sick(&running),
+        stuck: health.stuck(),
         pending: pending(&health),
         objects,
         dynamic,
@@ -98,11 +102,10 @@ fn pending(health: &Health) -> Vec<Pending> {
 /// The health of the cluster, looked at again for a few seconds while something is wrong: one late answer or one check of
 /// HAProxy in between must not refuse a plan.
 async fn settled<D: Daemons>(daemons: &D, cluster: &Cluster) -> Health {
+    // By time: a Patroni without PostgreSQL takes seconds to answer.
+    let until = Instant::now() + SETTLE;
     let mut health = daemons.health().await;
-    for _ in 0..SETTLE_LOOKS {
-        if health.conditions(cluster).iter().all(|condition| condition.met) {
-            break;
-        }
+    while Instant::now() < until && health.conditions(cluster).iter().any(|condition| !condition.met) {
         tokio::time::sleep(SETTLE_PAUSE).await;
         health = daemons.health().await;
     }

@@ -64,6 +64,8 @@ pub struct Change {
 pub struct Instance {
     /// `primary` or `replica`.
     pub role: String,
+    /// `running`, `starting`, `start failed`, `crashed`, `stopped`, ...
+    pub state: String,
     /// Where it is in the WAL. Absent while PostgreSQL does not run.
     #[serde(default)]
     pub xlog: Position,
@@ -85,6 +87,16 @@ impl Instance {
     /// Whether it takes writes.
     pub fn is_primary(&self) -> bool {
         self.role == "primary"
+    }
+
+    /// Whether it does not run, and nothing is being done that would explain it.
+    pub fn does_not_start(&self) -> bool {
+        self.has_failed_to_start() || ["crashed", "starting", "stopped"].contains(&self.state.as_str())
+    }
+
+    /// Whether the last attempt to start it failed. Between two attempts it is `starting`.
+    pub(crate) fn has_failed_to_start(&self) -> bool {
+        ["start failed", "restart failed"].contains(&self.state.as_str())
     }
 
     /// The WAL it has, in bytes.
@@ -116,6 +128,9 @@ impl Member {
 
 /// What Patroni 4.1 answers (`ha.py`, `restart`) when nothing waits, or when it is at work already.
 const NOT_NOW: [&str; 2] = ["restart conditions are not satisfied", "already in progress"];
+
+/// What it answers when PostgreSQL was stopped and does not answer yet, or does not start.
+const AFTER_RESTART: [&str; 2] = ["still starting", "restart failed"];
 
 impl Patroni {
     pub(crate) fn new(client: reqwest::Client, url: String, node: &str, password: Secret) -> Self {
@@ -173,8 +188,8 @@ impl Patroni {
         let request = self.client.post(format!("{}/restart", self.url)).json(&json!({ "restart_pending": true }));
         match self.write(request).await {
             Err(NodeError::Refused { answer, .. }) if NOT_NOW.iter().any(|words| answer.contains(words)) => Ok(false),
-            // It has begun; the gate that follows waits for its end.
-            Err(NodeError::Refused { answer, .. }) if answer.contains("still starting") => Ok(true),
+            // It has begun, or come to a bad end: the gate that follows finds out.
+            Err(NodeError::Refused { answer, .. }) if AFTER_RESTART.iter().any(|words| answer.contains(words)) => Ok(true),
             answer => answer.map(|_| true),
         }
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use pgha_platform::ssh::Session;
-use serde::Serialize;
+use serde::Deserialize;
 
 use crate::fleet::NodeError;
 
 /// One unit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
     /// systemd's word: `active`, `activating`, `failed`, ...
     pub state: String,
@@ -31,22 +31,37 @@ impl Unit {
 /// By unit name.
 pub type Units = BTreeMap<String, Unit>;
 
-/// What the node behind `session` says of `names`. A unit that its image does not have is left out: the image may be older
-/// than the cluster file.
+/// The part of a node's `contract.json` that names its units.
+#[derive(Deserialize)]
+struct Contract {
+    units: Vec<String>,
+}
+
+/// The units that the image of the node behind `session` promises to run.
+///
+/// # Errors
+/// When it does not answer, or its contract makes no sense.
+pub(crate) async fn promised(session: &Session) -> Result<Vec<String>, NodeError> {
+    let text = session.run(&["cat", "/etc/pgha/contract.json"], b"").await?;
+    let contract = serde_json::from_str::<Contract>(&text).map_err(|error| NodeError::Contract(session.address(), error))?;
+    Ok(contract.units)
+}
+
+/// What the node behind `session` says of `names`.
 ///
 /// # Errors
 /// When it does not answer.
-pub async fn units(session: &Session, names: &[&str]) -> Result<Units, NodeError> {
-    let show = [&["systemctl", "show", "--property=LoadState,ActiveState,NRestarts"][..], names].concat();
-    Ok(parse(&session.run(&show, b"").await?, names))
+pub(crate) async fn units(session: &Session, names: &[String]) -> Result<Units, NodeError> {
+    let names = names.iter().map(String::as_str).collect::<Vec<_>>();
+    let show = [&["systemctl", "show", "--property=ActiveState,NRestarts"][..], &names].concat();
+    Ok(parse(&session.answer(&show).await?, &names))
 }
 
-/// systemctl prints a paragraph for each unit, in the order they were asked for.
+/// systemctl prints a paragraph for each unit, in the order they were asked for; one that does not exist is `inactive`.
 fn parse(text: &str, names: &[&str]) -> Units {
     let value = |paragraph: &str, key: &str| paragraph.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned();
     let unit = |paragraph| Unit { state: value(paragraph, "ActiveState="), restarts: value(paragraph, "NRestarts=").parse().unwrap_or(0) };
-    let found = names.iter().zip(text.split("\n\n")).filter(|(_, paragraph)| value(paragraph, "LoadState=") != "not-found");
-    found.map(|(name, paragraph)| ((*name).to_owned(), unit(paragraph))).collect()
+    names.iter().map(|name| (*name).to_owned()).zip(text.split("\n\n").map(unit)).collect()
 }
 
 #[cfg(test)]
@@ -55,10 +70,9 @@ mod tests {
 
     #[test]
     fn reads_what_systemctl_writes() {
-        let text = "NRestarts=3\nLoadState=loaded\nActiveState=activating\n\nNRestarts=0\nLoadState=not-found\nActiveState=inactive\n\nNRestarts=0\nLoadState=loaded\nActiveState=active\n";
+        let text = "NRestarts=3\nActiveState=activating\n\nActiveState=inactive\n\nNRestarts=0\nActiveState=active\n";
         let units = parse(text, &["etcd.service", "pgha-guard.service", "haproxy.service"]);
-        assert_eq!(units.len(), 2);
         assert_eq!(units["etcd.service"], Unit { state: "activating".into(), restarts: 3 });
-        assert!(units["haproxy.service"].is_active());
+        assert!(!units["pgha-guard.service"].is_active() && units["haproxy.service"].is_active());
     }
 }

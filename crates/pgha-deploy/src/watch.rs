@@ -20,6 +20,9 @@ const STEADY: Duration = Duration::from_secs(5);
 /// Without SSH for so long, a system never comes up: containers take 2 s, virtual machines without KVM 50 s.
 const SILENCE: Duration = Duration::from_secs(90);
 
+/// Patroni tries to start PostgreSQL again in every round; for so long it failed each time.
+const START: Duration = Duration::from_secs(20);
+
 /// What was seen of every node.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -28,8 +31,8 @@ pub(crate) struct Watch {
 
 #[derive(Debug)]
 struct Node {
-    /// systemd's counter when the node was last asked. A boot sets it back.
-    restarts: Option<u32>,
+    /// systemd's counter of each unit when the node was last asked. A boot, or a person, sets it back.
+    restarts: BTreeMap<String, u32>,
     crashes: u32,
     relapses: u32,
     /// Since when all its units run.
@@ -38,6 +41,8 @@ struct Node {
     was_steady: bool,
     heard: Instant,
     has_failed: bool,
+    /// Since when PostgreSQL fails to start.
+    fails_to_start: Option<Instant>,
 }
 
 impl Watch {
@@ -49,13 +54,14 @@ impl Watch {
 
     fn node(&mut self, name: &str) -> &mut Node {
         self.nodes.entry(name.to_owned()).or_insert_with(|| Node {
-            restarts: None,
+            restarts: BTreeMap::new(),
             crashes: 0,
             relapses: 0,
             runs: None,
             was_steady: false,
             heard: Instant::now(),
             has_failed: false,
+            fails_to_start: None,
         })
     }
 
@@ -65,6 +71,7 @@ impl Watch {
         match () {
             () if node.has_failed => Some("a unit of it has failed"),
             () if node.crashes >= LOOP || node.relapses >= RELAPSES => Some("its units crash again and again"),
+            () if node.fails_to_start.is_some_and(|since| since.elapsed() >= START) => Some("its PostgreSQL does not start"),
             () if node.heard.elapsed() >= SILENCE => Some("it does not answer"),
             () => None,
         }
@@ -73,10 +80,14 @@ impl Watch {
 
 impl Node {
     fn look(&mut self, heard: &NodeHealth) -> bool {
+        self.fails_to_start = match &heard.instance {
+            Some(instance) if instance.has_failed_to_start() => self.fails_to_start.or(Some(Instant::now())),
+            // Between two attempts it is `starting`, as it is in a recovery that may take long and end well.
+            Some(instance) if instance.does_not_start() => self.fails_to_start,
+            _ => None,
+        };
         let Some(units) = &heard.units else { return false };
-        let now = units.values().map(|unit| unit.restarts).sum::<u32>();
-        let new = self.restarts.map_or(0, |last| now.checked_sub(last).unwrap_or(now));
-        self.restarts = Some(now);
+        let new = units.iter().map(|(name, unit)| self.restarted(name, unit)).sum::<u32>();
         self.crashes += new;
         if new > 0 {
             self.relapses += u32::from(std::mem::take(&mut self.was_steady));
@@ -87,6 +98,12 @@ impl Node {
         self.has_failed = units.values().any(Unit::has_failed);
         self.heard = Instant::now();
         new > 0
+    }
+
+    /// How often systemd has restarted a unit since it was last asked.
+    fn restarted(&mut self, name: &str, unit: &Unit) -> u32 {
+        let last = self.restarts.insert(name.to_owned(), unit.restarts);
+        last.map_or(0, |last| unit.restarts.checked_sub(last).unwrap_or(unit.restarts))
     }
 }
 

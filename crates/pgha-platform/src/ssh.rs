@@ -126,6 +126,15 @@ impl Session {
         }
     }
 
+    /// Runs a program that has to answer at once and gives what it printed.
+    ///
+    /// # Errors
+    /// When it fails, takes more than 3 s, or the connection breaks.
+    pub async fn answer(&self, arguments: &[&str]) -> Result<String, SshError> {
+        let run = tokio::time::timeout(Duration::from_secs(ANSWER_SECONDS), self.run(arguments, b""));
+        run.await.unwrap_or_else(|_| Err(self.failed(arguments, format!("no end within {ANSWER_SECONDS} s"), "")))
+    }
+
     /// Runs a program for at most a minute and gives its status and output.
     ///
     /// # Errors
@@ -178,6 +187,11 @@ impl Session {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// Where the node is.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
     }
 
     fn failed(&self, arguments: &[&str], status: String, stderr: &str) -> SshError {

@@ -116,7 +116,7 @@ pub(crate) enum Command {
         #[arg(short = 'n', long, default_value_t = 100)]
         lines: u32,
     },
-    /// Hand the leadership to a replica, and wait until the cluster is healthy again.
+    /// Hand the leadership to a replica, and wait until writes reach it.
     Switchover {
         /// The new leader. Default: the replica Patroni finds best.
         #[arg(long, value_name = "NODE")]

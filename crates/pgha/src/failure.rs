@@ -87,7 +87,11 @@ impl From<ExecuteError> for Failure {
             ExecuteError::Returned { .. } => {
                 Self::no(error.to_string()).hint("correct the cluster file or the image, then `pgha apply` again")
             }
-            _ => Self::broken(&error).hint("what was done stays; run the same command again to go on, or `pgha destroy` to clean up"),
+            ExecuteError::SetBack { .. } => Self::no(error.to_string()).hint("correct the cluster file, then `pgha apply` again"),
+            ExecuteError::Kept { .. } => {
+                Self::broken(&error).hint("see `pgha status`; `pgha rollback` takes the last roll back once the other nodes are well")
+            }
+            _ => Self::broken(&error).hint("what was done stays; see `pgha status`, then run the same command again to go on"),
         }
     }
 }

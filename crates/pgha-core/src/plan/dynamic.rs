@@ -73,6 +73,13 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
     steps
 }
 
+/// A configuration with which PostgreSQL does not start must be replaceable while it does not: writing it restarts nobody, and
+/// the rest is planned once the cluster is whole. Absent: nothing to cure, or nothing to cure it with.
+pub(super) fn cure(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
+    let old = observed.dynamic.as_ref().filter(|old| !observed.stuck.is_empty() && *old != desired.dynamic)?;
+    Some(vec![step(Action::SetDynamic { changes: changes(old, desired.dynamic) }, Cost::None), gate(RESTART_SECONDS, 3)])
+}
+
 /// The restarts an interrupted change, or one made behind pgha's back, still waits for.
 fn pending(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
     let waits = |name: &str| observed.pending.iter().any(|pending| pending.node == name);

@@ -154,7 +154,7 @@ pub enum Action {
     DeleteNetwork,
 }
 
-/// Health of the whole cluster as a condition: etcd complete, one leader, replicas streaming, HAProxy routing.
+/// Health of the whole cluster as a condition: every unit runs, etcd complete, one leader, replicas streaming, HAProxy routing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     /// Seconds to wait for it.

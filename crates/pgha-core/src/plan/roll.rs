@@ -19,6 +19,9 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Ste
     if !off.is_empty() {
         return Ok((wake(world, &off, |server| (!desired.is_current(server)).then(|| rebuild(desired, server))), true));
     }
+    if let Some(cure) = world.observed.as_ref().and_then(|observed| dynamic::cure(desired, observed)) {
+        return Ok((cure, true));
+    }
     let observed = observed(world)?;
     let leader = observed.leader.as_deref().unwrap_or_default();
     if outdated.is_empty() {
@@ -137,8 +140,14 @@ fn wake(world: &Inventory, off: &[&Server], change: impl Fn(&Server) -> Option<A
 }
 
 fn observed(world: &Inventory) -> Result<&Observed, Refused> {
-    let missing = || Refused::new("no node answers, so nobody can say who leads", "see `pgha status` and `pgha doctor`");
-    world.observed.as_ref().filter(|observed| observed.leader.is_some()).ok_or_else(missing)
+    match &world.observed {
+        Some(observed) if observed.leader.is_some() => Ok(observed),
+        Some(observed) if !observed.stuck.is_empty() => Err(Refused::new(
+            format!("no node leads: PostgreSQL of {} does not start", observed.stuck.join(", ")),
+            "see `pgha logs NODE patroni`; if a parameter is the cause, correct it in the cluster file and run the command again",
+        )),
+        _ => Err(Refused::new("nobody says that a node leads", "see `pgha status` and `pgha doctor`")),
+    }
 }
 
 /// The sick node first if it is the only one and to be changed anyway; then the others; the leader last.

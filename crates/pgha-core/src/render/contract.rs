@@ -31,7 +31,7 @@ pub(super) fn render(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) -> Valu
 }
 
 /// The units that run on a node of this role set.
-pub fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<&'static str> {
+fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<&'static str> {
     let mut units = vec!["pgha-firewall.service", "pgha-seed.service", "ssh.service"];
     if role_set.has(Role::Etcd) || role_set.has(Role::Postgres) {
         units.extend(["pgha-volume.service", "pgha-data.service"]);

@@ -37,6 +37,24 @@ pub enum ExecuteError {
         /// What was wrong.
         why: String,
     },
+    /// A node with something new did not become healthy, and could not be stopped for its previous image.
+    #[error("`{node}` did not become healthy with its new image, and keeps it: {because}\n{why}")]
+    Kept {
+        /// The node.
+        node: String,
+        /// Why it was not stopped.
+        because: String,
+        /// What was wrong.
+        why: String,
+    },
+    /// A changed dynamic configuration was set back.
+    #[error("the cluster did not become healthy with the changed configuration; {outcome}\n{why}")]
+    SetBack {
+        /// How it is now.
+        outcome: String,
+        /// What was wrong.
+        why: String,
+    },
     /// A failover happened while the plan was carried out.
     #[error("`{0}` has become the leader since the plan was made; it was not touched")]
     LeaderMoved(String),

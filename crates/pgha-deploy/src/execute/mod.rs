@@ -1,6 +1,7 @@
 //! Carries a plan out, step by step. Every step may be repeated, so recovery from anything is to plan again.
 
 mod error;
+mod undo;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use pgha_platform::{Provider, ProviderError, ServerRequest};
 use tokio::time::Instant;
 
 pub use error::ExecuteError;
+use undo::Tried;
 
 use crate::daemons::Daemons;
 use crate::gate::{self, GateError};
@@ -71,23 +73,24 @@ pub async fn destroy<P: Provider>(provider: &P, plan: &Plan) -> Result<(), Provi
 }
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    /// Carries out every step in order and stops at the first that fails. A node whose gate fails after it was rebuilt goes
-    /// back to what it ran before.
+    /// Carries out every step in order and stops at the first that fails. What a failed gate is put down to is taken back: a
+    /// node that was rebuilt gets what it ran before, a changed dynamic configuration its old values.
     ///
     /// # Errors
     /// The failed step's.
     pub async fn run(&self, plan: &Plan) -> Result<(), ExecuteError> {
-        let mut rebuilt: Option<String> = None;
+        let mut tried = Tried::Nothing;
         for step in &plan.steps {
             self.journal.note(plan, step, "begun");
-            let result = match (&step.action, &rebuilt) {
-                (Action::Gate(gate), Some(node)) => self.prove_or_return(*gate, node).await,
-                (action, _) => self.step(action).await,
+            let previous = if let Action::SetDynamic { .. } = step.action { self.good_config().await } else { None };
+            let result = match &step.action {
+                Action::Gate(gate) => self.pass_or_undo(*gate, &tried).await,
+                action => self.step(action).await,
             };
             let outcome = result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
             self.journal.note(plan, step, &outcome);
             result?;
-            rebuilt = step.action.gives_new().map(str::to_owned);
+            tried = tried.after(&step.action, previous);
         }
         Ok(())
     }
@@ -115,7 +118,6 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 tracing::info!("{node}: powering on");
                 Ok(self.provider.power_on(node).await?)
             }
-            Action::Gate(gate) => Ok(self.gate(*gate).await?),
             Action::Declare { .. } => self.declare().await,
             Action::Seal => self.seal().await,
             Action::Switchover { from, to } => self.switchover(from, to).await,
@@ -123,6 +125,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             Action::Restart { node } => self.restart(node).await,
             Action::DeleteServer { node } => Ok(self.provider.delete_server(node).await?),
             Action::DeleteNetwork => Ok(self.provider.delete_network().await?),
+            // `run` waits there, because a gate may have something to undo.
+            Action::Gate(gate) => Ok(self.gate(*gate).await?),
         }
     }
 
@@ -130,34 +134,6 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     async fn gate(&self, gate: Gate) -> Result<(), GateError> {
         let running = observe::running(self.cluster, self.daemons.config().await.as_ref());
         gate::healthy(self.provider, self.daemons, &running, gate).await.map(drop)
-    }
-
-    /// Waits at the gate after a rebuild. If it opens, what the node runs is worth going back to. If it stays shut, the node is
-    /// given back what it ran before, and the plan ends.
-    async fn prove_or_return(&self, gate: Gate, node: &str) -> Result<(), ExecuteError> {
-        let Err(failed) = self.gate(gate).await else {
-            return Ok(self.provider.label(node, &labels(&[("proven", "yes")])).await?);
-        };
-        let health = self.daemons.health().await;
-        let others = health.sick(self.cluster).iter().chain(&failed.sick).any(|name| name != node);
-        let leads = health.leader().is_some_and(|leader| leader.name == node);
-        if others || leads {
-            // Somebody else is the cause: stopping this one too could be one loss too many.
-            return Err(failed.into());
-        }
-        tracing::warn!("{node} did not become healthy with its new image: going back to the previous one");
-        self.revert(node).await?;
-        let back = self.gate(Gate { held_seconds: 3, ..gate }).await;
-        let outcome = back.map_or_else(
-            |error| format!("it is not healthy with the previous image either: {error}"),
-            |()| "it is healthy again with the previous image".to_owned(),
-        );
-        Err(ExecuteError::Returned { node: node.to_owned(), outcome, why: failed.to_string() })
-    }
-
-    async fn revert(&self, node: &str) -> Result<(), ExecuteError> {
-        self.provider.revert_server(node).await?;
-        Ok(self.provider.label(node, &labels(&[("since", &now()), ("undone", &self.generation.to_string())])).await?)
     }
 
     /// Between the last gate and this moment a failover may have made `node` the leader, or another node may have gone. One
@@ -196,7 +172,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     async fn set_dynamic(&self, changes: &[String]) -> Result<(), ExecuteError> {
         tracing::info!("dynamic configuration: {}", changes.join(", "));
-        Ok(self.daemons.set_config(self.leader().await?, &self.rendered.dynamic).await?)
+        Ok(self.daemons.set_config(&self.rendered.dynamic).await?)
     }
 
     async fn restart(&self, name: &str) -> Result<(), ExecuteError> {

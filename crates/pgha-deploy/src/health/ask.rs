@@ -20,20 +20,25 @@ impl Health {
         health
     }
 
-    /// Adds the view of every node whose PostgreSQL is `asked`.
+    /// Adds the view of every node whose PostgreSQL is `asked`, and where that is now: later than the leader was asked, so that
+    /// the WAL written between two answers does not pass for a lag.
     async fn see(&mut self, fleet: &Fleet, asked: impl Fn(&Instance) -> bool) {
         let chosen = |node: &&Node| self.nodes[&node.name].instance.as_ref().is_some_and(&asked);
         let chosen = fleet.nodes.iter().filter(chosen).collect::<Vec<_>>();
-        let views = join_all(chosen.iter().map(|node| view(fleet, node))).await;
-        for (node, view) in chosen.into_iter().zip(views) {
-            self.nodes.entry(node.name.clone()).or_default().view = view;
+        let seen = join_all(chosen.iter().map(|node| view(fleet, node))).await;
+        for (node, seen) in chosen.into_iter().zip(seen) {
+            let heard = self.nodes.entry(node.name.clone()).or_default();
+            if let Some((view, instance)) = seen {
+                (heard.view, heard.instance) = (Some(view), Some(instance));
+            }
         }
     }
 }
 
-async fn view(fleet: &Fleet, node: &Node) -> Option<View> {
+async fn view(fleet: &Fleet, node: &Node) -> Option<(View, Instance)> {
     let link = fleet.link(node).await.ok()?;
-    heard(Some(link.patroni.as_ref()?.cluster().await))
+    let patroni = link.patroni.as_ref()?;
+    Some((heard(Some(patroni.cluster().await))?, heard(Some(patroni.instance().await))?))
 }
 
 async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
@@ -45,7 +50,7 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let instance = async { Some(link.patroni.as_ref()?.instance().await) };
     let proxy = node.role_set.has(Role::Haproxy);
     let pools = async { if proxy { Some(haproxy::pools(&link.session).await) } else { None } };
-    let units = units::units(&link.session, fleet.units(node));
+    let units = units::units(&link.session, &link.units);
     let (etcd, instance, pools, units) = tokio::join!(etcd, instance, pools, units);
     let (etcd, instance, pools, units) = (heard(etcd), heard(instance), heard(pools), heard(Some(units)));
     NodeHealth { unreachable: None, etcd, instance, view: None, pools, units }

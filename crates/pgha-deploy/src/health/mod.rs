@@ -70,6 +70,12 @@ impl Health {
         if member.is_leader() { None } else { now().or(member.lag) }
     }
 
+    /// Whether every HAProxy that answers sends writes to the leader and nobody else.
+    pub fn takes_writes(&self) -> bool {
+        let leader = self.leader().map(|member| member.name.as_str());
+        leader.is_some() && self.nodes.values().filter_map(|node| node.pools.as_ref()).all(|pools| up(pools, "primary").eq(leader))
+    }
+
     /// Every condition of a healthy cluster, met or not.
     pub fn conditions(&self, cluster: &Cluster) -> Vec<Condition> {
         vec![
@@ -87,6 +93,12 @@ impl Health {
     pub fn sick(&self, cluster: &Cluster) -> Vec<String> {
         let sick = cluster.nodes.iter().filter(|node| self.nodes.get(&node.name).is_none_or(|heard| !self.does_its_work(node, heard)));
         sick.map(|node| node.name.clone()).collect()
+    }
+
+    /// Nodes whose Patroni answers and whose PostgreSQL does not start.
+    pub fn stuck(&self) -> Vec<String> {
+        let stuck = |node: &NodeHealth| node.instance.as_ref().is_some_and(Instance::does_not_start);
+        self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
     }
 
     fn does_its_work(&self, node: &Node, heard: &NodeHealth) -> bool {

@@ -121,11 +121,11 @@ impl Daemons for World {
         }
     }
 
-    async fn set_config(&self, leader: &Node, config: &Value) -> Result<(), NodeError> {
+    async fn set_config(&self, config: &Value) -> Result<(), NodeError> {
         self.weather();
         let mut state = self.state();
         if !state.has_quorum() {
-            return Err(refused(&leader.name, "etcd has no quorum"));
+            return Err(refused("etcd", "no quorum"));
         }
         let restart = state.dynamic["postgresql"]["parameters"]["max_connections"] != config["postgresql"]["parameters"]["max_connections"];
         state.dynamic = config.clone();

@@ -61,22 +61,23 @@ async fn one_run(world: &World) {
     }
     // The storm is over: from any state it left, a few more runs must lead to what is wanted.
     world.calm_down();
-    until(world, Goal::Apply, World::is_as_wanted).await;
+    until(world, Goal::Apply, false, World::is_as_wanted).await;
     let before = world.images();
     world.correct_the_image();
-    until(world, Goal::Apply, World::is_as_wanted).await;
-    until(world, Goal::Rollback, |world| world.images() == before).await;
+    until(world, Goal::Apply, true, World::is_as_wanted).await;
+    until(world, Goal::Rollback, true, |world| world.images() == before).await;
 }
 
-/// Runs pgha until the world is as it should be. A few runs must do.
-async fn until(world: &World, goal: Goal, reached: impl Fn(&World) -> bool) {
+/// Runs pgha until the world is as it should be. A few runs must do. `settled`: all was well before, so nothing may come back.
+async fn until(world: &World, goal: Goal, settled: bool, reached: impl Fn(&World) -> bool) {
     let mut last = String::new();
     for _ in 0..8 {
         tokio::time::sleep(Duration::from_secs(60)).await;
         match operate(world, goal).await {
             End::Done if reached(world) => return,
             End::Done => last = "done, but not what is wanted".to_owned(),
-            End::Returned => last = "a good image was returned".to_owned(),
+            End::Returned if settled => panic!("a good image was returned\n{}", world.describe()),
+            End::Returned => last = "returned what the storm had left".to_owned(),
             End::Stopped(why) => last = why,
         }
     }

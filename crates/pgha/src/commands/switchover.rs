@@ -1,10 +1,9 @@
 //! `switchover`: a planned change of leader.
 
+use std::time::{Duration, Instant};
+
 use pgha_core::cluster::Role;
-use pgha_core::plan::Gate;
-use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::fleet::Fleet;
-use pgha_deploy::gate;
 use pgha_deploy::health::Health;
 
 use super::exclusive::exclusively;
@@ -12,8 +11,8 @@ use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
 
-/// The old leader has to come back as a replica.
-const HEALTHY_AGAIN: Gate = Gate { within_seconds: 60, held_seconds: 0 };
+/// More than the slowest HAProxy of any preset takes to see it.
+const ROUTED: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(workspace: &Workspace, to: Option<&str>) -> Result<(), Failure> {
     if let Some(name) = to {
@@ -33,9 +32,23 @@ async fn to_another(workspace: &Workspace, fleet: &Fleet, to: Option<&str>) -> R
         return Ok(());
     }
     print::note(&hand_over(workspace, fleet, &from, to).await?);
-    // Patroni answers before every HAProxy has seen the change: a client that comes at once would still meet the old leader.
-    gate::healthy(&workspace.provider, fleet, &workspace.cluster, HEALTHY_AGAIN).await.map_err(ExecuteError::from)?;
+    if !routed_away(fleet, &from).await {
+        print::note("not every HAProxy sends writes to the new leader yet: see `pgha status`");
+    }
     Ok(())
+}
+
+/// Patroni answers before every HAProxy has seen the change: a client that comes at once would still meet the old leader.
+async fn routed_away(fleet: &Fleet, from: &str) -> bool {
+    let until = Instant::now() + ROUTED;
+    while Instant::now() < until {
+        let health = Health::observe(fleet).await;
+        if health.leader().is_some_and(|leader| leader.name != from) && health.takes_writes() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    false
 }
 
 /// Name of the leader.
