@@ -157,13 +157,14 @@ impl Health {
         condition(cluster.durability == Durability::Async || count > 0, text)
     }
 
-    /// Every HAProxy sends writes to the leader alone, and reads to every replica and nobody else.
+    /// Every HAProxy sends writes to the leader alone, and reads to every replica. Reads may reach a new leader for some seconds:
+    /// readers are checked less often.
     fn routed(&self, cluster: &Cluster) -> Condition {
         let proxies = cluster.nodes_with(Role::Haproxy).count();
         let leader = self.leader().map(|member| member.name.as_str());
         let members = || cluster.nodes_with(Role::Postgres).map(|node| node.name.as_str());
         let replicas = members().filter(|name| Some(*name) != leader).collect::<BTreeSet<_>>();
-        let routes = |pools: &&Pools| up(pools, "primary").eq(leader) && up(pools, "replicas").collect::<BTreeSet<_>>() == replicas;
+        let routes = |pools: &&Pools| up(pools, "primary").eq(leader) && replicas.is_subset(&up(pools, "replicas").collect());
         let count = self.nodes.values().filter_map(|node| node.pools.as_ref()).filter(routes).count();
         condition(count == proxies, format!("{count} of {proxies} HAProxy route"))
     }
