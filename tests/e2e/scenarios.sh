@@ -20,8 +20,12 @@ cut_off=$(leader)
 sleep 1 && refused 'another pgha works on this cluster' 2 pgha switchover
 kill -KILL "$(pgrep -f "verify --scenario leader-cut-off --out $work/killed")"
 wait || true
-pgha status >"$work/status.out"
-grep -q 'NOT healthy' "$work/status.out" || fail "nothing wrong with $cut_off cut off: $(cat "$work/status.out")"
+# The cut-off node itself needs a lost election, about 2 s, before it says that it has no quorum.
+waited=0
+until pgha status >"$work/status.out" && grep -q 'NOT healthy' "$work/status.out"; do
+    [ $((waited += 1)) -lt 15 ] || fail "nothing wrong with $cut_off cut off: $(cat "$work/status.out")"
+    sleep 1
+done
 pgha verify --scenario switchover --out "$work/after" 2>"$work/verify.log" || fail "$(cat "$work/verify.log")"
 
 say "all nodes lose power and come back with their data"

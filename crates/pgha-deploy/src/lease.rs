@@ -2,7 +2,6 @@
 //!
 //! The lock of the provider keeps two pghas of one machine apart; this keeps those of two machines apart.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -10,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use pgha_core::Cluster;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
 use crate::fleet::{Fleet, NodeError};
 
@@ -56,49 +54,65 @@ pub enum LeaseError {
     Node(#[from] NodeError),
 }
 
-/// A held lease. It is renewed until it is released.
-pub struct Lease {
-    fleet: Arc<Fleet>,
+/// A held lease. It lasts while [`Lease::keep`] is polled.
+pub struct Lease<'f> {
+    fleet: &'f Fleet,
+    key: String,
+    this: Holder,
     id: String,
-    renewal: JoinHandle<()>,
 }
 
-impl Lease {
+impl<'f> Lease<'f> {
     /// Takes the lease. The caller holds the provider's lock, so a holder on this very machine is one that was killed, and is
     /// replaced at once.
     ///
     /// # Errors
     /// [`LeaseError::Held`] when another machine has it; otherwise when no etcd member answers.
-    pub async fn take(fleet: &Arc<Fleet>, cluster: &Cluster, purpose: &str) -> Result<Self, LeaseError> {
-        let granted = call(fleet, "lease/grant", &json!({ "TTL": TTL_SECONDS.to_string() })).await?;
-        let id = granted["ID"].as_str().unwrap_or_default().to_owned();
-        let (key, this) = (STANDARD.encode(format!("/pgha/{}/operator", cluster.name)), Holder::this(purpose));
-        let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": id } });
-        let found = put_if(fleet, &key, "0", &put).await?;
-        if let Some((holder, revision)) = found {
-            let stale = holder.boot == this.boot && put_if(fleet, &key, &revision, &put).await?.is_none();
-            if !stale {
-                let _ = call(fleet, "lease/revoke", &json!({ "ID": id })).await;
-                return Err(LeaseError::Held(Box::new(holder)));
+    pub async fn take(fleet: &'f Fleet, cluster: &Cluster, purpose: &str) -> Result<Self, LeaseError> {
+        let key = STANDARD.encode(format!("/pgha/{}/operator", cluster.name));
+        let mut lease = Self { fleet, key, this: Holder::this(purpose), id: String::new() };
+        lease.acquire().await?;
+        Ok(lease)
+    }
+
+    async fn acquire(&mut self) -> Result<(), LeaseError> {
+        let granted = call(self.fleet, "lease/grant", &json!({ "TTL": TTL_SECONDS.to_string() })).await?;
+        granted["ID"].as_str().unwrap_or_default().clone_into(&mut self.id);
+        let value = STANDARD.encode(json!(self.this).to_string());
+        let put = json!({ "requestPut": { "key": self.key, "value": value, "lease": self.id } });
+        let Some((holder, revision)) = put_if(self.fleet, &self.key, "0", &put).await? else { return Ok(()) };
+        if holder.boot == self.this.boot && put_if(self.fleet, &self.key, &revision, &put).await?.is_none() {
+            return Ok(());
+        }
+        self.revoke().await;
+        Err(LeaseError::Held(Box::new(holder)))
+    }
+
+    /// Renews it, and takes it again when it ran out while etcd had no quorum. Ends only when another machine has it by then.
+    pub async fn keep(&mut self) -> Box<Holder> {
+        loop {
+            tokio::time::sleep(Duration::from_secs(TTL_SECONDS / 3)).await;
+            match self.renew().await {
+                Err(LeaseError::Held(holder)) => return holder,
+                Err(error) => tracing::debug!("the operator's lease was not renewed: {error}"),
+                Ok(()) => {}
             }
         }
-        let renewal = tokio::spawn(renew(Arc::clone(fleet), id.clone()));
-        Ok(Self { fleet: Arc::clone(fleet), id, renewal })
+    }
+
+    async fn renew(&mut self) -> Result<(), LeaseError> {
+        let answer = call(self.fleet, "lease/keepalive", &json!({ "ID": self.id })).await?;
+        // etcd answers for a lease that has run out too: without the seconds it has left.
+        if answer["result"]["TTL"].is_null() { self.acquire().await } else { Ok(()) }
     }
 
     /// Gives it back. If etcd does not answer it ends by itself.
     pub async fn release(self) {
-        self.renewal.abort();
-        let _ = call(&self.fleet, "lease/revoke", &json!({ "ID": self.id })).await;
+        self.revoke().await;
     }
-}
 
-async fn renew(fleet: Arc<Fleet>, id: String) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(TTL_SECONDS / 3)).await;
-        if let Err(error) = call(&fleet, "lease/keepalive", &json!({ "ID": id })).await {
-            tracing::debug!("the operator's lease was not renewed: {error}");
-        }
+    async fn revoke(&self) {
+        let _ = call(self.fleet, "lease/revoke", &json!({ "ID": self.id })).await;
     }
 }
 

@@ -49,12 +49,15 @@ pub struct Condition {
 }
 
 impl Health {
-    /// The view that most nodes share, of those that know a leader: one that is cut off may still take itself for it.
+    /// The view that most nodes share, of those that know a leader. One that is cut off goes on telling what it saw last, and may
+    /// be one of only two that were asked: whoever has a quorum knows better.
     pub fn view(&self) -> Option<&View> {
-        let views = || self.nodes.values().filter_map(|node| node.view.as_ref());
+        let views = || self.nodes.values().filter_map(|node| Some((node, node.view.as_ref()?)));
         let leader = |view: &View| view.members.iter().find(|member| member.is_leader()).map(|member| member.name.clone());
-        let alike = |view: &View| views().filter(|other| leader(other) == leader(view)).count();
-        views().filter(|view| leader(view).is_some()).max_by_key(|view| alike(view)).or_else(|| views().next())
+        let alike = |view: &View| views().filter(|(_, other)| leader(other) == leader(view)).count();
+        let current = |node: &NodeHealth| node.etcd.as_ref().is_none_or(|etcd| etcd.has_leader);
+        let led = views().filter(|(_, view)| leader(view).is_some());
+        led.max_by_key(|(node, view)| (current(node), alike(view))).or_else(|| views().next()).map(|(_, view)| view)
     }
 
     /// The member that leads.
@@ -193,5 +196,16 @@ mod tests {
         let views = [("a", led_by("a")), ("b", led_by("b")), ("c", led_by("b"))];
         let health = Health { nodes: views.map(|(name, node)| (name.to_owned(), node)).into() };
         assert_eq!(health.leader().map(|member| member.name.as_str()), Some("b"));
+    }
+
+    #[test]
+    fn whoever_has_a_quorum_knows_better_than_who_lost_it() {
+        let etcd = |has_leader| EtcdStatus { version: "3".to_owned(), leader: false, has_leader, db_bytes: 1 };
+        let sees = |leader, quorum| NodeHealth { etcd: Some(etcd(quorum)), ..led_by(leader) };
+        for cut_off in ["a", "c"] {
+            let nodes = ["a", "c"].map(|name| (name.to_owned(), if name == cut_off { sees(cut_off, false) } else { sees("b", true) }));
+            let health = Health { nodes: nodes.into() };
+            assert_eq!(health.leader().map(|member| member.name.as_str()), Some("b"), "{cut_off} is cut off");
+        }
     }
 }

@@ -1,9 +1,7 @@
 //! One operator at a time: the provider's lock on this machine, and a lease in the cluster's etcd against other machines.
 
-use std::sync::Arc;
-
 use pgha_deploy::fleet::Fleet;
-use pgha_deploy::lease::{Lease, LeaseError};
+use pgha_deploy::lease::{Holder, Lease, LeaseError};
 use pgha_deploy::observe;
 use pgha_platform::Provider;
 
@@ -13,20 +11,31 @@ use crate::workspace::Workspace;
 /// Runs `work` while nobody else works on the cluster. A cluster whose etcd does not answer has only the lock.
 pub(super) async fn exclusively<T>(
     workspace: &Workspace,
-    fleet: &Arc<Fleet>,
+    fleet: &Fleet,
     purpose: &str,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let _lock = workspace.provider.lock(purpose)?;
     let lease = lease(workspace, fleet, purpose).await?;
-    let result = work.await;
-    if let Some(lease) = lease {
-        lease.release().await;
-    }
+    let Some(mut lease) = lease else { return work.await };
+    let result = tokio::select! {
+        result = work => result,
+        // Like Ctrl-C: what is under way stops where it is, and a later run goes on from there.
+        holder = lease.keep() => return Err(taken_over(&holder)),
+    };
+    lease.release().await;
     result
 }
 
-async fn lease(workspace: &Workspace, fleet: &Arc<Fleet>, purpose: &str) -> Result<Option<Lease>, Failure> {
+fn taken_over(holder: &Holder) -> Failure {
+    let failure = Failure::no(format!(
+        "stopped: while etcd could not be reached the lease of this pgha ran out; {}",
+        LeaseError::Held(Box::new(holder.clone()))
+    ));
+    failure.hint("let that one finish; then `pgha plan` says what is left")
+}
+
+async fn lease<'f>(workspace: &Workspace, fleet: &'f Fleet, purpose: &str) -> Result<Option<Lease<'f>>, Failure> {
     let world = observe::servers(&workspace.provider).await?;
     // Before it is formed nobody else can know of it; while it is off it cannot keep a lease.
     if !world.servers.iter().any(|server| server.formed && server.running) {

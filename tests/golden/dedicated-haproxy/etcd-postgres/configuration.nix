@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "dfa767f503fa64e62314bfb9a74aa237f0909eb6bb51d61e48d48fa600739c37";
+    treeDigest = "275f86275b2dce9b0b26c2fc6abd6853d8cd364b029435d25a88e69db6a2eaa9";
     roles = [
       "etcd"
       "postgres"

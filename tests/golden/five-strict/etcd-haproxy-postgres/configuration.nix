@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "0815c6ba799222442a8bdea72cf10ade73610466c1fc05905d60defb01baaa6f";
+    treeDigest = "24c8c114709fa5c5dfd26ec55fdfc5b4584ab7a2f672420d642c0de78af06385";
     roles = [
       "etcd"
       "haproxy"

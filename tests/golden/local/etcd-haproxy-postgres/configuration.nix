@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b3b6f5d326aa346a706f41500e4bec4abff1feb6cb7b83b2e9d3891e52f6f223";
+    treeDigest = "710784092478810501ea60daf02fa574cae92d05b693242cfe27bda604d2dafd";
     roles = [
       "etcd"
       "haproxy"

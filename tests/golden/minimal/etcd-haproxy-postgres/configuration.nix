@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "9138bf788e87a2461d318f25e9eba5d7453d8e619c367b73bbc23099550bea75";
+    treeDigest = "30e5eb1d38a529f07d5d7c7bfe1c4c1ff63129f3101765bfbbb05e01b6aeb69f";
     roles = [
       "etcd"
       "haproxy"

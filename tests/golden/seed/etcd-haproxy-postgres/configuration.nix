@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b5c716546510b6bd80433e97ef61cdd2f63751dcb5877006258f68e351863171";
+    treeDigest = "d43853e86e3aca5b9c0cf4b7da7c2b2b9e2d8019eb9f6bb9d92309b736dcf1c3";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "662566350a8b14be98d220be613cc1759d6d838b90ca9d231ab270890c249b95";
+    treeDigest = "4758ee4defa88e5bbc33f02b30b58af5e7db1f0872676e0c48d3dcf75c8f18c7";
     roles = [
       "etcd"
       "haproxy"
