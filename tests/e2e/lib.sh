@@ -77,6 +77,8 @@ left_behind() {
 clean_up() {
     local status=${1:-$?} cluster
     trap - EXIT INT TERM ERR
+    # A pgha that still runs in the background holds the lock.
+    jobs -p | xargs -r kill -KILL 2>/dev/null || true
     touch "$work/bench.end" # the clients of pgbench.sh, if there are any
     for cluster in "$work"/*.toml; do
         [ -e "$cluster" ] && [ -d "$work/state" ] || continue
