@@ -78,7 +78,7 @@ clean_up() {
     local status=${1:-$?} cluster
     trap - EXIT INT TERM ERR
     # A pgha that still runs in the background holds the lock.
-    jobs -p | xargs -r kill -KILL 2>/dev/null || true
+    pgrep -f -- "$PGHA -f $work/" | xargs -r kill -KILL 2>/dev/null || true
     touch "$work/bench.end" # the clients of pgbench.sh, if there are any
     for cluster in "$work"/*.toml; do
         [ -e "$cluster" ] && [ -d "$work/state" ] || continue

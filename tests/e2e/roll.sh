@@ -20,7 +20,8 @@ echo "an apply with nothing to do took $((($(date +%s%N) - began) / 1000000)) ms
 first=$(images)
 
 say "who works on the cluster from another machine is seen"
-etcdctl() { on node-1 env ETCDCTL_CACERT=/run/pgha/tls/etcd-ca.crt ETCDCTL_CERT=/run/pgha/tls/etcd.crt ETCDCTL_KEY=/run/pgha/tls/etcd.key \
+# Asked on the leader: a roll takes it last.
+etcdctl() { on "$(leader)" env ETCDCTL_CACERT=/run/pgha/tls/etcd-ca.crt ETCDCTL_CERT=/run/pgha/tls/etcd.crt ETCDCTL_KEY=/run/pgha/tls/etcd.key \
     /etc/pgha/bin/etcdctl --endpoints https://127.0.0.1:2379 "$@"; }
 holder='{"machine":"elsewhere","boot":"another","process":7,"purpose":"pgha apply","since":"2026-11-23T08:00:00Z"}'
 etcdctl put /pgha/roll/operator "$holder" >/dev/null
