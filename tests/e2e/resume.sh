@@ -22,10 +22,16 @@ for round in 1 2 3 4 5; do
     [ "$round" = 5 ] || pgha destroy --yes 2>/dev/null
 done
 
-say "a second cluster stands beside the first, and goes without a trace of the first's"
+say "a second cluster stands beside the first, with one synchronous replica, and goes without a trace of the first's"
 first=$file
 new_cluster beside 10.90.0
+printf '\n[durability]\nmode = "strict"\n' >>"$file"
 form
+synchronous() { pgha status --json | jq -r '.nodes[] | select(.role == "sync_standby").name'; }
+heir=$(synchronous)
+pgha switchover 2>/dev/null
+form # until another replica is the synchronous one
+[ "$(leader)" = "$heir" ] && [ "$(synchronous | wc -l)" = 1 ] || fail "not the synchronous replica leads: $(pgha status)"
 [ "$(sql 'select 1')" = 1 ]
 pgha destroy --yes 2>/dev/null
 file=$first

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::data_format::DataFormat;
 use crate::digest::Digest;
 
 /// What is known of a cluster. A provider's labels are the only state pgha keeps of a server.
@@ -40,6 +41,8 @@ pub struct Server {
     pub wish: Option<Digest>,
     /// The roles it was made for, as its image is called. Absent: its provider does not know.
     pub roles: Option<String>,
+    /// What its data was written by. Absent: it holds none, or its provider does not know.
+    pub data: Option<DataFormat>,
     /// When it was given that, in RFC 3339. Absent: its provider does not know.
     pub since: Option<String>,
     /// Whether the cluster has been healthy with this server once. From then on its data matters.

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod cluster;
+pub mod data_format;
 pub mod diagnostic;
 pub mod digest;
 pub mod inventory;
@@ -18,6 +19,7 @@ pub mod render;
 mod spec;
 
 pub use cluster::Cluster;
+pub use data_format::DataFormat;
 pub use diagnostic::{Diagnostic, Severity};
 pub use digest::Digest;
 pub use spec::schema;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{Base, RoleSet};
+use crate::cluster::{Base, Cluster, Role, RoleSet};
+use crate::data_format::DataFormat;
 use crate::digest::{Digest, Hasher};
 
 /// The images of one cluster.
@@ -75,6 +76,11 @@ impl Image {
         let mut hasher = Hasher::default();
         hasher.part(self.package_root.sha256.as_str().as_bytes()).part(self.configuration.sha256.as_str().as_bytes());
         hasher.finish()
+    }
+
+    /// What its PostgreSQL writes. Absent: it has none.
+    pub fn data_format(&self, cluster: &Cluster) -> Option<DataFormat> {
+        self.role_set.has(Role::Postgres).then(|| DataFormat::of(cluster.postgresql.major, &self.versions))
     }
 }
 

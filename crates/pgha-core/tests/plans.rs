@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pgha_core::inventory::{Inventory, Observed, Pending, Server};
 use pgha_core::plan::{Desired, Plan, Refused, plan, plan_again, plan_destroy, plan_rollback};
-use pgha_core::{Cluster, Digest, render};
+use pgha_core::{Cluster, DataFormat, Digest, render};
 use serde_json::{Value, json};
 
 const THREE: &str = include_str!("../../../tests/clusters/minimal.toml");
@@ -22,6 +22,10 @@ fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
 }
 
+fn data(postgresql: u16, collations: &str) -> DataFormat {
+    DataFormat { postgresql, collations: collations.to_owned() }
+}
+
 impl Case {
     fn new(text: &str) -> Self {
         let (cluster, _) = Cluster::parse(text).expect("a valid cluster");
@@ -35,6 +39,7 @@ impl Case {
             wish: None,
             roles: Some(node.role_set.to_string()),
             since: None,
+            data: Some(data(17, "libc6-2.41")),
             image: digest("image"),
             seed: digest("seed"),
             previous_image: None,
@@ -61,7 +66,8 @@ impl Case {
 
     fn desired(&self) -> Desired<'_> {
         let all = |text: &str| self.cluster.nodes.iter().map(|node| (node.name.clone(), digest(text))).collect::<BTreeMap<_, _>>();
-        Desired { cluster: &self.cluster, images: all("image"), seeds: all("seed"), dynamic: &self.dynamic }
+        let data = self.cluster.nodes.iter().map(|node| (node.name.clone(), data(17, "libc6-2.41"))).collect();
+        Desired { cluster: &self.cluster, images: all("image"), seeds: all("seed"), data, dynamic: &self.dynamic }
     }
 }
 
@@ -170,6 +176,8 @@ cases! {
         }
     }),
     address_changed: Case::new(THREE).with(|world| world.servers[1].address = [10, 0, 0, 9].into()),
+    another_postgresql: Case::new(THREE).with(|world| world.servers[1].data = Some(data(16, "libc6-2.41"))),
+    another_collation: Case::new(THREE).with(|world| world.servers[1].data = Some(data(17, "libc6-2.36"))),
     half_sealed: Case::new(THREE).with(|world| world.servers[2].formed = false),
     restart_interrupted: Case::new(THREE).observed(|observed| observed.pending = pending(&["node-2", "node-3"], "200", "100")),
     objects_missing: Case::new(THREE).observed(|observed| {

@@ -1,10 +1,11 @@
 //! The world as a plan needs it: the provider's servers, and what the daemons of a formed cluster say.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pgha_core::cluster::Durability;
 use pgha_core::inventory::{Inventory, Observed, Pending, Server};
-use pgha_core::{Cluster, Digest};
+use pgha_core::render::durability;
+use pgha_core::{Cluster, DataFormat, Digest};
 use pgha_platform::{Provider, ProviderError};
 use tokio::time::Instant;
 
@@ -30,12 +31,18 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
         wish: server.labels.get("wish").cloned().map(Digest::from),
         roles: server.labels.get("roles").cloned(),
         since: server.labels.get("since").cloned(),
+        data: data_format(&server.labels),
         formed: label(&server, "formed") == "yes",
         running: server.running,
         address: server.address,
         name: server.name,
     });
     Ok(Inventory { servers: found.collect(), observed: None })
+}
+
+/// Absent for a server of an older pgha, too.
+fn data_format(labels: &BTreeMap<String, String>) -> Option<DataFormat> {
+    Some(DataFormat { postgresql: labels.get("postgresql")?.parse().ok()?, collations: labels.get("collations")?.clone() })
 }
 
 /// The servers, and what the daemons of a formed cluster say.
@@ -75,16 +82,7 @@ async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Observed {
 
 /// The cluster as it runs now: with the durability that is in etcd.
 pub(crate) fn running(cluster: &Cluster, dynamic: Option<&serde_json::Value>) -> Cluster {
-    Cluster { durability: durability(dynamic).unwrap_or(cluster.durability), ..cluster.clone() }
-}
-
-fn durability(dynamic: Option<&serde_json::Value>) -> Option<Durability> {
-    let dynamic = dynamic?;
-    Some(match &dynamic["synchronous_mode"] {
-        serde_json::Value::String(_) => Durability::Quorum,
-        serde_json::Value::Bool(true) => Durability::Strict,
-        _ => Durability::Async,
-    })
+    Cluster { durability: dynamic.map_or(cluster.durability, durability), ..cluster.clone() }
 }
 
 fn pending(health: &Health) -> Vec<Pending> {

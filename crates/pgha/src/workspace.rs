@@ -66,11 +66,12 @@ impl Workspace {
 
     /// What the cluster should be.
     pub(crate) fn desired(&self, manifest: &pgha_core::manifest::Manifest, secrets: &Secrets) -> Result<Desired<'_>, Failure> {
-        let mut desired =
-            Desired { cluster: &self.cluster, images: Default::default(), seeds: Default::default(), dynamic: &self.rendered.dynamic };
+        let (images, seeds, data) = Default::default();
+        let mut desired = Desired { cluster: &self.cluster, images, seeds, data, dynamic: &self.rendered.dynamic };
         for node in &self.cluster.nodes {
             if let Some(image) = manifest.image(&node.role_set) {
                 desired.images.insert(node.name.clone(), image.digest());
+                desired.data.extend(image.data_format(&self.cluster).map(|data| (node.name.clone(), data)));
             }
             desired.seeds.insert(node.name.clone(), seed::pack(&self.rendered, node, secrets, false)?.digest);
         }

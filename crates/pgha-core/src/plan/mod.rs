@@ -17,6 +17,7 @@ use serde_json::Value;
 pub use drift::declared;
 
 use crate::cluster::Cluster;
+use crate::data_format::DataFormat;
 use crate::digest::{Digest, Hasher};
 use crate::inventory::{Inventory, Server};
 
@@ -29,6 +30,8 @@ pub struct Desired<'c> {
     pub images: BTreeMap<String, Digest>,
     /// Digest of the seed each node should have, by node name.
     pub seeds: BTreeMap<String, Digest>,
+    /// What the image of each node that holds data writes, by node name.
+    pub data: BTreeMap<String, DataFormat>,
     /// The dynamic configuration.
     pub dynamic: &'c Value,
 }
@@ -132,8 +135,9 @@ pub enum Action {
     Switchover {
         /// Node that leads.
         from: String,
-        /// Node that shall lead.
-        to: String,
+        /// Node that shall lead. Absent: whichever replica is the synchronous one by then; no other may.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
     },
     /// Replace the dynamic configuration in etcd.
     SetDynamic {
@@ -212,6 +216,7 @@ impl Refused {
 pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
     form::no_foreign_servers(desired, world)?;
     form::no_changed_servers(desired, world)?;
+    form::no_other_data_format(desired, world)?;
     let (steps, more_follows) = match world.servers.iter().any(|server| server.formed) {
         false => (form::steps(desired, world)?, false),
         true => roll::steps(desired, world)?,

@@ -1,8 +1,9 @@
 //! Rolling a formed cluster: wake what is off, then replica by replica, the leader last.
 
 use super::{Action, Cost, Desired, Refused, Step, drift, dynamic, gate, step};
-use crate::cluster::{Fault, Role};
+use crate::cluster::{Durability, Fault, Role};
 use crate::inventory::{Inventory, Observed, Server};
+use crate::render::durability;
 
 /// Seconds a healthy cluster may take to say so.
 const QUICK_SECONDS: u32 = 60;
@@ -184,7 +185,8 @@ fn roll(desired: &Desired<'_>, observed: &Observed, order: &[&Server], action: i
     for server in order {
         if observed.leader.as_ref() == Some(&server.name) {
             let stop = desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds.ceil() as u32;
-            let to = successor(desired, order, &server.name);
+            let strict = observed.dynamic.as_ref().map(durability) == Some(Durability::Strict);
+            let to = (!strict).then(|| successor(desired, order, &server.name));
             steps.push(step(Action::Switchover { from: server.name.clone(), to }, Cost::WritesStop(stop)));
             steps.push(gate(QUICK_SECONDS, 3));
         }

@@ -50,7 +50,7 @@ impl fmt::Display for Action {
             Self::Rebuild { node, from, image, .. } if from == image => write!(f, "reseed      {node}, same image, new seed"),
             Self::Rebuild { node, from, image, .. } => write!(f, "rebuild     {node}, image {} -> {}", from.short(), image.short()),
             Self::Revert { node, from, image } => write!(f, "revert      {node}, image {} -> {}", from.short(), image.short()),
-            Self::Switchover { from, to } => write!(f, "switchover  {from} -> {to}"),
+            Self::Switchover { from, to } => write!(f, "switchover  {from} -> {}", to.as_deref().unwrap_or("its synchronous replica")),
             Self::SetDynamic { changes } => write!(f, "dynamic     {}", changes.join(", ")),
             Self::Restart { node } => write!(f, "restart     PostgreSQL of {node}"),
             Self::DeleteServer { node } => write!(f, "delete      {node}"),

@@ -39,6 +39,15 @@ fn synchronous_mode(durability: Durability) -> Value {
     }
 }
 
+/// The durability that a dynamic configuration asks for.
+pub fn durability(dynamic: &Value) -> Durability {
+    match &dynamic["synchronous_mode"] {
+        Value::String(_) => Durability::Quorum,
+        Value::Bool(true) => Durability::Strict,
+        _ => Durability::Async,
+    }
+}
+
 fn parameters(cluster: &Cluster) -> Value {
     let mut parameters = cluster.postgresql.parameters.clone();
     let wal_timeout = format!("{}s", cluster.timing.wal_timeout);

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use contract::{IDS, PATRONI_REST_PORT, SEED_FILES_DIR};
+pub use dynamic::durability;
 pub use nix::FLAKE;
 pub use seed::{Seed, owner_of};
 pub use tree::{File, Tree};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pgha_core::cluster::{Durability, Node};
+use pgha_core::cluster::Node;
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::{Action, Gate, Plan};
 use pgha_core::render::Rendered;
@@ -120,7 +120,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             }
             Action::Declare { .. } => self.declare().await,
             Action::Seal => self.seal().await,
-            Action::Switchover { from, to } => self.switchover(from, to).await,
+            Action::Switchover { from, to } => self.switchover(from, to.as_deref()).await,
             Action::SetDynamic { changes } => self.set_dynamic(changes).await,
             Action::Restart { node } => self.restart(node).await,
             Action::DeleteServer { node } => Ok(self.provider.delete_server(node).await?),
@@ -157,16 +157,13 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     /// The leader may have changed since the plan was made; then there is nothing to hand over.
-    async fn switchover(&self, from: &str, to: &str) -> Result<(), ExecuteError> {
+    async fn switchover(&self, from: &str, to: Option<&str>) -> Result<(), ExecuteError> {
         let leader = self.leader().await?;
         if leader.name != from {
             tracing::info!("{} leads already", leader.name);
             return Ok(());
         }
-        tracing::info!("handing the leadership from {from} to {to}");
-        // Under strict Patroni accepts only the one synchronous replica, which may have changed since the plan was made.
-        let running = observe::running(self.cluster, self.daemons.config().await.as_ref());
-        let to = Some(to).filter(|_| running.durability != Durability::Strict);
+        tracing::info!("handing the leadership from {from} to {}", to.unwrap_or("its synchronous replica"));
         Ok(self.daemons.switchover(leader, to).await?)
     }
 
@@ -204,6 +201,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let node = self.node(name)?;
         let image = self.manifest.image(&node.role_set).ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
         let seed = seed::pack(self.rendered, node, self.secrets, false)?;
+        let data = image.data_format(self.cluster);
+        let (postgresql, collations) = data.map(|data| (data.postgresql.to_string(), data.collations)).unwrap_or_default();
         Ok(ServerRequest {
             name: node.name.clone(),
             address: node.address,
@@ -215,6 +214,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 ("image", image.digest().as_str()),
                 ("seed", seed.digest.as_str()),
                 ("roles", &node.role_set.to_string()),
+                ("postgresql", &postgresql),
+                ("collations", &collations),
                 ("generation", &self.generation.to_string()),
                 ("wish", self.wish.as_str()),
                 ("proven", "no"),
@@ -230,11 +231,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     async fn seal(&self) -> Result<(), ExecuteError> {
+        // Before the labels: once the last server has its own, no later plan seals again.
+        files::write(&self.secrets.path(FORMED), b"the cluster has data; `pgha destroy` removes this file\n", 0o600)?;
         let formed = labels(&[("formed", "yes"), ("proven", "yes")]);
         for node in &self.cluster.nodes {
             self.provider.label(&node.name, &formed).await?;
         }
-        files::write(&self.secrets.path(FORMED), b"the cluster has data; `pgha destroy` removes this file\n", 0o600)?;
         Ok(())
     }
 }

@@ -142,7 +142,8 @@ impl Builder {
 /// The packages whose version people ask for.
 fn versions(packages: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let wanted = ["postgresql-17", "patroni", "etcd-server", "haproxy", "pgbouncer", "systemd", "openssh-server", "libc6"];
-    wanted.iter().filter_map(|name| packages.get(*name).map(|version| ((*name).to_owned(), version.clone()))).collect()
+    let asked = |name: &str| wanted.contains(&name) || name.starts_with("libicu");
+    packages.iter().filter(|(name, _)| asked(name)).map(|(name, version)| (name.clone(), version.clone())).collect()
 }
 
 fn layer(path: &Path, sha256: String, bytes: u64) -> Layer {

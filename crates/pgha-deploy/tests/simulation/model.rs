@@ -66,7 +66,7 @@ impl Wanted {
     pub(crate) fn desired<'c>(&'c self, cluster: &'c Cluster) -> Desired<'c> {
         let image = self.manifest.images[0].digest();
         let all = |digest: &Digest| cluster.nodes.iter().map(|node| (node.name.clone(), digest.clone())).collect();
-        Desired { cluster, images: all(&image), seeds: all(&Digest::of(b"seed")), dynamic: &self.rendered.dynamic }
+        Desired { cluster, images: all(&image), seeds: all(&Digest::of(b"seed")), data: BTreeMap::new(), dynamic: &self.rendered.dynamic }
     }
 }
 
