@@ -9,9 +9,21 @@ pgha up --yes -v 2>"$work/up.log" >"$work/up.out"
 pgha doctor >"$work/doctor.out"
 [ "$(grep -c '^ok .*contract' "$work/doctor.out")" = 3 ] || fail "contract: $(cat "$work/doctor.out")"
 
+say "doctor sees what is broken"
+on node-2 systemctl stop haproxy
+refused 'haproxy.service' 1 pgha doctor
+on node-2 systemctl start haproxy
+
 say "a second up finds nothing to do"
 pgha up --yes >/dev/null 2>"$work/again.log"
 grep -q 'nothing to do' "$work/again.log" || fail "$(cat "$work/again.log")"
+
+say "an image that sorts text in another way is not rolled out"
+record=$work/state/formation/nodes/node-1/record.json
+cp "$record" "$work/record"
+sed -i 's/libc6-2\.[0-9]*_libicu/libc6-2.36_libicu/' "$record"
+refused 'has indexes sorted by libc6-2.36_libicu' 1 pgha plan
+cp "$work/record" "$record"
 
 say "psql reaches the primary and a replica through HAProxy and PgBouncer, with TLS"
 [ "$(sql 'select pg_is_in_recovery()')" = f ]
@@ -52,7 +64,9 @@ for port in 2379 2380 5432 6432 8008; do
     ! timeout 2 bash -c "exec 3<>/dev/tcp/$host/$port" 2>/dev/null || fail "port $port is open to this machine"
 done
 other=$(address "$(replica)")
-on node-1 curl -sk --max-time 3 "https://$other:2379/health" && fail "etcd answered without a certificate"
+proof=(--cacert /run/pgha/tls/etcd-ca.crt --cert /run/pgha/tls/etcd.crt --key /run/pgha/tls/etcd.key)
+on node-1 curl -s --max-time 3 "${proof[@]}" "https://$other:2379/health" | grep -q true || fail "etcd does not answer its own kind"
+! on node-1 curl -sk --max-time 3 "https://$other:2379/health" 2>/dev/null || fail "etcd answered without a certificate"
 lead=$(address "$(leader)")
 status=$(on "$(replica)" curl -sk -o /dev/null -w '%{http_code}' --max-time 3 -X POST -d '{}' "https://$lead:8008/switchover" || true)
 case $status in 401 | 403) ;; *) fail "Patroni took a write without proof: $status" ;; esac
@@ -66,11 +80,14 @@ pgha status --json >"$work/status.json"
 pgha plan --json >"$work/plan.json" 2>"$work/plan.log"
 pgha render --out "$work/tree" 2>/dev/null
 for node in node-1 node-2 node-3; do on $node journalctl --no-pager >"$work/journal-$node.log"; on $node ps axww >"$work/ps-$node.out"; done
-find "$secrets/passwords" "$secrets" -name '*.key' -o -path '*/passwords/*' -type f | while read -r secret; do
-    poison=$(sed '/^-----/d' "$secret" | head -n 1)
+find "$secrets" -type f ! -name '*.crt' ! -name '*.pub' ! -name known_hosts ! -name '*.jsonl' ! -name formed >"$work/secret-files"
+[ "$(wc -l <"$work/secret-files")" -ge 30 ] || fail "too few secrets: $(cat "$work/secret-files")"
+while read -r secret; do
+    poison=$(sed '/^-----/d' "$secret" | sed -n 2p)
+    [ -n "$poison" ] || poison=$(sed '/^-----/d' "$secret" | head -n 1)
     ! grep -rqF --exclude-dir=formation.secrets --exclude-dir=state -- "$poison" "$work" || fail "$secret is told in $(grep -rlF --exclude-dir=formation.secrets --exclude-dir=state -- "$poison" "$work")"
     for node in node-1 node-2 node-3; do ! on $node grep -rqF -- "$poison" /etc /usr/lib/systemd || fail "$secret is in the image"; done
-done
+done <"$work/secret-files"
 
 say "the secrets directory is looked after"
 [ "$(stat -c %a "$secrets")" = 700 ]

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct DataFormat {
     /// Major version of PostgreSQL: another one cannot read the files.
     pub postgresql: u16,
-    /// The libraries that sort text, with their versions, such as `libc6-2.41_libicu76-76.1`. With others, indexes on text are
-    /// out of order and nothing says so (PostgreSQL 17, section 23.2.2.3).
+    /// The libraries that sort text, with their versions, such as `libc6-2.41_libicu76-76.1`. With others, indexes that
+    /// use their collations are out of order, and PostgreSQL does no more than warn (ALTER COLLATION, Notes).
     pub collations: String,
 }
 

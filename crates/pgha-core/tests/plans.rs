@@ -176,8 +176,17 @@ cases! {
         }
     }),
     address_changed: Case::new(THREE).with(|world| world.servers[1].address = [10, 0, 0, 9].into()),
-    another_postgresql: Case::new(THREE).with(|world| world.servers[1].data = Some(data(16, "libc6-2.41"))),
-    another_collation: Case::new(THREE).with(|world| world.servers[1].data = Some(data(17, "libc6-2.36"))),
+    another_postgresql: Case::new(THREE).with(old(&[0, 1, 2])).with(|world| world.servers[1].data = Some(data(16, "libc6-2.41"))),
+    another_collation: Case::new(THREE).with(old(&[0, 1, 2])).with(|world| world.servers[1].data = Some(data(17, "libc6-2.36"))),
+    another_collation_and_off: Case::new(THREE).with(old(&[1])).with(|world| {
+        world.servers[1].data = Some(data(17, "libc6-2.36"));
+        world.servers[1].running = false;
+    }),
+    strict_comes_with_a_higher_ttl: Case::new(FIVE).with(old(&[0])).observed(|observed| {
+        if let Some(dynamic) = observed.dynamic.as_mut() {
+            (dynamic["ttl"], dynamic["synchronous_mode"]) = (json!(20), json!("quorum"));
+        }
+    }),
     half_sealed: Case::new(THREE).with(|world| world.servers[2].formed = false),
     restart_interrupted: Case::new(THREE).observed(|observed| observed.pending = pending(&["node-2", "node-3"], "200", "100")),
     objects_missing: Case::new(THREE).observed(|observed| {

@@ -87,7 +87,11 @@ impl Daemons for Fleet {
             journal.extend(units.iter().flat_map(|unit| ["--unit", unit]));
             units.join(", ")
         };
-        let lines = link.session.run(&journal, b"").await.unwrap_or_default();
+        let mut lines = link.session.run(&journal, b"").await.unwrap_or_default();
+        if units.is_empty() {
+            // journalctl(1): with --grep and --lines the newest comes first.
+            lines = lines.lines().rev().collect::<Vec<_>>().join("\n");
+        }
         Some(format!("{which}\n{}", lines.trim_end()))
     }
 

@@ -24,7 +24,8 @@ impl Journal {
             "time": jiff::Timestamp::now().to_string(), "plan": plan.fingerprint.short(), "process": std::process::id(), "step": step, "what": what,
         });
         let open = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path);
-        if let Err(error) = open.and_then(|mut file| writeln!(file, "{line}")) {
+        // In one write: whoever reads meanwhile, or kills this process, must not be left with half a line.
+        if let Err(error) = open.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes())) {
             tracing::warn!("cannot write the journal {}: {error}", self.path.display());
         }
     }

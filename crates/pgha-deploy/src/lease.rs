@@ -57,8 +57,6 @@ pub enum LeaseError {
 /// A held lease. It lasts while [`Lease::keep`] is polled.
 pub struct Lease<'f> {
     fleet: &'f Fleet,
-    key: String,
-    this: Holder,
     id: String,
 }
 
@@ -69,49 +67,43 @@ impl<'f> Lease<'f> {
     /// # Errors
     /// [`LeaseError::Held`] when another machine has it; otherwise when no etcd member answers.
     pub async fn take(fleet: &'f Fleet, cluster: &Cluster, purpose: &str) -> Result<Self, LeaseError> {
-        let key = STANDARD.encode(format!("/pgha/{}/operator", cluster.name));
-        let mut lease = Self { fleet, key, this: Holder::this(purpose), id: String::new() };
-        lease.acquire().await?;
-        Ok(lease)
-    }
-
-    async fn acquire(&mut self) -> Result<(), LeaseError> {
-        let granted = call(self.fleet, "lease/grant", &json!({ "TTL": TTL_SECONDS.to_string() })).await?;
-        granted["ID"].as_str().unwrap_or_default().clone_into(&mut self.id);
-        let value = STANDARD.encode(json!(self.this).to_string());
-        let put = json!({ "requestPut": { "key": self.key, "value": value, "lease": self.id } });
-        let Some((holder, revision)) = put_if(self.fleet, &self.key, "0", &put).await? else { return Ok(()) };
-        if holder.boot == self.this.boot && put_if(self.fleet, &self.key, &revision, &put).await?.is_none() {
-            return Ok(());
+        let granted = call(fleet, "lease/grant", &json!({ "TTL": TTL_SECONDS.to_string() })).await?;
+        let lease = Self { fleet, id: granted["ID"].as_str().unwrap_or_default().to_owned() };
+        let (key, this) = (STANDARD.encode(format!("/pgha/{}/operator", cluster.name)), Holder::this(purpose));
+        let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": lease.id } });
+        let mut found = put_if(fleet, &key, "0", &put).await?;
+        if let Some((holder, revision)) = &found
+            && holder.boot == this.boot
+        {
+            found = put_if(fleet, &key, revision, &put).await?;
         }
-        self.revoke().await;
-        Err(LeaseError::Held(Box::new(holder)))
+        match found {
+            // It is this one when a member took the entry and its answer was lost.
+            Some((holder, _)) if holder != this => {
+                lease.release().await;
+                Err(LeaseError::Held(Box::new(holder)))
+            }
+            _ => Ok(lease),
+        }
     }
 
-    /// Renews it, and takes it again when it ran out while etcd had no quorum. Ends only when another machine has it by then.
-    pub async fn keep(&mut self) -> Box<Holder> {
+    /// Renews it. Ends only when it ran out, because this process was suspended or did not reach etcd for too long: by then
+    /// another may have been at work, and what was planned before is no longer good. While etcd itself has no quorum nothing
+    /// runs out.
+    pub async fn keep(&self) {
         loop {
             tokio::time::sleep(Duration::from_secs(TTL_SECONDS / 3)).await;
-            match self.renew().await {
-                Err(LeaseError::Held(holder)) => return holder,
+            match call(self.fleet, "lease/keepalive", &json!({ "ID": self.id })).await {
+                // etcd answers for a lease that has run out too: without the seconds it has left.
+                Ok(answer) if answer["result"]["TTL"].is_null() => return,
+                Ok(_) => {}
                 Err(error) => tracing::debug!("the operator's lease was not renewed: {error}"),
-                Ok(()) => {}
             }
         }
     }
 
-    async fn renew(&mut self) -> Result<(), LeaseError> {
-        let answer = call(self.fleet, "lease/keepalive", &json!({ "ID": self.id })).await?;
-        // etcd answers for a lease that has run out too: without the seconds it has left.
-        if answer["result"]["TTL"].is_null() { self.acquire().await } else { Ok(()) }
-    }
-
     /// Gives it back. If etcd does not answer it ends by itself.
     pub async fn release(self) {
-        self.revoke().await;
-    }
-
-    async fn revoke(&self) {
         let _ = call(self.fleet, "lease/revoke", &json!({ "ID": self.id })).await;
     }
 }
@@ -126,7 +118,8 @@ async fn put_if(fleet: &Fleet, key: &str, revision: &str, put: &Value) -> Result
     }
     let found = &answer["responses"][0]["response_range"]["kvs"][0];
     let value = STANDARD.decode(found["value"].as_str().unwrap_or_default()).unwrap_or_default();
-    let holder = serde_json::from_slice(&value).unwrap_or_else(|_| Holder::this("an unreadable entry"));
+    let unreadable = || Holder { boot: String::new(), machine: "another machine".to_owned(), ..Holder::this("an unknown pgha") };
+    let holder = serde_json::from_slice(&value).unwrap_or_else(|_| unreadable());
     Ok(Some((holder, found["mod_revision"].as_str().unwrap_or_default().to_owned())))
 }
 

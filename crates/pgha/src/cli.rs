@@ -196,7 +196,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long = "scenario", value_name = "SCENARIO")]
     pub(crate) scenarios: Vec<crate::commands::Scenario>,
     /// How often to run each.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) runs: u32,
     /// Directory for history.jsonl and verdict.json.
     #[arg(long, default_value = "verify", value_name = "DIR")]

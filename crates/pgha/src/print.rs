@@ -2,11 +2,16 @@
 
 use std::io::{IsTerminal, Write};
 
-/// Data, to stdout. A reader that has gone away ends the program quietly, as it does for other tools.
+/// Data, to stdout. A reader that has gone away ends the program quietly, as it does for other tools; a full disk does not.
 pub(crate) fn data(text: &str) {
     let mut stdout = std::io::stdout();
-    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-        std::process::exit(0);
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            note(&format!("{} cannot write the output: {error}", red("error:")));
+            std::process::exit(2);
+        }
     }
 }
 

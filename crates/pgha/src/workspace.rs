@@ -7,6 +7,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnost
 use pgha_core::plan::Desired;
 use pgha_core::render::{self, Rendered};
 use pgha_core::{Cluster, Diagnostic, Severity};
+use pgha_deploy::execute::FORMED;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::Builder;
 use pgha_deploy::secrets::Secrets;
@@ -53,10 +54,22 @@ impl Workspace {
     /// The secrets and connections of a cluster that exists.
     pub(crate) async fn fleet(&self) -> Result<(Arc<Secrets>, Arc<Fleet>), Failure> {
         if observe::servers(&self.provider).await?.servers.is_empty() {
-            return Err(Failure::no(format!("cluster `{}` has no servers", self.cluster.name)).hint("run `pgha up` first"));
+            return Err(self.no_servers());
         }
         let secrets = self.secrets().await?;
         Ok((Arc::clone(&secrets), Arc::new(Fleet::new(&self.cluster, secrets))))
+    }
+
+    /// Never made, or made on another machine, or its state directory is not mounted: the mark beside the secrets tells.
+    pub(crate) fn no_servers(&self) -> Failure {
+        let (name, dir) = (&self.cluster.name, &self.cluster.local_state_dir);
+        if !self.secrets_dir().join(FORMED).exists() {
+            return Failure::no(format!("cluster `{name}` has no servers")).hint("run `pgha up` first");
+        }
+        let failure = Failure::no(format!("cluster `{name}` was formed, but {dir} has none of its servers"));
+        failure.hint(
+            "run pgha on the machine that has the nodes, mount the disk, or set provider.local.state_dir back; if the data is gone for good, `pgha destroy` and begin anew",
+        )
     }
 
     pub(crate) fn secrets_dir(&self) -> PathBuf {
@@ -87,11 +100,18 @@ impl Workspace {
     }
 }
 
+/// What underlines mistakes counts columns in 16 bits.
+const LONGEST_LINE: usize = 10_000;
+
 fn read(file: &Path) -> Result<Cluster, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         let failure = Failure::no(format!("cannot read the cluster file {}: {error}", file.display()));
         failure.hint("name it with -f FILE, or write one with `pgha init > cluster.toml`")
     })?;
+    if let Some(number) = text.lines().position(|line| line.len() > LONGEST_LINE) {
+        let failure = Failure::no(format!("{}, line {}: longer than {LONGEST_LINE} bytes", file.display(), number + 1));
+        return Err(failure.hint("this is hardly a cluster file; break the line up if it is"));
+    }
     match Cluster::parse(&text) {
         Ok((cluster, warnings)) => {
             show(file, &text, &warnings);

@@ -32,3 +32,16 @@ fn crates_depend_only_on_what_the_design_allows() {
         }
     }
 }
+
+/// `cargo deny` is not part of the tests; the bans that matter at run time are.
+#[test]
+fn no_banned_crate_is_in_the_lock() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
+    let read = |name: &str| std::fs::read_to_string(format!("{root}{name}")).expect(name);
+    let (deny, lock) = (read("deny.toml"), read("Cargo.lock"));
+    let banned = deny.lines().filter_map(|line| line.trim().strip_prefix("{ crate = \"")?.split('"').next()).collect::<Vec<_>>();
+    assert!(banned.len() >= 3, "deny.toml bans nothing");
+    for name in banned {
+        assert!(!lock.contains(&format!("name = \"{name}\"")), "{name} is banned by deny.toml and is in Cargo.lock");
+    }
+}

@@ -43,26 +43,6 @@ pub(super) fn no_changed_servers(desired: &Desired<'_>, world: &Inventory) -> Re
     Ok(())
 }
 
-/// What to do when an image cannot take data over: there is no way on the same volumes that could be undone.
-const MOVE: &str = "make a second cluster from the new image, move the data with pg_dump or logical replication, send the clients \
-    there, then destroy this one; until then leave it as it is";
-
-pub(super) fn no_other_data_format(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
-    for server in &world.servers {
-        let (Some(has), Some(wanted)) = (&server.data, desired.data.get(&server.name)) else { continue };
-        if has.postgresql != wanted.postgresql {
-            let reason = format!("`{}` has data of PostgreSQL {}, its new image brings {}", server.name, has.postgresql, wanted.postgresql);
-            return Err(Refused::new(reason, MOVE));
-        }
-        if has.collations != wanted.collations {
-            let (name, has, wanted) = (&server.name, &has.collations, &wanted.collations);
-            let reason = format!("`{name}` has indexes sorted by {has}, its new image sorts by {wanted}: rows would not be found any more");
-            return Err(Refused::new(reason, MOVE));
-        }
-    }
-    Ok(())
-}
-
 pub(super) fn no_foreign_servers(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
     match world.servers.iter().find(|server| desired.cluster.node(&server.name).is_none()) {
         None => Ok(()),

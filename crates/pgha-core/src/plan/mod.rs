@@ -7,6 +7,7 @@ mod drift;
 mod dynamic;
 mod form;
 mod roll;
+mod takeover;
 mod text;
 
 use std::collections::BTreeMap;
@@ -216,7 +217,6 @@ impl Refused {
 pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
     form::no_foreign_servers(desired, world)?;
     form::no_changed_servers(desired, world)?;
-    form::no_other_data_format(desired, world)?;
     let (steps, more_follows) = match world.servers.iter().any(|server| server.formed) {
         false => (form::steps(desired, world)?, false),
         true => roll::steps(desired, world)?,

@@ -1,6 +1,8 @@
 //! Rolling a formed cluster: wake what is off, then replica by replica, the leader last.
 
-use super::{Action, Cost, Desired, Refused, Step, drift, dynamic, gate, step};
+use serde_json::Value;
+
+use super::{Action, Cost, Desired, Refused, Step, drift, dynamic, gate, step, takeover};
 use crate::cluster::{Durability, Fault, Role};
 use crate::inventory::{Inventory, Observed, Server};
 use crate::render::durability;
@@ -18,7 +20,8 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Ste
     let outdated = world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     if !off.is_empty() {
-        return Ok((wake(world, &off, |server| (!desired.is_current(server)).then(|| rebuild(desired, server))), true));
+        let changes = |server: &Server| !desired.is_current(server) && takeover::possible(desired, server).is_ok();
+        return Ok((wake(world, &off, |server| changes(server).then(|| rebuild(desired, server))), true));
     }
     if let Some(cure) = world.observed.as_ref().and_then(|observed| dynamic::cure(desired, observed)) {
         return Ok((cure, true));
@@ -28,10 +31,13 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Ste
     if outdated.is_empty() {
         return Ok((finish(desired, world, observed, leader)?, false));
     }
+    outdated.iter().try_for_each(|server| takeover::possible(desired, server))?;
     let order = order(desired, observed, &outdated)?;
     let mut steps = seal(world);
-    let roll = roll(desired, observed, &order, |server| rebuild(desired, server));
-    if dynamic::raises_ttl(desired, observed) {
+    let dynamic_first = dynamic::raises_ttl(desired, observed);
+    let in_force = if dynamic_first { Some(desired.dynamic) } else { observed.dynamic.as_ref() };
+    let roll = roll(desired, observed, in_force, &order, |server| rebuild(desired, server));
+    if dynamic_first {
         // A guard of the new image waits for the new ttl: while the lock still ends earlier it would fence too late.
         steps.extend(dynamic::steps(desired, observed, leader));
         steps.extend(roll);
@@ -87,7 +93,7 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step
     }
     let observed = observed(world)?;
     let order = order(desired, observed, &back)?;
-    Ok((roll(desired, observed, &order, revert), false))
+    Ok((roll(desired, observed, observed.dynamic.as_ref(), &order, revert), false))
 }
 
 fn revert(server: &Server) -> Action {
@@ -102,7 +108,7 @@ pub(super) fn again(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step
     }
     let observed = observed(world)?;
     let order = order(desired, observed, &world.servers.iter().collect::<Vec<_>>())?;
-    Ok(roll(desired, observed, &order, |server| rebuild(desired, server)))
+    Ok(roll(desired, observed, observed.dynamic.as_ref(), &order, |server| rebuild(desired, server)))
 }
 
 fn rebuild(desired: &Desired<'_>, server: &Server) -> Action {
@@ -177,7 +183,14 @@ fn degraded(observed: &Observed) -> Refused {
     )
 }
 
-fn roll(desired: &Desired<'_>, observed: &Observed, order: &[&Server], action: impl Fn(&Server) -> Action) -> Vec<Step> {
+/// `in_force` is the dynamic configuration by the time of the switchover.
+fn roll(
+    desired: &Desired<'_>,
+    observed: &Observed,
+    in_force: Option<&Value>,
+    order: &[&Server],
+    action: impl Fn(&Server) -> Action,
+) -> Vec<Step> {
     let mut steps = Vec::new();
     if observed.unmet.is_empty() {
         steps.push(gate(QUICK_SECONDS, HELD_SECONDS));
@@ -185,7 +198,7 @@ fn roll(desired: &Desired<'_>, observed: &Observed, order: &[&Server], action: i
     for server in order {
         if observed.leader.as_ref() == Some(&server.name) {
             let stop = desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds.ceil() as u32;
-            let strict = observed.dynamic.as_ref().map(durability) == Some(Durability::Strict);
+            let strict = in_force.map(durability) == Some(Durability::Strict);
             let to = (!strict).then(|| successor(desired, order, &server.name));
             steps.push(step(Action::Switchover { from: server.name.clone(), to }, Cost::WritesStop(stop)));
             steps.push(gate(QUICK_SECONDS, 3));

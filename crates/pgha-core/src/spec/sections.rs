@@ -42,7 +42,7 @@ pub(crate) struct PostgresqlSection {
     pub(crate) hba: Vec<Spanned<String>>,
     /// Login roles. Each gets a generated password in the secrets directory. Default: one role, `app`.
     #[schemars(with = "Option<Vec<UserSection>>")]
-    pub(crate) users: Option<Vec<UserSection>>,
+    pub(crate) users: Option<Spanned<Vec<UserSection>>>,
     /// Databases. Default: one database, `app`, owned by `app`.
     #[schemars(with = "Option<Vec<DatabaseSection>>")]
     pub(crate) databases: Option<Vec<DatabaseSection>>,
@@ -100,16 +100,16 @@ pub(crate) struct FailoverSection {
     /// A consistent set of timings for everything between etcd and the client.
     pub(crate) preset: Preset,
     /// Life of the leader lock in seconds: the longest a lost leader goes unnoticed. Patroni's floor is 20.
-    #[schemars(with = "Option<u32>", range(min = 1))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 86_400))]
     pub(crate) ttl: Option<Spanned<u32>>,
     /// Seconds between two looks at the consensus store. Patroni's floor is 1.
-    #[schemars(with = "Option<u32>", range(min = 1))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 86_400))]
     pub(crate) loop_wait: Option<Spanned<u32>>,
     /// Seconds that an etcd or PostgreSQL operation is retried before the leader gives up. Patroni's floor is 3.
-    #[schemars(with = "Option<u32>", range(min = 1))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 86_400))]
     pub(crate) retry_timeout: Option<Spanned<u32>>,
     /// Seconds a crashed PostgreSQL may take to start again before another node takes over.
-    #[schemars(with = "Option<u32>", range(min = 1))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 86_400))]
     pub(crate) primary_start_timeout: Option<Spanned<u32>>,
     /// Bytes of WAL a replica may lack and still be promoted. Matters under `async` only.
     pub(crate) maximum_lag_on_failover: Option<u64>,
@@ -124,10 +124,10 @@ pub(crate) struct FailoverSection {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EtcdSection {
     /// Milliseconds between heartbeats of etcd's leader. Default: from the preset.
-    #[schemars(with = "Option<u32>", range(min = 1))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 600_000))]
     pub(crate) heartbeat_ms: Option<Spanned<u32>>,
     /// Milliseconds without a heartbeat until an election. Default: from the preset.
-    #[schemars(with = "Option<u32>", range(min = 1))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 600_000))]
     pub(crate) election_ms: Option<Spanned<u32>>,
 }
 

@@ -100,11 +100,17 @@ impl<'s> Walk<'s> {
         let Ok(number) = i64::from_str_radix(&text, digits.radix()) else {
             return self.found.push(Diagnostic::error(span, format!("`{name}` is too large"), "does not fit"));
         };
-        let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
-        let (low, high) = (bound("minimum").unwrap_or(f64::MIN), bound("maximum").unwrap_or(f64::MAX));
-        if (number as f64) < low || (number as f64) > high {
-            let message = format!("`{name}` must be between {low} and {high}");
-            self.found.push(Diagnostic::error(span, message, "out of range"));
+        let bound = |key: &str| schema.get(key).and_then(Value::as_i64);
+        // The schema leaves the largest number of a width to its name.
+        let widest = (schema["format"] == "uint32").then_some(i64::from(u32::MAX));
+        let (low, high) = (bound("minimum"), bound("maximum").or(widest));
+        if low.is_some_and(|low| number < low) || high.is_some_and(|high| number > high) {
+            let range = match (low, high.filter(|high| Some(*high) != widest)) {
+                (Some(low), Some(high)) => format!("between {low} and {high}"),
+                (Some(low), None) if number < low => format!("at least {low}"),
+                _ => format!("at most {}", high.unwrap_or(i64::MAX)),
+            };
+            self.found.push(Diagnostic::error(span, format!("`{name}` must be {range}"), "out of range"));
         } else if schema.get("const").is_some_and(|c| c.as_i64() != Some(number)) {
             let message = format!("`{name}` must be {}", schema["const"]);
             self.found.push(Diagnostic::error(span, message, "this version of pgha cannot read it"));

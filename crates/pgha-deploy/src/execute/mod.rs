@@ -105,7 +105,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 let mut request = self.request(node)?;
                 if action.gives_new().is_none() {
                     // The same again is no roll that a rollback could undo.
-                    request.labels.retain(|label, _| ["image", "seed", "roles"].contains(&label.as_str()));
+                    request.labels.retain(|label, _| ["image", "seed", "roles", "postgresql", "collations"].contains(&label.as_str()));
                 }
                 Ok(self.provider.rebuild_server(&request).await?)
             }

@@ -49,15 +49,19 @@ pub struct Condition {
 }
 
 impl Health {
-    /// The view that most nodes share, of those that know a leader. One that is cut off goes on telling what it saw last, and may
-    /// be one of only two that were asked: whoever has a quorum knows better.
+    /// The view to go by. One that is cut off goes on telling what it saw last, and may be one of only two that were asked. So
+    /// whoever has a quorum knows better, then whoever names a leader that says the same of itself, then the majority.
     pub fn view(&self) -> Option<&View> {
         let views = || self.nodes.values().filter_map(|node| Some((node, node.view.as_ref()?)));
         let leader = |view: &View| view.members.iter().find(|member| member.is_leader()).map(|member| member.name.clone());
+        let has_quorum = |node: &NodeHealth| node.etcd.as_ref().is_none_or(|etcd| etcd.has_leader);
+        let leads = |name: &str| self.nodes.get(name).and_then(|node| node.instance.as_ref()).is_some_and(Instance::is_primary);
         let alike = |view: &View| views().filter(|(_, other)| leader(other) == leader(view)).count();
-        let current = |node: &NodeHealth| node.etcd.as_ref().is_none_or(|etcd| etcd.has_leader);
-        let led = views().filter(|(_, view)| leader(view).is_some());
-        led.max_by_key(|(node, view)| (current(node), alike(view))).or_else(|| views().next()).map(|(_, view)| view)
+        let rank = |(node, view): &(&NodeHealth, &View)| {
+            let leader = leader(view);
+            (has_quorum(node), leader.as_deref().is_some_and(leads), leader.is_some(), alike(view))
+        };
+        views().max_by_key(rank).map(|(_, view)| view)
     }
 
     /// The member that leads.
@@ -202,9 +206,15 @@ mod tests {
     fn whoever_has_a_quorum_knows_better_than_who_lost_it() {
         let etcd = |has_leader| EtcdStatus { version: "3".to_owned(), leader: false, has_leader, db_bytes: 1 };
         let sees = |leader, quorum| NodeHealth { etcd: Some(etcd(quorum)), ..led_by(leader) };
-        for cut_off in ["a", "c"] {
-            let nodes = ["a", "c"].map(|name| (name.to_owned(), if name == cut_off { sees(cut_off, false) } else { sees("b", true) }));
-            let health = Health { nodes: nodes.into() };
+        // With etcd on the same node, and on others: then only the leader's own word tells.
+        for (cut_off, etcd_here) in [("a", true), ("c", true), ("a", false), ("c", false)] {
+            let mut nodes = BTreeMap::from(
+                ["a", "c"].map(|name| (name.to_owned(), if name == cut_off { sees(cut_off, false) } else { sees("b", true) })),
+            );
+            nodes.values_mut().for_each(|node| node.etcd = node.etcd.take().filter(|_| etcd_here));
+            let primary = Instance { role: "primary".to_owned(), ..Instance::default() };
+            nodes.insert("b".to_owned(), NodeHealth { instance: Some(primary), ..NodeHealth::default() });
+            let health = Health { nodes };
             assert_eq!(health.leader().map(|member| member.name.as_str()), Some("b"), "{cut_off} is cut off");
         }
     }

@@ -65,7 +65,8 @@ impl<'w> Prepared<'w> {
                 return Err(Failure::no("nothing was changed").hint("answer y, or give --yes"));
             }
             let work = async { Ok(operator.carry_out(goal, &plan).await?) };
-            exclusively(self.workspace, &self.fleet, "pgha apply", work).await?;
+            let purpose = if goal == Goal::Rollback { "pgha rollback" } else { "pgha apply" };
+            exclusively(self.workspace, &self.fleet, purpose, work).await?;
             if !plan.more_follows {
                 return Ok(());
             }
@@ -76,12 +77,8 @@ impl<'w> Prepared<'w> {
 /// A formed cluster without servers is one whose state directory is not there, not one to be made anew.
 async fn not_lost(workspace: &Workspace) -> Result<(), Failure> {
     let mark = workspace.secrets_dir().join(execute::FORMED);
-    if !mark.exists() || !observe::servers(&workspace.provider).await?.servers.is_empty() {
-        return Ok(());
-    }
-    let dir = &workspace.cluster.local_state_dir;
-    let failure = Failure::no(format!("cluster `{}` was formed, but {dir} has none of its servers", workspace.cluster.name));
-    Err(failure.hint("mount the disk or set provider.local.state_dir back; if the data is gone for good, `pgha destroy` and begin anew"))
+    let lost = mark.exists() && observe::servers(&workspace.provider).await?.servers.is_empty();
+    if lost { Err(workspace.no_servers()) } else { Ok(()) }
 }
 
 /// With `detailed`, the exit code tells "nothing to do" (0) from "something to do" (2) and from every failure (1).

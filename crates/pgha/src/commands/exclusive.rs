@@ -1,7 +1,7 @@
 //! One operator at a time: the provider's lock on this machine, and a lease in the cluster's etcd against other machines.
 
 use pgha_deploy::fleet::Fleet;
-use pgha_deploy::lease::{Holder, Lease, LeaseError};
+use pgha_deploy::lease::{Lease, LeaseError};
 use pgha_deploy::observe;
 use pgha_platform::Provider;
 
@@ -17,22 +17,20 @@ pub(super) async fn exclusively<T>(
 ) -> Result<T, Failure> {
     let _lock = workspace.provider.lock(purpose)?;
     let lease = lease(workspace, fleet, purpose).await?;
-    let Some(mut lease) = lease else { return work.await };
-    let result = tokio::select! {
-        result = work => result,
-        // Like Ctrl-C: what is under way stops where it is, and a later run goes on from there.
-        holder = lease.keep() => return Err(taken_over(&holder)),
-    };
-    lease.release().await;
-    result
+    let Some(lease) = lease else { return work.await };
+    tokio::select! {
+        result = work => {
+            lease.release().await;
+            result
+        }
+        // What is under way stops where it is; a later run goes on from there.
+        () = lease.keep() => Err(ran_out()),
+    }
 }
 
-fn taken_over(holder: &Holder) -> Failure {
-    let failure = Failure::no(format!(
-        "stopped: while etcd could not be reached the lease of this pgha ran out; {}",
-        LeaseError::Held(Box::new(holder.clone()))
-    ));
-    failure.hint("let that one finish; then `pgha plan` says what is left")
+fn ran_out() -> Failure {
+    let why = "stopped: this pgha was suspended or did not reach etcd for 30 s, and its lease ran out";
+    Failure::no(why).hint("another may have worked on the cluster since: see `pgha plan`, then run the same command again")
 }
 
 async fn lease<'f>(workspace: &Workspace, fleet: &'f Fleet, purpose: &str) -> Result<Option<Lease<'f>>, Failure> {
@@ -45,7 +43,8 @@ async fn lease<'f>(workspace: &Workspace, fleet: &'f Fleet, purpose: &str) -> Re
         Ok(lease) => Ok(Some(lease)),
         Err(held @ LeaseError::Held(_)) => {
             let hint = "wait until it is done; if that machine is gone, its lease ends within 30 s";
-            Err(Failure::no(held.to_string()).hint(hint))
+            // As when the provider's lock is taken.
+            Err(Failure::no(held.to_string()).hint(hint).exit_with(2))
         }
         Err(LeaseError::Node(error)) => {
             tracing::warn!("etcd keeps no lease now, so pgha on another machine would not be noticed: {error}");

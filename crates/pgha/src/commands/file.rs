@@ -1,11 +1,12 @@
 //! `init`, `check`, `render`: the cluster file and what it becomes.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use pgha_core::Cluster;
 use pgha_core::render::SEED_FILES_DIR;
 use pgha_deploy::image::flake::{self, put};
-use pgha_platform::files;
+use pgha_platform::files::{self, FileError};
 
 use crate::failure::Failure;
 use crate::print;
@@ -41,19 +42,41 @@ pub(super) fn check(workspace: &Workspace) {
     ));
 }
 
-/// Writes everything into a directory beside `out` first, then swaps: an interrupted rendering leaves the old one.
+/// Writes everything into a directory beside `out` first, then swaps: whenever it is interrupted, one of both is whole.
 pub(super) fn render(workspace: &Workspace, out: &Path) -> Result<(), Failure> {
-    let is_empty = std::fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
-    if !is_empty && !out.join(MARK).exists() {
+    let there = replaceable(out)?;
+    let (new, old) = (beside(out, "new")?, beside(out, "old")?);
+    write_all(workspace, &new)?;
+    if there {
+        std::fs::rename(out, &old).map_err(FileError::at("move", out))?;
+    }
+    std::fs::rename(&new, out).map_err(FileError::at("write", out))?;
+    files::remove(&old)?;
+    print::note(&format!("wrote {}", out.display()));
+    Ok(())
+}
+
+/// Whether there is a directory at `out`. Only one that is empty or an earlier rendering may be replaced.
+fn replaceable(out: &Path) -> Result<bool, Failure> {
+    let mut entries = match std::fs::read_dir(out) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            return Err(Failure::no(format!("{} is a file", out.display())).hint("name a new directory"));
+        }
+        entries => entries.map_err(FileError::at("read", out))?,
+    };
+    if entries.next().is_some() && !out.join(MARK).exists() {
         let failure = Failure::no(format!("{} is not empty and holds no earlier rendering", out.display()));
         return Err(failure.hint("name a new directory"));
     }
-    let new = out.with_extension(format!("new{}", std::process::id()));
-    write_all(workspace, &new)?;
-    files::remove(out)?;
-    std::fs::rename(&new, out)?;
-    print::note(&format!("wrote {}", out.display()));
-    Ok(())
+    Ok(true)
+}
+
+fn beside(out: &Path, what: &str) -> Result<PathBuf, Failure> {
+    let Some(name) = out.file_name() else {
+        return Err(Failure::no(format!("{} has no name of its own", out.display())).hint("name a new directory, such as ./rendered"));
+    };
+    Ok(out.with_file_name(format!(".{}.{what}{}", name.to_string_lossy(), std::process::id())))
 }
 
 fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), Failure> {

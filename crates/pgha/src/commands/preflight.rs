@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
 
-/// Every check of the builder and the provider, and of psql, which `psql` and `verify` call.
+/// Every check of the builder and the provider.
 pub(super) async fn checks(workspace: &Workspace) -> Vec<Check> {
     let mut checks = workspace.provider.checks().await;
     checks.extend(Builder::checks());
@@ -33,7 +33,7 @@ pub(super) fn require_all(checks: &[Check]) -> Result<(), Failure> {
     }
     for check in checks {
         if let Some(problem) = &check.problem {
-            print::note(&format!("{} {}: {}\n  cure: {}", print::red("missing"), check.name, problem.what, problem.cure));
+            print::note(&format!("{} {}: {}\n  cure: {}", print::red("not ready:"), check.name, problem.what, problem.cure));
         }
     }
     Err(Failure::no("this machine is not ready; nothing was changed"))

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "275f86275b2dce9b0b26c2fc6abd6853d8cd364b029435d25a88e69db6a2eaa9";
+    treeDigest = "d54d95fa256a34133503dc234717e48c63119d4c9718f037463aef1d73cdf276";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "24c8c114709fa5c5dfd26ec55fdfc5b4584ab7a2f672420d642c0de78af06385";
+    treeDigest = "c1a27b8f6c5b6301e8c925ce3d19952f85a2e6379826f4681c073b4e1df65a05";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "710784092478810501ea60daf02fa574cae92d05b693242cfe27bda604d2dafd";
+    treeDigest = "14b56e63901edc379857793fa1294b0e7474d1be824728710306e74f2f17201a";
     roles = [
       "etcd"
       "haproxy"

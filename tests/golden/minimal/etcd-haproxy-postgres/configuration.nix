@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "30e5eb1d38a529f07d5d7c7bfe1c4c1ff63129f3101765bfbbb05e01b6aeb69f";
+    treeDigest = "015692dc1b44f664f957d16763bc89c3d42aaea050d07e0383d3018e72dd9560";
     roles = [
       "etcd"
       "haproxy"

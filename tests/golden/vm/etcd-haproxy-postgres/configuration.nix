@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "4758ee4defa88e5bbc33f02b30b58af5e7db1f0872676e0c48d3dcf75c8f18c7";
+    treeDigest = "a2292874ab8e960076096b7e1211e4ca9665fd3b49a30db03ef9bac74c1c1232";
     roles = [
       "etcd"
       "haproxy"

@@ -1,5 +1,8 @@
 //! Login roles, databases and access lines.
 
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
 use serde_spanned::Spanned;
 
 use super::{Database, Remarks};
@@ -7,6 +10,9 @@ use crate::spec::Spec;
 
 /// Roles that exist in every cluster and have a purpose of their own.
 const RESERVED: &[&str] = &["postgres", "replicator", "rewind", "pgbouncer", "pgha_verify"];
+
+/// Files beside the roles' in the secrets directory: a role of that name would share its password with a daemon.
+const PASSWORDS: &[&str] = &["rest-api", "haproxy-stats"];
 
 pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Database>) {
     let section = &spec.postgresql;
@@ -16,11 +22,20 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
         remarks.warning(line.span(), "no client can reach PostgreSQL itself, so these lines let nobody in", "port 5432 is closed", help);
     }
     let users = match &section.users {
-        Some(users) => users.iter().map(|user| login(&user.name, remarks)).collect(),
+        Some(users) => {
+            if users.get_ref().is_empty() {
+                remarks.error(users.span(), "nobody could log in", "no user", "leave `users` out for one called `app`");
+            }
+            unique("users", users.get_ref().iter().map(|user| &user.name), remarks);
+            users.get_ref().iter().map(|user| login(&user.name, remarks)).collect()
+        }
         None => vec!["app".to_owned()],
     };
     let databases = match &section.databases {
-        Some(databases) => databases.iter().map(|database| checked(database, &users, remarks)).collect(),
+        Some(databases) => {
+            unique("databases", databases.iter().map(|database| &database.name), remarks);
+            databases.iter().map(|database| checked(database, &users, remarks)).collect()
+        }
         None if users.iter().any(|user| user == "app") => {
             vec![Database { name: "app".to_owned(), owner: "app".to_owned(), extensions: Vec::new() }]
         }
@@ -29,10 +44,17 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
     (users, databases)
 }
 
+fn unique<'s>(of: &str, names: impl Iterator<Item = &'s Spanned<String>>, remarks: &mut Remarks) {
+    let mut seen = BTreeSet::new();
+    for name in names.filter(|name| !seen.insert(name.get_ref())) {
+        remarks.error(name.span(), format!("two {of} are called `{}`", name.get_ref()), "the second", "remove one of them");
+    }
+}
+
 fn login(name: &Spanned<String>, remarks: &mut Remarks) -> String {
     identifier(name, remarks);
     let text = name.get_ref();
-    if RESERVED.contains(&text.as_str()) || text.starts_with("pg_") {
+    if RESERVED.contains(&text.as_str()) || PASSWORDS.contains(&text.as_str()) || text.starts_with("pg_") {
         remarks.error(name.span(), format!("`{text}` is a role of the system"), "reserved", "choose another name");
     }
     text.clone()
@@ -72,7 +94,25 @@ fn hba(line: &Spanned<String>, remarks: &mut Remarks) {
         remarks.error(line.span(), "`local` lines are pgha's own", "refused", "only its own daemons and root are on a node");
     } else if kind != "hostssl" {
         remarks.error(line.span(), format!("`{kind}` lines allow plain text"), "refused", "use hostssl");
-    } else if fields.iter().any(|field| ["trust", "password", "md5"].contains(field)) {
-        remarks.error(line.span(), "trust, password and md5 are refused", "no safe method", "use scram-sha-256 or cert");
+    } else if fields.len() < 5 || !is_source(fields[3]) {
+        let help = "a network such as 10.0.0.0/8, all, samenet or samehost; nodes have no resolver for names";
+        remarks.error(line.span(), "no address that PostgreSQL could read", "hostssl database user ADDRESS method", help);
+    } else if !METHODS.contains(&fields[4]) {
+        let help = format!("one of {}: nodes have what these need, and no password goes over the wire", METHODS.join(", "));
+        remarks.error(line.span(), format!("`{}` is no method for a client", fields[4]), "hostssl database user address METHOD", help);
+    } else if let Some(option) = fields[5..].iter().find(|option| !option.contains('=')) {
+        remarks.error(
+            line.span(),
+            format!("`{option}` is no option of a method"),
+            "expected NAME=VALUE",
+            "for example clientcert=verify-full",
+        );
     }
+}
+
+/// PostgreSQL keeps the lines it had when it cannot read one, and does not start with them later.
+const METHODS: &[&str] = &["scram-sha-256", "cert", "reject"];
+
+fn is_source(text: &str) -> bool {
+    ["all", "samehost", "samenet"].contains(&text) || text.parse::<IpNet>().is_ok()
 }

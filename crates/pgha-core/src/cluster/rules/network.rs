@@ -15,6 +15,12 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
         Some(text) => parse_net("cidr", text, remarks),
         None => around_first(spec),
     };
+    if let (Some(cidr), Some(text)) = (cidr, &spec.network.cidr)
+        && !(16..=29).contains(&cidr.prefix_len())
+    {
+        let help = "a prefix between 16 and 29: it holds the nodes and their gateway, and this machine routes it";
+        remarks.error(text.span(), format!("{cidr} is no network for a cluster"), "too large or too small", help);
+    }
     let clients = nets("clients", spec.network.clients.as_deref(), remarks);
     let operators = nets("operators", spec.network.operators.as_deref(), remarks);
     if let (Some(cidr), Some(listed)) = (cidr, &spec.network.operators) {
@@ -100,7 +106,11 @@ fn address(text: &Spanned<String>, network: Option<&Network>, remarks: &mut Rema
         remarks.error(text.span(), format!("`{}` is no IPv4 address", text.get_ref()), "not an address", "for example \"10.89.0.11\"");
         return None;
     };
-    if let Some(Network { cidr, .. }) = network {
+    if address.is_loopback() || address.is_link_local() || address.is_multicast() || address.octets()[0] == 0 || address.octets()[0] >= 240
+    {
+        let help = "loopback, link-local, multicast and reserved addresses belong to no machine of a network; use a private one";
+        remarks.error(text.span(), format!("{address} cannot be a node's address"), "not a host's", help);
+    } else if let Some(Network { cidr, .. }) = network {
         if !cidr.contains(&address) {
             let help = "put the node into the network, or set `network.cidr` to one that holds every node";
             remarks.error(text.span(), format!("{address} is outside the cluster's network {cidr}"), "foreign address", help);

@@ -58,14 +58,17 @@ pub(super) fn check(spec: &Spec, durability: Durability, nodes: &[Node], remarks
     parameters
 }
 
-fn one(key: &str, value: &Value, span: std::ops::Range<usize>, durability: Durability, remarks: &mut Remarks) {
+fn one(written: &str, value: &Value, span: std::ops::Range<usize>, durability: Durability, remarks: &mut Remarks) {
     // PostgreSQL takes any case, and any beginning of a word that is not ambiguous.
-    let (key, word) = (key.to_ascii_lowercase(), value.as_str().unwrap_or_default().to_ascii_lowercase());
+    let (key, word) = (written.to_ascii_lowercase(), value.as_str().unwrap_or_default().to_ascii_lowercase());
     let key = key.as_str();
     let spelt = !word.is_empty()
         && (word != "o" && "off".starts_with(&word) || "false".starts_with(&word) || "no".starts_with(&word) || word == "0");
     let off = matches!(value, Value::Bool(false)) || value.as_f64() == Some(0.0) || spelt;
-    if !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.') || key.is_empty() {
+    if written != key {
+        // Two spellings of one parameter would both be handed on.
+        remarks.error(span, format!("`{written}` is written in capitals"), "not allowed", format!("write `{key}`"));
+    } else if !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.') || key.is_empty() {
         remarks.error(
             span,
             format!("`{key}` is no parameter name"),
@@ -99,7 +102,8 @@ fn one(key: &str, value: &Value, span: std::ops::Range<usize>, durability: Durab
 fn enough_senders(spec: &Spec, parameters: &BTreeMap<String, Value>, nodes: &[Node], remarks: &mut Remarks) {
     let needed = nodes.iter().filter(|node| node.role_set.has(Role::Postgres)).count() as i64 + 2;
     for key in ["max_wal_senders", "max_replication_slots"] {
-        let value = parameters.get(key).and_then(Value::as_i64).unwrap_or(10);
+        let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok());
+        let value = parameters.get(key).and_then(number).unwrap_or(10);
         if value < needed {
             let span = spec.postgresql.parameters.keys().find(|k| k.get_ref() == key).map_or(0..0, |k| k.span());
             remarks.error(

@@ -23,7 +23,10 @@ use run::Arena;
 pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let (secrets, fleet) = workspace.fleet().await?;
     let arena = Arena::new(workspace, &fleet, secrets.file("ca.crt").expose());
-    exclusively(workspace, &fleet, "pgha verify", every(&arena, &fleet, args)).await
+    let result = exclusively(workspace, &fleet, "pgha verify", every(&arena, &fleet, args)).await;
+    // A lease that ran out ends the work at any point.
+    arena.end_fault().await?;
+    result
 }
 
 /// Every scenario as often as asked for.
@@ -56,7 +59,7 @@ async fn one(arena: &Arena<'_>, scenario: Scenario, run: u32, args: &VerifyArgs)
         () = interrupted() => Err(Failure::no("interrupted; the fault was ended")),
     };
     if result.is_err() {
-        arena.heal(&prepared).await?;
+        arena.end_fault().await?;
     }
     let played = result?;
     let verdict = Verdict::new(arena.workspace, scenario, run, &played);

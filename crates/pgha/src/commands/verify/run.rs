@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pgha_core::cluster::{Node, Role};
@@ -32,6 +33,8 @@ pub(super) struct Arena<'a> {
     pub(super) workspace: &'a Workspace,
     fleet: &'a Fleet,
     ca: String,
+    /// The fault under way.
+    fault: Mutex<Option<(Scenario, Node)>>,
 }
 
 /// A scenario with its victim, its writers' way in, and a database to write to.
@@ -55,7 +58,7 @@ pub(super) struct Played {
 
 impl<'a> Arena<'a> {
     pub(super) fn new(workspace: &'a Workspace, fleet: &'a Fleet, ca: &str) -> Self {
-        Self { workspace, fleet, ca: ca.to_owned() }
+        Self { workspace, fleet, ca: ca.to_owned(), fault: Mutex::new(None) }
     }
 
     /// Ends what an earlier run may have left, waits for health, finds the leader and makes an empty database with a role and password of its own.
@@ -113,10 +116,11 @@ impl<'a> Arena<'a> {
         let before_fault = scenario.mark(self.fleet, leader).await;
         let fault_at = workload.now();
         tracing::info!("{scenario}: breaking {} after {before} acknowledged rows", leader.name);
+        *self.fault() = Some((scenario, leader.clone()));
         scenario.break_it(self.workspace, self.fleet, leader).await?;
         tokio::time::sleep(Duration::from_secs(scenario.hold_seconds(&self.workspace.cluster.timing))).await;
         let during = Health::observe(self.fleet).await;
-        scenario.heal(self.workspace, self.fleet, leader).await?;
+        self.end_fault().await?;
         let (healed_at, healing) = (workload.now(), Instant::now());
         tracing::info!("{scenario}: fault ended, {} acknowledged rows", workload.acknowledged());
         let health = self.healthy(Gate { within_seconds: HEALTH_SECONDS, held_seconds: 0 }).await;
@@ -129,9 +133,18 @@ impl<'a> Arena<'a> {
         Ok(Played { history, rows, health, took_effect })
     }
 
-    /// Ends the fault of a run that was broken off.
-    pub(super) async fn heal(&self, prepared: &Prepared) -> Result<(), Failure> {
-        prepared.scenario.heal(self.workspace, self.fleet, &prepared.leader).await
+    /// Ends the fault under way, if there is one.
+    pub(super) async fn end_fault(&self) -> Result<(), Failure> {
+        let fault = self.fault().clone();
+        if let Some((scenario, victim)) = fault {
+            scenario.heal(self.workspace, self.fleet, &victim).await?;
+        }
+        *self.fault() = None;
+        Ok(())
+    }
+
+    fn fault(&self) -> MutexGuard<'_, Option<(Scenario, Node)>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn healthy(&self, gate: Gate) -> Result<(), GateError> {
