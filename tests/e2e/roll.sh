@@ -54,6 +54,14 @@ healthy
 on node-1 grep -q 'maxconn 5000' /etc/pgha/haproxy.cfg
 pgha doctor >/dev/null
 
+say "an image that is no longer what was built is not booted, and nothing is stopped for it"
+others=$(for node in node-1 node-2 node-3; do started $node; done)
+layer=$(jq -r .previous.configuration.path "$work/state/roll/nodes/node-1/record.json")
+cp "$layer" "$work/layer" && echo x >>"$layer"
+refused 'has other bytes than when it was built' 2 pgha rollback --yes
+cp "$work/layer" "$layer"
+[ "$others" = "$(for node in node-1 node-2 node-3; do started $node; done)" ] || fail "a node was stopped"
+
 say "rollback takes every node to the image before; a client sees one stop"
 before=$(timeline)
 pgbench_begin 4

@@ -7,6 +7,8 @@ use std::future::Future;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::command::CommandError;
 use crate::files::FileError;
 
@@ -17,16 +19,25 @@ pub struct ServerRequest {
     pub name: String,
     /// Its address.
     pub address: Ipv4Addr,
-    /// File of the package root.
-    pub package_root: PathBuf,
-    /// File of the configuration layer.
-    pub configuration: PathBuf,
+    /// The package root.
+    pub package_root: ImageFile,
+    /// The configuration layer.
+    pub configuration: ImageFile,
     /// The seed: identity and secrets, as the node unpacks it. Never logged.
     pub seed: Vec<u8>,
     /// Identifier a new data volume is marked with.
     pub volume: String,
     /// Labels to put on it.
     pub labels: BTreeMap<String, String>,
+}
+
+/// A file that servers boot from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFile {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, as 64 hexadecimal digits.
+    pub sha256: String,
 }
 
 /// A server as its provider knows it.
@@ -99,13 +110,15 @@ pub enum ProviderError {
     /// A server has nothing to go back to.
     #[error("server `{0}` has had no other image")]
     NoPrevious(String),
-    /// A file of the image a server had before is gone.
-    #[error("server `{server}` cannot go back: {file} is gone; was the image cache emptied?")]
-    ImageGone {
+    /// A file of a server's image is not what it was.
+    #[error("server `{server}` was left as it is: {file} {what}; was the image cache emptied or altered?")]
+    ImageChanged {
         /// The server.
         server: String,
         /// The file.
         file: String,
+        /// What became of it.
+        what: &'static str,
     },
     /// No server has this name.
     #[error("there is no server `{0}`")]

@@ -8,7 +8,7 @@ use crate::history::{History, Operation, Outcome};
 use crate::workload::Side;
 
 /// What the history shows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Findings {
     /// Rows a client was told are committed.
     pub acknowledged: usize,

@@ -34,7 +34,7 @@ const INSERT: &str = "INSERT INTO verify_rows (id) VALUES ($1) RETURNING substr(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// A client as clients are: it knows every HAProxy.
+    /// A client on the side that survives: it knows every HAProxy but that of the node that is to be broken.
     Outside,
     /// A client beside the leader that is about to be broken, connected straight to its PgBouncer.
     Inside,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::operate::OperateError;
 use pgha_deploy::secrets::SecretsError;
+use pgha_platform::ProviderError;
 
 use crate::print;
 
@@ -73,11 +74,20 @@ broken!(
     std::io::Error,
 );
 
-impl From<pgha_platform::ProviderError> for Failure {
-    fn from(error: pgha_platform::ProviderError) -> Self {
-        let busy = matches!(error, pgha_platform::ProviderError::Busy(_));
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
+        let cure = match error {
+            ProviderError::Busy(_) => Some("wait until it is done, or end that process; nothing was changed"),
+            ProviderError::ImageChanged { .. } => {
+                Some("`pgha build` makes the cluster file's image anew; an older one must come from where it was")
+            }
+            _ => None,
+        };
         let failure = Self::broken(&error);
-        if busy { failure.hint("wait until it is done, or end that process; nothing was changed") } else { failure }
+        match cure {
+            Some(cure) => failure.hint(cure),
+            None => failure,
+        }
     }
 }
 

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pgha_core::cluster::Node;
-use pgha_core::manifest::Manifest;
+use pgha_core::manifest::{Layer, Manifest};
 use pgha_core::plan::{Action, Gate, Plan};
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
 use pgha_platform::files;
-use pgha_platform::{Provider, ProviderError, ServerRequest};
+use pgha_platform::{ImageFile, Provider, ProviderError, ServerRequest};
 use tokio::time::Instant;
 
 pub use error::ExecuteError;
@@ -206,8 +206,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(ServerRequest {
             name: node.name.clone(),
             address: node.address,
-            package_root: PathBuf::from(&image.package_root.path),
-            configuration: PathBuf::from(&image.configuration.path),
+            package_root: file(&image.package_root),
+            configuration: file(&image.configuration),
             seed: seed.archive.to_vec(),
             volume: self.cluster.volume(node),
             labels: labels(&[
@@ -239,6 +239,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         Ok(())
     }
+}
+
+fn file(layer: &Layer) -> ImageFile {
+    ImageFile { path: PathBuf::from(&layer.path), sha256: layer.sha256.to_string() }
 }
 
 fn now() -> String {

@@ -9,7 +9,7 @@ mod provider;
 
 use std::time::Duration;
 
-use model::World;
+use model::{Wanted, World};
 use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::operate::{Goal, OperateError, Operator};
@@ -22,19 +22,22 @@ enum End {
     Stopped(String),
 }
 
-/// What `pgha apply` and `pgha rollback` do, without a terminal.
-async fn operate(world: &World, goal: Goal) -> End {
-    let wanted = world.wanted();
-    let journal = Journal::new("/dev/null".into());
-    let operator = Operator {
+fn operator<'w>(world: &'w World, wanted: &'w Wanted, journal: &'w Journal) -> Operator<'w, World, World> {
+    Operator {
         provider: world,
         daemons: world,
         desired: wanted.desired(&world.cluster),
         rendered: &wanted.rendered,
         manifest: &wanted.manifest,
         secrets: world.secrets,
-        journal: &journal,
-    };
+        journal,
+    }
+}
+
+/// What `pgha apply` and `pgha rollback` do, without a terminal.
+async fn operate(world: &World, goal: Goal) -> End {
+    let (wanted, journal) = (world.wanted(), Journal::new("/dev/null".into()));
+    let operator = operator(world, &wanted, &journal);
     loop {
         let plan = match operator.plan(goal).await {
             Ok(plan) => plan,
@@ -82,6 +85,20 @@ async fn until(world: &World, goal: Goal, settled: bool, reached: impl Fn(&World
         }
     }
     panic!("{goal:?} never came to its end; the last run ended with: {last}\n{}", world.describe());
+}
+
+/// Between a plan and the yes of a person anything may have happened.
+#[tokio::test(start_paused = true)]
+async fn a_plan_of_a_world_that_moved_is_not_carried_out() {
+    let world = World::new(0);
+    world.calm_down();
+    let (wanted, journal) = (world.wanted(), Journal::new("/dev/null".into()));
+    let operator = operator(&world, &wanted, &journal);
+    let plan = operator.plan(Goal::Apply).await.expect("a plan");
+    let (images, dynamic) = (world.images(), world.state().dynamic.clone());
+    world.state().leader = Some("node-2".to_owned());
+    assert!(matches!(operator.carry_out(Goal::Apply, &plan).await, Err(OperateError::Changed)));
+    assert_eq!((world.images(), &world.state().dynamic), (images, &dynamic), "something was done");
 }
 
 #[test]

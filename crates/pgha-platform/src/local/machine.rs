@@ -29,7 +29,7 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
     let child = Command::new("setsid")
         .arg(&script)
         .arg(machine)
-        .args([&record.given.package_root, &record.given.configuration, &run])
+        .args([&record.given.package_root.path, &record.given.configuration.path, &run])
         .args([node.join("data"), node.join(&record.given.seed)])
         .arg(node.file_name().unwrap_or_default())
         .current_dir("/")

@@ -22,7 +22,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use crate::files::{self, Lock};
-use crate::provider::{Check, Provider, ProviderError, Server, ServerRequest};
+use crate::provider::{Check, ImageFile, Provider, ProviderError, Server, ServerRequest};
 use network::Switch;
 use record::{Record, Records};
 
@@ -122,6 +122,7 @@ impl Provider for Local {
     }
 
     async fn rebuild_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
+        unchanged(&request.name, [&request.package_root, &request.configuration])?;
         self.shut_down(&request.name).await?;
         self.records.replace(request)?;
         self.power_on(&request.name).await
@@ -130,9 +131,7 @@ impl Provider for Local {
     async fn revert_server(&self, name: &str) -> Result<(), ProviderError> {
         let previous = self.records.read(name)?.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
         // Before the node is stopped: it would have nothing to boot from.
-        if let Some(gone) = [previous.package_root, previous.configuration].into_iter().find(|file| !file.exists()) {
-            return Err(ProviderError::ImageGone { server: name.to_owned(), file: gone.display().to_string() });
-        }
+        unchanged(name, [&previous.package_root, &previous.configuration])?;
         self.shut_down(name).await?;
         self.records.revert(name)?;
         self.power_on(name).await
@@ -156,6 +155,7 @@ impl Provider for Local {
             return Ok(());
         }
         let record: Record = self.records.read(name)?;
+        unchanged(name, [&record.given.package_root, &record.given.configuration])?;
         // A cgroup that was killed once kills what is started in it: begin with a new one.
         cgroup::remove(&machine);
         self.switch.attach(&machine, record.address).await?;
@@ -183,4 +183,18 @@ impl Provider for Local {
         let bytes = std::fs::read(self.records.node(name).join("console.log")).unwrap_or_default();
         Ok(crate::command::last_lines(&bytes, 30))
     }
+}
+
+/// No node boots bytes that its image was not made of.
+fn unchanged(server: &str, files: [&ImageFile; 2]) -> Result<(), ProviderError> {
+    for file in files {
+        let what = match files::digest(&file.path) {
+            Ok((sha256, _)) if sha256 == file.sha256 => continue,
+            Ok(_) => "has other bytes than when it was built",
+            Err(error) if error.is_missing() => "is gone",
+            Err(error) => return Err(error.into()),
+        };
+        return Err(ProviderError::ImageChanged { server: server.to_owned(), file: file.path.display().to_string(), what });
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::files::{self, FileError};
-use crate::provider::{ProviderError, ServerRequest};
+use crate::provider::{ImageFile, ProviderError, ServerRequest};
 
 /// One server, as written to `record.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,8 +23,8 @@ pub(super) struct Record {
 /// What a server boots from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Given {
-    pub(super) package_root: PathBuf,
-    pub(super) configuration: PathBuf,
+    pub(super) package_root: ImageFile,
+    pub(super) configuration: ImageFile,
     /// Name of the seed's file beside the record. A new seed gets a new name, so that record and seed change together.
     pub(super) seed: String,
     pub(super) labels: BTreeMap<String, String>,

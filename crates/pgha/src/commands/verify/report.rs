@@ -148,3 +148,44 @@ fn thousands(number: usize) -> String {
     let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
     groups.collect::<Vec<_>>().join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROMISE: WriteStop = WriteStop { worst_seconds: 28.5, because: "ttl and more" };
+
+    fn findings() -> Findings {
+        Findings { acknowledged: 9, write_stop_seconds: 20.0, ..Findings::default() }
+    }
+
+    #[test]
+    fn a_run_that_keeps_every_promise_breaks_none() {
+        assert_eq!(broken(&findings(), &PROMISE, Durability::Quorum), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_promise_can_be_broken() {
+        let cases = [
+            (Findings { lost: vec![7, 8], ..findings() }, "2 acknowledged rows are lost, the first is 7"),
+            (Findings { unexpected: vec![3], ..findings() }, "1 rows are there that no write was acknowledged for"),
+            (Findings { two_primaries: Some(5), ..findings() }, "two primaries acknowledged at once, first seen at row 5"),
+            (Findings { write_stop_seconds: 28.6, ..findings() }, "writes stopped longer than 28.5 s"),
+        ];
+        for (findings, complaint) in cases {
+            let broken = broken(&findings, &PROMISE, Durability::Quorum);
+            assert!(broken.len() == 1 && broken[0].starts_with(complaint), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn async_promises_no_row() {
+        assert!(broken(&Findings { lost: vec![7], ..findings() }, &PROMISE, Durability::Async).is_empty());
+    }
+
+    #[test]
+    fn a_run_without_effect_or_end_proves_nothing() {
+        let played = Played { history: History::default(), rows: Err("no".into()), health: Err("no leader".into()), took_effect: false };
+        assert_eq!(unfinished(Scenario::LeaderPowerOff, &played).len(), 3);
+    }
+}
