@@ -2,7 +2,6 @@
 {
   config,
   lib,
-  pkgs,
   ...
 }:
 lib.mkIf (builtins.elem "etcd" config.pgha.roles) {
@@ -13,5 +12,5 @@ lib.mkIf (builtins.elem "etcd" config.pgha.roles) {
     # The module makes this directory by tmpfiles; before the volume is mounted that is a directory nobody sees again.
     dataDir = "/var/lib/pgha/etcd";
   };
-  pgha.programs = [ pkgs.etcd ];
+  pgha.programs = [ config.services.etcd.package ];
 }

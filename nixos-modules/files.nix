@@ -41,7 +41,7 @@ let
     name = "pgha-programs";
     paths = config.pgha.programs;
     pathsToLink = [ "/bin" ];
-    # Several packages bring a `kill` or a `hostname`; the first in the list is meant.
+    # Several packages bring a `kill` or a `hostname`: nixpkgs' priorities choose, and any of them will do.
     ignoreCollisions = true;
   };
 in

@@ -2,7 +2,6 @@
 {
   config,
   lib,
-  pkgs,
   ...
 }:
 lib.mkIf (builtins.elem "haproxy" config.pgha.roles) {
@@ -12,5 +11,5 @@ lib.mkIf (builtins.elem "haproxy" config.pgha.roles) {
     config = "";
   };
   environment.etc."haproxy.cfg".source = lib.mkForce (config.pgha.tree + "/pgha/haproxy.cfg");
-  pgha.programs = [ pkgs.haproxy ];
+  pgha.programs = [ config.services.haproxy.package ];
 }

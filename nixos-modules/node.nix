@@ -42,6 +42,7 @@ in
     pkgs.zstd
     pkgs.jq
     pkgs.curl
+    pkgs.e2fsprogs
     pkgs.iproute2
     pkgs.nftables
     pkgs.inetutils

@@ -33,7 +33,7 @@ in
     postgresql.extensions = mkOption {
       type = types.listOf types.str;
       default = [ ];
-      description = "Extensions that some database declares. Those of PostgreSQL's own contrib need no package.";
+      description = "Extensions that some database declares and that PostgreSQL's own contrib does not have.";
     };
     programs = mkOption {
       type = types.listOf types.package;

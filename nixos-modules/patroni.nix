@@ -11,15 +11,23 @@ let
   contract = builtins.fromJSON (builtins.readFile (config.pgha.tree + "/pgha/contract.json"));
   # Packages that are not called like the extension they hold.
   renamed = {
-    vector = "pgvector";
+    address_standardizer = "postgis";
+    hll = "pg_hll";
+    http = "pgsql-http";
+    plperlu = "plperl";
+    plpython3u = "plpython3";
+    pltclu = "pltcl";
+    postgis_raster = "postgis";
     postgis_topology = "postgis";
+    timescaledb = "timescaledb-apache";
+    vector = "pgvector";
   };
   packageOf = name: renamed.${name} or name;
   postgresql = pkgs."postgresql_${toString major}".withPackages (
     available:
-    map (name: available.${name}) (
-      lib.unique (builtins.filter (name: available ? ${name}) (map packageOf extensions))
-    )
+    map (
+      name: available.${name} or (throw "no package of this nixpkgs holds the extension `${name}`")
+    ) (lib.unique (map packageOf extensions))
   );
   # Real programs instead of links: nixpkgs' PostgreSQL finds its files relative to the path it was called by, links
   # unresolved, and beside /etc/pgha/bin there are none.
@@ -47,6 +55,8 @@ lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
   };
   # The module points patronictl at its own file, which has a placeholder for a name and no password.
   environment.sessionVariables.PATRONICTL_CONFIG_FILE = lib.mkForce "/run/pgha/patroni.d";
+  # Nobody reads it, and whoever found it would take it for the node's.
+  environment.etc."patroni-${contract.cluster}-unset.yaml".enable = false;
   pgha.programs = [
     programs
     pkgs.patroni

@@ -3,7 +3,6 @@
 {
   config,
   lib,
-  pkgs,
   ...
 }:
 lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
@@ -11,5 +10,5 @@ lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
   environment.etc."pgbouncer/pgbouncer.ini".source = lib.mkForce (
     config.pgha.tree + "/pgha/pgbouncer.ini"
   );
-  pgha.programs = [ pkgs.pgbouncer ];
+  pgha.programs = [ config.services.pgbouncer.package ];
 }

@@ -17,8 +17,11 @@
     pkgs.writeText "sshd_config" ''
       Include /etc/ssh/sshd_config.d/*.conf
       UsePAM yes
+      Subsystem sftp internal-sftp
     ''
   );
+  # A node has no users: a session of logind and a user's systemd for each login would only cost.
+  security.pam.services.sshd.startSession = lib.mkForce false;
   # Debian's name, under which the contract and the rendered drop-in know it.
   systemd.services.sshd.aliases = [ "ssh.service" ];
 }

@@ -40,13 +40,14 @@
       "panic=10"
     ];
   };
-  pgha.programs = [ pkgs.e2fsprogs ];
-
   networking.useNetworkd = true;
   # The rendered .network file asks for DHCP; this would add a second one for every card.
   networking.useDHCP = false;
   environment.etc."systemd/network/50-pgha.network".source =
     ../debian/machine/etc/systemd/network/50-pgha.network;
+
+  # etcd and PgBouncer follow network-online.target: a card that gets no address would hold them back for two minutes.
+  systemd.network.wait-online.enable = false;
 
   # Nothing is installed or switched on a running node.
   nix.enable = false;

@@ -126,8 +126,9 @@ refused 'another pgha works on this cluster' 2 pgha destroy --yes
 exec 9<&-
 
 say "without root it says so before doing anything"
-chmod 755 "$work"
-refused 'which only root may make' 1 setpriv --reuid=65534 --regid=65534 --clear-groups "$PGHA" -f "$project/infrastructure/local.toml" up --yes
+# The checkout may be in root's own directory. Not *.toml: the cleanup would look for its cluster.
+chmod 755 "$work" && cp "$project/infrastructure/local.toml" "$work/rootless" && cp "$PGHA" "$work/pgha"
+refused 'which only root may make' 1 setpriv --reuid=65534 --regid=65534 --clear-groups "$work/pgha" -f "$work/rootless" up --yes
 
 say "a lost data volume is refused, not taken for a new one"
 victim=$(replica)

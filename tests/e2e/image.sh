@@ -4,9 +4,11 @@
 new_cluster image 10.97.0
 digest() { jq -r '.images[0] | .package_root.sha256 + " " + .configuration.sha256'; }
 
-say "two builds of the package root are equal"
+say "two builds of the package root are equal, and this machine's own apt does not notice"
+touch /var/lib/apt/lists/pgha.canary
 pgha build --verify-reproducible >"$work/manifest.json" 2>"$work/build.log" || fail "$(cat "$work/build.log")"
 cat "$work/build.log" | grep 'are equal'
+rm /var/lib/apt/lists/pgha.canary || fail "the build cleaned this machine's package lists"
 before=$(digest <"$work/manifest.json")
 configuration=$(jq -r '.images[0].configuration.path' "$work/manifest.json")
 root=$(jq -r '.images[0].package_root.path' "$work/manifest.json")

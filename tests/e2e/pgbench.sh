@@ -7,6 +7,7 @@ pgbench_program() {
     found=$(find /usr/lib/postgresql/*/bin/pgbench "$work/server" -name pgbench 2>/dev/null | tail -n 1 || true)
     if [ -z "$found" ]; then
         major=$(psql --version | grep -oE '[0-9]+' | head -n 1)
+        apt-get -qq update
         (cd "$work" && apt-get -qq download "postgresql-$major" && dpkg -x postgresql-"$major"_*.deb server)
         found=$(find "$work/server" -name pgbench | head -n 1)
     fi

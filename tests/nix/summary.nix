@@ -27,6 +27,7 @@ let
     else
       baseNameOf text;
   name = package: package.name;
+  named = service: service // { package = name service.package; };
 in
 builtins.seq config.system.build.image.drvPath {
   # The image's number moves with every rendered file; that it is there is what matters.
@@ -36,20 +37,25 @@ builtins.seq config.system.build.image.drvPath {
   ) config.fileSystems;
   kernelParams = config.boot.kernelParams;
   etc = builtins.mapAttrs (_: file: if file.source != null then short file.source else file.text) (
-    removeAttrs config.environment.etc [
-      "pgha/manifest.json"
-      "ssh/sshd_config"
-      "pgha/bin"
-    ]
+    removeAttrs config.environment.etc (
+      [
+        "pgha/manifest.json"
+        "ssh/sshd_config"
+        "pgha/bin"
+      ]
+      ++ builtins.filter (path: !config.environment.etc.${path}.enable) (
+        builtins.attrNames config.environment.etc
+      )
+    )
   );
   programs = builtins.sort builtins.lessThan (map name config.pgha.programs);
   users = builtins.mapAttrs (_: user: user.uid) config.users.users;
   wants = config.systemd.targets.multi-user.wants;
   services = {
-    etcd = config.services.etcd;
-    haproxy = config.services.haproxy;
+    etcd = named config.services.etcd;
+    haproxy = named config.services.haproxy;
     openssh = config.services.openssh;
-    pgbouncer = config.services.pgbouncer;
+    pgbouncer = named config.services.pgbouncer;
     patroni =
       if config.services.patroni.enable then
         config.services.patroni // { postgresqlPackage = name config.services.patroni.postgresqlPackage; }

@@ -28,7 +28,6 @@ let
       ../../nixos-modules
       configuration
     ];
-    pgha.programs = [ pkgs.e2fsprogs ];
     networking.interfaces.eth1.ipv4.addresses = lib.mkForce [
       {
         inherit (member) address;

@@ -16,6 +16,7 @@ let
     options = {
       text = optional (types.nullOr types.lines) null;
       source = optional (types.nullOr types.path) null;
+      enable = optional types.bool true;
     };
   };
 in
@@ -61,10 +62,12 @@ in
       inherit enable;
       name = optional types.str config.networking.hostName;
       dataDir = optional types.path "/var/lib/etcd";
+      package = optional types.package pkgs.etcd;
     };
     services.haproxy = {
       inherit enable;
       config = optional (types.nullOr types.lines) null;
+      package = optional types.package pkgs.haproxy;
     };
     services.openssh = {
       inherit enable;
@@ -85,7 +88,12 @@ in
     };
     services.pgbouncer = {
       inherit enable;
+      package = optional types.package pkgs.pgbouncer;
     };
+    security.pam.services = optional (types.attrsOf (
+      types.submodule { options.startSession = enable; }
+    )) { };
+    systemd.network.wait-online.enable = optional types.bool true;
     system.nixos.version = optional types.str "26.05.stub";
     system.stateVersion = option types.str;
     system.boot.loader.kernelFile = optional types.str "bzImage";

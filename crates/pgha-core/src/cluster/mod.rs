@@ -1,6 +1,7 @@
 //! A checked cluster: whoever holds a [`Cluster`] knows that every rule of `rules` holds.
 
 mod choices;
+pub(crate) mod contrib;
 mod rules;
 mod timing;
 

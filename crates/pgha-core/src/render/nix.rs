@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::tree::Tree;
 use super::{RenderError, template};
+use crate::cluster::contrib::CONTRIB;
 use crate::cluster::{Cluster, Role, RoleSet};
 
 macro_rules! project_file {
@@ -59,7 +60,7 @@ pub(super) fn configuration(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) 
         roles: role_set.iter().map(|role| role.to_string()).collect(),
         digest: tree.digest().to_string(),
         major: cluster.postgresql.major,
-        extensions: databases.flat_map(|database| database.extensions.clone()).collect(),
+        extensions: databases.flat_map(|database| database.extensions.clone()).filter(|name| !CONTRIB.contains(&name.as_str())).collect(),
     };
     template::fill(PATH, include_str!("../../templates/nixos/configuration.nix"), &context)
 }

@@ -43,15 +43,7 @@ pub(super) fn local(cluster: &Cluster) -> Value {
             "key": "/run/pgha/tls/patroni-etcd.key",
         },
         "bootstrap": {
-            "initdb": [
-                { "encoding": "UTF8" },
-                // Not the C library's collation: it changes between releases and silently breaks text indexes.
-                { "locale-provider": "builtin" },
-                { "builtin-locale": "C.UTF-8" },
-                { "lc-collate": "C" },
-                { "lc-ctype": "C.UTF-8" },
-                "data-checksums",
-            ],
+            "initdb": initdb(),
         },
         "postgresql": {
             "data_dir": "/var/lib/pgha/postgresql/data",
@@ -70,4 +62,22 @@ pub(super) fn local(cluster: &Cluster) -> Value {
         // Containers have no watchdog; pgha-guard is the fence on every kind of node.
         "watchdog": { "mode": "off" },
     })
+}
+
+/// How a new cluster's first data directory is made.
+fn initdb() -> Value {
+    json!([
+        { "encoding": "UTF8" },
+        // Not the C library's collation: it changes between releases and silently breaks text indexes.
+        { "locale-provider": "builtin" },
+        { "builtin-locale": "C.UTF-8" },
+        { "lc-collate": "C" },
+        { "lc-ctype": "C.UTF-8" },
+        // initdb would write the language of the image into the data's own configuration, and another base lacks it.
+        { "lc-messages": "C" },
+        { "lc-monetary": "C" },
+        { "lc-numeric": "C" },
+        { "lc-time": "C" },
+        "data-checksums",
+    ])
 }

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "d54d95fa256a34133503dc234717e48c63119d4c9718f037463aef1d73cdf276";
+    treeDigest = "b76957992d5af49e0277fb961cf745f876fe230c91f47465297ca08005830c57";
     roles = [
       "etcd"
       "postgres"

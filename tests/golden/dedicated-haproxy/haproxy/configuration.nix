@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c7972f88226666e134f3e082e0d6b5fc916d0ca63191ed270469dcf10ddd0ccc";
+    treeDigest = "abf2f9c753b5ed91aaa869963af829519857be4d1ec42bdb9c2fc9e72cadc68e";
     roles = [
       "haproxy"
     ];

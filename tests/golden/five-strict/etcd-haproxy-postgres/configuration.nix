@@ -2,17 +2,13 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c1a27b8f6c5b6301e8c925ce3d19952f85a2e6379826f4681c073b4e1df65a05";
+    treeDigest = "bef34ad375b2ead18a8fa02a46a0c91c1d520bfeeddd30900914c4dc4dfb3ffc";
     roles = [
       "etcd"
       "haproxy"
       "postgres"
     ];
     postgresql.major = 17;
-    postgresql.extensions = [
-      "pg_trgm"
-      "pgcrypto"
-    ];
   };
   # Defaults that follow the release a system was first installed with. An image keeps no state, so they follow the pin.
   system.stateVersion = "26.05";

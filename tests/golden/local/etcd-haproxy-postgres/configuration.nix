@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "14b56e63901edc379857793fa1294b0e7474d1be824728710306e74f2f17201a";
+    treeDigest = "ce2b8639b069a2b2a8842f1389f1393cae39729e8b9fe445b9a4d27ed586c8f4";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "015692dc1b44f664f957d16763bc89c3d42aaea050d07e0383d3018e72dd9560";
+    treeDigest = "882730eea8911d41b3023d33474e79c5e5bb029e7b620d7b3ff8ea35d1de705e";
     roles = [
       "etcd"
       "haproxy"

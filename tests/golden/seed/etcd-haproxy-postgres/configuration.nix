@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "d43853e86e3aca5b9c0cf4b7da7c2b2b9e2d8019eb9f6bb9d92309b736dcf1c3";
+    treeDigest = "dd65b2aa54aa1170e18419f68ce997b6ca6f76967017a5c8c33e1737fe8317aa";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "a2292874ab8e960076096b7e1211e4ca9665fd3b49a30db03ef9bac74c1c1232";
+    treeDigest = "1d810a40c06a6049751141d95b966a2e1a0f5bce867d55fbefa593d050b11a2c";
     roles = [
       "etcd"
       "haproxy"

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use serde_spanned::Spanned;
 
+use super::super::contrib::CONTRIB;
 use super::{Database, Remarks};
 use crate::spec::Spec;
 
@@ -34,6 +35,7 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
     let databases = match &section.databases {
         Some(databases) => {
             unique("databases", databases.iter().map(|database| &database.name), remarks);
+            databases.iter().for_each(|database| available(&database.extensions, remarks));
             databases.iter().map(|database| checked(database, &users, remarks)).collect()
         }
         None if users.iter().any(|user| user == "app") => {
@@ -72,6 +74,25 @@ fn checked(database: &crate::spec::DatabaseSection, users: &[String], remarks: &
     }
     database.extensions.iter().for_each(|extension| identifier(extension, remarks));
     Database { name: name.clone(), owner: owner.clone(), extensions: database.extensions.iter().map(|e| e.get_ref().clone()).collect() }
+}
+
+/// A warning only: `pgha build --base nixos` adds packages for them.
+fn available(extensions: &[Spanned<String>], remarks: &mut Remarks) {
+    for name in extensions.iter().filter(|name| !CONTRIB.contains(&name.get_ref().as_str())) {
+        let near = CONTRIB.iter().copied().max_by(|a, b| similar(a, name).total_cmp(&similar(b, name))).unwrap_or_default();
+        let help =
+            if similar(near, name) > 0.85 { format!("did you mean `{near}`?") } else { "it has PostgreSQL's contrib modules".to_owned() };
+        remarks.warning(
+            name.span(),
+            format!("`{}` is no extension of the debian base", name.get_ref()),
+            "local nodes cannot create it",
+            help,
+        );
+    }
+}
+
+fn similar(known: &str, name: &Spanned<String>) -> f64 {
+    strsim::jaro_winkler(known, name.get_ref())
 }
 
 /// Names go into SQL, DSNs and PgBouncer's files: the characters that need no quoting in any of them.
