@@ -31,6 +31,9 @@ check_tree() {
         grep -qE 'starting etcd|starting an etcd server|bind: cannot assign' "$work/etcd.log" || fail "etcd never started: $(cat "$work/etcd.log")"
     fi
     if [ -e "$etc/patroni.yml" ]; then
+        in_root setpriv --reuid=471 --regid=471 --clear-groups /usr/lib/postgresql/17/bin/postgres --describe-config |
+            awk -F'\t' -v OFS='\t' '{print tolower($1), $2, tolower($4), $6, $7}' | LC_ALL=C sort >"$work/parameters.tsv"
+        diff <(grep -v '^#' "$project/crates/pgha-core/src/cluster/parameters.tsv") "$work/parameters.tsv" || fail "the table of parameters is not this PostgreSQL's"
         # The validator of this version knows only booleans for synchronous_mode; the daemon takes quorum.
         jq -s '.[0] * {name: "x", restapi: {listen: "0.0.0.0:8008", connect_address: "192.0.2.1:8008"}, bootstrap: {dcs: .[1]}} | .bootstrap.dcs.synchronous_mode = true
             | .postgresql += {listen: "192.0.2.1:5432", connect_address: "192.0.2.1:5432", bin_dir: "/usr/lib/postgresql/17/bin"}

@@ -4,6 +4,8 @@
 new_cluster formation 10.91.0
 secrets=$work/formation.secrets
 
+printf '\n[postgresql]\nusers = [{ name = "app" }]\ndatabases = [{ name = "app", owner = "app", extensions = ["pg_trgm"] }]\n' >>"$file"
+
 say "up"
 pgha up --yes -v 2>"$work/up.log" >"$work/up.out"
 pgha doctor >"$work/doctor.out"
@@ -29,14 +31,21 @@ say "psql reaches the primary and a replica through HAProxy and PgBouncer, with 
 [ "$(sql 'select pg_is_in_recovery()')" = f ]
 [ "$(pgha psql --replica -- -XAtc 'select pg_is_in_recovery()')" = t ]
 sql 'create table t (i int); insert into t values (1)'
+[ "$(sql "select count(*) from pg_extension where extname = 'pg_trgm'")" = 1 ] || fail "a declared extension is missing"
 [ "$(sql 'select count(*) from t')" = 1 ]
 on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtc 'show ssl' | grep -qx on
 
 say "a promoted node takes those who ask for read-write, although its pooler knew it as a replica"
 for _ in 1 2 3 4; do pgha psql --replica -- -XAtc 'select 1' >/dev/null; done
 while [ ! -e "$work/switched" ]; do pgha psql --replica -- -XAtc 'select 1' >/dev/null 2>&1 || true; done &
+pgha psql -- -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 &
+session=$!
+sleep 2 && kill -0 $session || fail "a long session did not begin"
 pgha switchover 2>/dev/null
-touch "$work/switched" && wait
+touch "$work/switched"
+for _ in $(seq 50); do ! kill -0 $session 2>/dev/null || sleep 0.2; done
+! kill -0 $session 2>/dev/null || fail "a session stayed on the demoted leader"
+wait || true
 sql 'insert into t values (2)'
 [ "$(sql 'select count(*) from t')" = 2 ]
 
@@ -100,9 +109,17 @@ pgha plan --detailed-exitcode >/dev/null 2>&1
 on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -qh /run/postgresql -c 'drop database app with (force)' -c 'create database other'
 drift=0 && pgha plan --detailed-exitcode >"$work/plan.out" 2>/dev/null || drift=$?
 [ "$drift" = 2 ] || fail "exit code $drift for a missing database"
-grep -q 'declare     database app' "$work/plan.out" && grep -q 'database other is not in the cluster file' "$work/plan.out" || fail "$(cat "$work/plan.out")"
+grep -q 'declare     database app, extension pg_trgm in app' "$work/plan.out" && grep -q 'database other is not in the cluster file' "$work/plan.out" || fail "$(cat "$work/plan.out")"
 pgha apply --yes >/dev/null 2>&1
 [ "$(sql 'select count(*) from pg_database where datname in ($$app$$, $$other$$)')" = 2 ]
+[ "$(sql "select count(*) from pg_extension where extname = 'pg_trgm'")" = 1 ]
+
+say "the statistics page has TLS and a password; logs and completions are there"
+page=(curl -s -o "$work/page" -w '%{http_code}' --max-time 5 --cacert "$secrets/ca.crt" "https://$host:7000/metrics")
+[ "$("${page[@]}" -u "pgha:$(cat "$secrets/passwords/haproxy-stats")")" = 200 ] && grep -q haproxy_server_status "$work/page" || fail "$(cat "$work/page")"
+[ "$("${page[@]}" -u pgha:wrong)" = 401 ] || fail "the statistics page took a wrong password"
+pgha logs node-1 patroni | grep -q 'i am\|lock' || fail "no journal of Patroni"
+pgha completions bash | grep -q switchover
 
 say "a certificate that nears its end is signed anew, with the key it had, and the next apply would bring it"
 key=$(sha256sum "$secrets/nodes/node-1/haproxy.key")
@@ -111,6 +128,7 @@ openssl x509 -req -in <(openssl req -new -key "$secrets/nodes/node-1/haproxy.key
 cp "$secrets/nodes/node-1/haproxy.crt" "$work/haproxy.crt"
 cp "$work/short.crt" "$secrets/nodes/node-1/haproxy.crt"
 pgha plan 2>/dev/null | grep -q 'reseed *node-1' || fail "$(pgha plan 2>&1)"
+[ "$(pgha status --json | jq -c '[.nodes[] | select(.seed_current == false).name]')" = '["node-1"]' ] || fail "$(pgha status)"
 openssl x509 -in "$secrets/nodes/node-1/haproxy.crt" -noout -checkend $((300 * 86400)) >/dev/null
 [ "$key" = "$(sha256sum "$secrets/nodes/node-1/haproxy.key")" ]
 cp "$work/haproxy.crt" "$secrets/nodes/node-1/haproxy.crt"

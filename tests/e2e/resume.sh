@@ -19,7 +19,9 @@ for round in 1 2 3 4 5; do
     wait $pid 2>/dev/null || true
     pgha up --yes >/dev/null 2>"$work/up.log" || fail "$(cat "$work/up.log")"
     [ "$(sql 'select 1')" = 1 ]
-    [ "$round" = 5 ] || pgha destroy --yes 2>/dev/null
+    [ "$round" != 5 ] || break
+    pgha destroy --yes 2>/dev/null
+    [ -z "$(left_behind resume 10.93.0)" ] || fail "left behind: $(left_behind resume 10.93.0)"
 done
 
 say "a second cluster stands beside the first, with one synchronous replica, and goes without a trace of the first's"

@@ -89,6 +89,10 @@ impl Fleet {
         Self { nodes: cluster.nodes.clone(), secrets, links }
     }
 
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// The connection to `node`, opened if there is none.
     ///
     /// # Errors

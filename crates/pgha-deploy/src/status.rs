@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node};
 use pgha_core::inventory::Inventory;
 use pgha_core::render::Rendered;
+use pgha_core::{Cluster, Digest};
 use serde::Serialize;
 use x509_parser::pem::Pem;
 
@@ -14,6 +14,7 @@ use crate::etcd::EtcdStatus;
 use crate::fleet::Fleet;
 use crate::haproxy::Pools;
 use crate::health::{Condition, Health, NodeHealth};
+use crate::seed;
 
 /// A cluster at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -26,7 +27,9 @@ pub struct Status {
     pub conditions: Vec<Condition>,
     /// What an operator should know beyond that.
     pub warnings: Vec<String>,
-    /// Whether the dynamic configuration in etcd is the cluster file's. Absent: no Patroni answered.
+    /// Digest of the dynamic configuration in etcd. Absent: no Patroni answered.
+    pub dynamic: Option<String>,
+    /// Whether that is the cluster file's.
     pub dynamic_current: Option<bool>,
     /// The nodes in the file's order.
     pub nodes: Vec<NodeStatus>,
@@ -61,6 +64,8 @@ pub struct NodeStatus {
     pub image: String,
     /// Digest of its seed.
     pub seed: String,
+    /// Whether that is the seed it should have.
+    pub seed_current: Option<bool>,
     /// When it was given this image and seed, in RFC 3339.
     pub since: Option<String>,
     /// Whether the files in its image are the cluster file's.
@@ -92,12 +97,18 @@ impl Status {
         let health = Health::observe(fleet).await;
         let insides = join_all(fleet.nodes.iter().map(|node| inside(fleet, node, &health.nodes[&node.name]))).await;
         let config = insides.iter().find_map(|inside| inside.config.as_ref());
+        let dynamic = config.map(|config| Digest::of(config.to_string().as_bytes()).short().to_owned());
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
         let conditions = health.conditions(cluster);
         let warnings = warnings(cluster, &health, &insides);
         let pairs = fleet.nodes.iter().zip(insides);
-        let nodes = pairs.map(|(node, inside)| one(node, inside, &health, rendered, world)).collect();
-        Self { cluster: cluster.name.clone(), healthy: conditions.iter().all(|c| c.met), conditions, warnings, dynamic_current, nodes }
+        let mut nodes = pairs.map(|(node, inside)| one(node, inside, &health, rendered, world)).collect::<Vec<_>>();
+        for (status, node) in nodes.iter_mut().zip(&fleet.nodes) {
+            let wanted = seed::pack(rendered, node, fleet.secrets(), false).ok();
+            status.seed_current = wanted.map(|wanted| world.server(&node.name).is_some_and(|server| server.seed == wanted.digest));
+        }
+        let healthy = conditions.iter().all(|condition| condition.met);
+        Self { cluster: cluster.name.clone(), healthy, conditions, warnings, dynamic, dynamic_current, nodes }
     }
 }
 
@@ -121,6 +132,7 @@ fn one(node: &Node, inside: Inside, health: &Health, rendered: &Rendered, world:
         image: server.map(|server| server.image.short().to_owned()).unwrap_or_default(),
         seed: server.map(|server| server.seed.short().to_owned()).unwrap_or_default(),
         since: server.and_then(|server| server.since.clone()),
+        seed_current: None,
         image_current: inside.tree.map(|tree| tree == wanted.as_str()),
         guard: inside.guard,
         refused: inside.refused,

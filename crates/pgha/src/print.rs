@@ -20,6 +20,11 @@ pub(crate) fn line(text: &str) {
     data(&format!("{text}\n"));
 }
 
+/// Whether stdout is a terminal, which can be cleared.
+pub(crate) fn to_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
 /// A line of prose, to stderr. A terminal that has gone away must not end a run half way.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");

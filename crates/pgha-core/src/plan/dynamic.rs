@@ -5,50 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Action, Cost, Desired, Step, gate, step};
+use crate::cluster::parameter::waits_for_restart;
 use crate::cluster::{Fault, Role};
 use crate::inventory::{Observed, Pending};
-
-/// Parameters that PostgreSQL 17 reads only when it starts (`SELECT name FROM pg_settings WHERE context = 'postmaster'`).
-const AT_START: &[&str] = &[
-    "archive_mode",
-    "autovacuum_freeze_max_age",
-    "autovacuum_max_workers",
-    "autovacuum_multixact_freeze_max_age",
-    "commit_timestamp_buffers",
-    "dynamic_shared_memory_type",
-    "huge_page_size",
-    "huge_pages",
-    "jit_provider",
-    "logging_collector",
-    "max_connections",
-    "max_files_per_process",
-    "max_locks_per_transaction",
-    "max_logical_replication_workers",
-    "max_notify_queue_pages",
-    "max_pred_locks_per_transaction",
-    "max_prepared_transactions",
-    "max_replication_slots",
-    "max_wal_senders",
-    "max_worker_processes",
-    "min_dynamic_shared_memory",
-    "multixact_member_buffers",
-    "multixact_offset_buffers",
-    "notify_buffers",
-    "reserved_connections",
-    "serializable_buffers",
-    "shared_buffers",
-    "shared_memory_type",
-    "shared_preload_libraries",
-    "subtransaction_buffers",
-    "superuser_reserved_connections",
-    "track_activity_query_size",
-    "track_commit_timestamp",
-    "transaction_buffers",
-    "wal_buffers",
-    "wal_decode_buffer_size",
-    "wal_level",
-    "pg_stat_statements.max",
-];
 
 /// A standby refuses to start with less of these than its primary has: when they shrink, the primary goes first.
 const NOT_LESS_ON_STANDBY: &[&str] =
@@ -64,7 +23,7 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
     };
     let changed = changed_parameters(old, desired.dynamic);
     let mut steps = vec![step(Action::SetDynamic { changes: changes(old, desired.dynamic) }, Cost::None)];
-    if changed.iter().any(|name| AT_START.contains(&name.as_str())) {
+    if changed.iter().any(|name| waits_for_restart(name)) {
         let shrinks = changed.iter().any(|name| shrinks(name, old, desired.dynamic)) || observed.pending.iter().any(lowers);
         steps.extend(restarts(desired, leader, shrinks, |_| true));
     } else {
@@ -123,7 +82,7 @@ fn changed_parameters(old: &Value, new: &Value) -> Vec<String> {
 }
 
 fn shrinks(name: &str, old: &Value, new: &Value) -> bool {
-    let number = |value: &Value| parameter(value, name).as_i64();
+    let number = |value: &Value| parameter(value, name).as_i64().or_else(|| parameter(value, name).as_str()?.trim().parse().ok());
     NOT_LESS_ON_STANDBY.contains(&name) && number(old).zip(number(new)).is_some_and(|(old, new)| new < old)
 }
 

@@ -122,7 +122,11 @@ impl<'s> Walk<'s> {
             names if !names.is_empty() => format!("one of {}", names.join(", ")),
             _ => wanted(schema),
         };
-        self.found.push(Diagnostic::error(span, format!("`{name}` must be {wanted}, not {got}"), format!("this is {got}")));
+        let mut wrong = Diagnostic::error(span, format!("`{name}` must be {wanted}, not {got}"), format!("this is {got}"));
+        if got == "table" {
+            wrong = wrong.help("if the dot is part of the name, put the name in quotes: \"auto_explain.log_nested_statements\" = true");
+        }
+        self.found.push(wrong);
     }
 
     /// Follows `$ref`, and the `anyOf [T, null]` of an optional value.

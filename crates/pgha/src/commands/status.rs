@@ -20,8 +20,8 @@ pub(super) async fn run(workspace: &Workspace, watch: bool, json: bool) -> Resul
         match (json, watch) {
             (true, _) => print::line(&serde_json::to_string_pretty(&status).unwrap_or_default()),
             // Clears the screen, as `watch` does.
-            (false, true) => print::data(&format!("\x1b[H\x1b[2J{}", text(&status))),
-            (false, false) => print::data(&text(&status)),
+            (false, true) if print::to_terminal() => print::data(&format!("\x1b[H\x1b[2J{}", text(&status))),
+            (false, _) => print::data(&text(&status)),
         }
         if !watch {
             return Ok(());
@@ -81,12 +81,16 @@ fn row(node: &NodeStatus) -> [String; 13] {
         or_dash(node.lag_bytes.map(|bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)))),
         or_dash(etcd),
         or_dash(node.haproxy.as_ref().map(routes)),
-        format!("{}{}", node.image, if node.image_current == Some(false) { " (old)" } else { "" }),
+        or_old(&node.image, node.image_current),
         or_dash(node.since.as_deref().and_then(age)),
-        node.seed.clone(),
+        or_old(&node.seed, node.seed_current),
         or_dash(node.guard.clone()),
         or_dash(node.certificate_days.map(|days| format!("{days} days"))),
     ]
+}
+
+fn or_old(digest: &str, current: Option<bool>) -> String {
+    format!("{digest}{}", if current == Some(false) { " (old)" } else { "" })
 }
 
 /// How long ago, in the largest unit that fits.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::{Durability, Node, Role};
+use super::super::{Durability, Node, Role, parameter};
 use super::Remarks;
 use crate::spec::Spec;
 
@@ -55,6 +55,7 @@ pub(super) fn check(spec: &Spec, durability: Durability, nodes: &[Node], remarks
         parameters.insert(key.get_ref().clone(), json);
     }
     enough_senders(spec, &parameters, nodes, remarks);
+    room_for_clients(spec, &parameters, remarks);
     parameters
 }
 
@@ -95,6 +96,45 @@ fn one(written: &str, value: &Value, span: std::ops::Range<usize>, durability: D
             "refused",
             "set it for single transactions, or choose async",
         );
+    } else if !key.contains('.') {
+        readable(key, value, span, remarks);
+    }
+}
+
+/// Patroni leaves out what PostgreSQL does not know, with a line in its log; and PostgreSQL does not start with what it cannot
+/// read.
+fn readable(key: &str, value: &Value, span: std::ops::Range<usize>, remarks: &mut Remarks) {
+    let Some(parameter) = parameter::find(key) else {
+        let score = |name: &&str| strsim::jaro_winkler(key, name);
+        let near = parameter::names().max_by(|a, b| score(a).total_cmp(&score(b))).filter(|near| score(near) > 0.85);
+        let help = near.map_or("one of an extension has the extension's name and a dot before it".to_owned(), |near| {
+            format!("did you mean `{near}`?")
+        });
+        return remarks.error(span, format!("PostgreSQL 17 has no parameter `{key}`"), "unknown", help);
+    };
+    if let Some(expected) = parameter.expects(value) {
+        remarks.error(span, format!("`{key}` cannot be {value}"), "PostgreSQL would not start with it", format!("it takes {expected}"));
+    }
+}
+
+fn number(parameters: &BTreeMap<String, Value>, key: &str, default: i64) -> i64 {
+    let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok());
+    parameters.get(key).and_then(number).unwrap_or(default)
+}
+
+/// PostgreSQL does not start when its reserved connections are all it has.
+fn room_for_clients(spec: &Spec, parameters: &BTreeMap<String, Value>, remarks: &mut Remarks) {
+    let of = |key, default| number(parameters, key, default);
+    let (all, reserved) = (of("max_connections", 100), of("superuser_reserved_connections", 3) + of("reserved_connections", 0));
+    if all <= reserved {
+        let span = spec.postgresql.parameters.keys().find(|k| k.get_ref() == "max_connections").map_or(0..0, |k| k.span());
+        let message = format!("`max_connections = {all}` leaves no connection for clients");
+        remarks.error(
+            span,
+            message,
+            "too small",
+            format!("{reserved} are reserved for superusers and roles with pg_use_reserved_connections"),
+        );
     }
 }
 
@@ -102,8 +142,7 @@ fn one(written: &str, value: &Value, span: std::ops::Range<usize>, durability: D
 fn enough_senders(spec: &Spec, parameters: &BTreeMap<String, Value>, nodes: &[Node], remarks: &mut Remarks) {
     let needed = nodes.iter().filter(|node| node.role_set.has(Role::Postgres)).count() as i64 + 2;
     for key in ["max_wal_senders", "max_replication_slots"] {
-        let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok());
-        let value = parameters.get(key).and_then(number).unwrap_or(10);
+        let value = number(parameters, key, 10);
         if value < needed {
             let span = spec.postgresql.parameters.keys().find(|k| k.get_ref() == key).map_or(0..0, |k| k.span());
             remarks.error(
