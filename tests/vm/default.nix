@@ -28,6 +28,8 @@ let
       ../../nixos-modules
       configuration
     ];
+    # The seed sets the host name; drivers before April 2026 call the machine after this.
+    system.name = member.name;
     networking.interfaces.eth1.ipv4.addresses = lib.mkForce [
       {
         inherit (member) address;

@@ -26,8 +26,10 @@ impl Failure {
 
     /// The work could not be finished.
     pub(crate) fn broken(error: &(dyn Error + 'static)) -> Self {
-        let causes = std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
-        Self { code: 2, error: error.to_string(), because: causes.map(ToString::to_string).collect(), hint: None }
+        let causes = || std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
+        let system = std::iter::once(error).chain(causes()).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        let hint = system.filter_map(|error| cure(error.kind())).next().map(str::to_owned);
+        Self { code: 2, error: error.to_string(), because: causes().map(ToString::to_string).collect(), hint }
     }
 
     /// Adds what to do about it.
@@ -53,6 +55,16 @@ impl Failure {
             print::note(&format!("hint: {hint}"));
         }
         ExitCode::from(self.code)
+    }
+}
+
+/// What helps against an error of the operating system, whatever met it.
+fn cure(kind: std::io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        std::io::ErrorKind::PermissionDenied => Some("run pgha as a user who may do that, or name another place"),
+        std::io::ErrorKind::ReadOnlyFilesystem => Some("name a place that can be written to"),
+        std::io::ErrorKind::StorageFull => Some("make room on that disk, then run the same command again"),
+        _ => None,
     }
 }
 

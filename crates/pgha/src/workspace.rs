@@ -132,8 +132,9 @@ fn show(file: &Path, text: &str, remarks: &[Diagnostic]) {
     for remark in remarks {
         let severity = if remark.severity == Severity::Error { miette::Severity::Error } else { miette::Severity::Warning };
         let label = LabeledSpan::new_with_span(Some(remark.label.clone()), remark.span.clone());
-        let mut diagnostic = MietteDiagnostic::new(remark.message.clone()).with_severity(severity);
-        // A rule about something the file leaves to a default has no place in it.
+        // A rule about something the file leaves out has no place in it, so the file is named instead.
+        let place = if remark.span.is_empty() { format!("{}: ", file.display()) } else { String::new() };
+        let mut diagnostic = MietteDiagnostic::new(format!("{place}{}", remark.message)).with_severity(severity);
         if !remark.span.is_empty() {
             diagnostic = diagnostic.with_label(label);
         }

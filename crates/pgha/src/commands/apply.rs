@@ -124,14 +124,14 @@ pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> 
 pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
     let lock = workspace.provider.lock("pgha destroy")?;
     let world = observe::servers(&workspace.provider).await?;
-    let names = world.servers.iter().map(|server| server.name.as_str()).collect::<Vec<_>>();
-    if !names.is_empty()
-        && !yes
-        && !print::confirm(&format!("Delete {} with all data of cluster `{}`?", names.join(", "), workspace.cluster.name))
-    {
-        return Err(Failure::no("nothing was deleted").hint("answer y, or give --yes"));
+    let plan = plan::plan_destroy(&workspace.cluster.name, &world);
+    if !world.servers.is_empty() {
+        print::note(plan.to_string().trim_end());
+        if !yes && !print::confirm(&format!("Delete cluster `{}` with all its data?", workspace.cluster.name)) {
+            return Err(Failure::no("nothing was deleted").hint("answer y, or give --yes"));
+        }
     }
-    execute::destroy(&workspace.provider, &plan::plan_destroy(&workspace.cluster.name, &world)).await?;
+    execute::destroy(&workspace.provider, &plan).await?;
     files::remove(&workspace.secrets_dir().join(execute::FORMED))?;
     drop(lock);
     print::note(&format!("cluster `{}` is gone; its secrets stay in {}", workspace.cluster.name, workspace.secrets_dir().display()));
