@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "abf2f9c753b5ed91aaa869963af829519857be4d1ec42bdb9c2fc9e72cadc68e";
+    treeDigest = "c884b38d0e4906dd810c16c1e1991621e901b42fdc71c1fc0999db731930dd9e";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "bef34ad375b2ead18a8fa02a46a0c91c1d520bfeeddd30900914c4dc4dfb3ffc";
+    treeDigest = "f9d0b1ab0d87ab888bd371c4d05049e080a1230f817479cda847b5b330b2ebc7";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ce2b8639b069a2b2a8842f1389f1393cae39729e8b9fe445b9a4d27ed586c8f4";
+    treeDigest = "57a58cb2787a4ae1daab3e51b88353de2fd0df71e236d4506c89fb6d6b1c9e6a";
     roles = [
       "etcd"
       "haproxy"

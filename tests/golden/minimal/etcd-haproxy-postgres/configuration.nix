@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "882730eea8911d41b3023d33474e79c5e5bb029e7b620d7b3ff8ea35d1de705e";
+    treeDigest = "92320698a85269fc2ab888c33c82575f3decb55e61f6e1fdc635dd8a2e529377";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "dd65b2aa54aa1170e18419f68ce997b6ca6f76967017a5c8c33e1737fe8317aa";
+    treeDigest = "917f5c85b4d0bff42aedabbbdd11427e7bcbd01aa2e9b24467619326c4f1156c";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "1d810a40c06a6049751141d95b966a2e1a0f5bce867d55fbefa593d050b11a2c";
+    treeDigest = "ac03b5fb8bed622356e8ed1b8fefedecb286517f3a88c9f31f0664b60a640c60";
     roles = [
       "etcd"
       "haproxy"
