@@ -102,17 +102,14 @@ impl Status {
         let conditions = health.conditions(cluster);
         let warnings = warnings(cluster, &health, &insides);
         let pairs = fleet.nodes.iter().zip(insides);
-        let mut nodes = pairs.map(|(node, inside)| one(node, inside, &health, rendered, world)).collect::<Vec<_>>();
-        for (status, node) in nodes.iter_mut().zip(&fleet.nodes) {
-            let wanted = seed::pack(rendered, node, fleet.secrets(), false).ok();
-            status.seed_current = wanted.map(|wanted| world.server(&node.name).is_some_and(|server| server.seed == wanted.digest));
-        }
+        let wanted = |node| seed::pack(rendered, node, fleet.secrets(), false).ok().map(|seed| seed.digest);
+        let nodes = pairs.map(|(node, inside)| one(node, inside, &health, rendered, world, wanted(node))).collect();
         let healthy = conditions.iter().all(|condition| condition.met);
         Self { cluster: cluster.name.clone(), healthy, conditions, warnings, dynamic, dynamic_current, nodes }
     }
 }
 
-fn one(node: &Node, inside: Inside, health: &Health, rendered: &Rendered, world: &Inventory) -> NodeStatus {
+fn one(node: &Node, inside: Inside, health: &Health, rendered: &Rendered, world: &Inventory, seed: Option<Digest>) -> NodeStatus {
     let heard = &health.nodes[&node.name];
     let member = health.view().and_then(|view| view.members.iter().find(|member| member.name == node.name));
     let server = world.server(&node.name);
@@ -132,7 +129,7 @@ fn one(node: &Node, inside: Inside, health: &Health, rendered: &Rendered, world:
         image: server.map(|server| server.image.short().to_owned()).unwrap_or_default(),
         seed: server.map(|server| server.seed.short().to_owned()).unwrap_or_default(),
         since: server.and_then(|server| server.since.clone()),
-        seed_current: None,
+        seed_current: seed.map(|seed| server.is_some_and(|server| server.seed == seed)),
         image_current: inside.tree.map(|tree| tree == wanted.as_str()),
         guard: inside.guard,
         refused: inside.refused,

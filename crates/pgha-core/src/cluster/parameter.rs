@@ -48,6 +48,11 @@ pub(crate) fn waits_for_restart(name: &str) -> bool {
     name == "pg_stat_statements.max" || find(name).is_some_and(|parameter| parameter.at_start)
 }
 
+/// A whole number, also where it is written as text.
+pub(crate) fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
 impl Parameter {
     fn read(line: &str) -> Option<Self> {
         let fields = line.split('\t').collect::<Vec<_>>();

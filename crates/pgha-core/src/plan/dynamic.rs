@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Action, Cost, Desired, Step, gate, step};
-use crate::cluster::parameter::waits_for_restart;
+use crate::cluster::parameter::{waits_for_restart, whole};
 use crate::cluster::{Fault, Role};
 use crate::inventory::{Observed, Pending};
 
@@ -82,7 +82,7 @@ fn changed_parameters(old: &Value, new: &Value) -> Vec<String> {
 }
 
 fn shrinks(name: &str, old: &Value, new: &Value) -> bool {
-    let number = |value: &Value| parameter(value, name).as_i64().or_else(|| parameter(value, name).as_str()?.trim().parse().ok());
+    let number = |value: &Value| whole(parameter(value, name));
     NOT_LESS_ON_STANDBY.contains(&name) && number(old).zip(number(new)).is_some_and(|(old, new)| new < old)
 }
 

@@ -118,8 +118,7 @@ fn readable(key: &str, value: &Value, span: std::ops::Range<usize>, remarks: &mu
 }
 
 fn number(parameters: &BTreeMap<String, Value>, key: &str, default: i64) -> i64 {
-    let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok());
-    parameters.get(key).and_then(number).unwrap_or(default)
+    parameters.get(key).and_then(parameter::whole).unwrap_or(default)
 }
 
 /// PostgreSQL does not start when its reserved connections are all it has.
