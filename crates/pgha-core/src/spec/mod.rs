@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 pub(crate) use sections::*;
+pub(crate) use shape::nearest;
 
 use crate::diagnostic::Diagnostic;
 

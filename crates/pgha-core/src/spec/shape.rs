@@ -174,7 +174,8 @@ fn article(kind: &str) -> String {
     }
 }
 
-fn nearest<'n>(word: &str, known: &[&'n str]) -> Option<&'n str> {
+/// What of `known` is likely meant by `word`.
+pub(crate) fn nearest<'n>(word: &str, known: &[&'n str]) -> Option<&'n str> {
     let score = |name: &&str| strsim::jaro_winkler(word, name);
     known.iter().copied().filter(|name| score(name) > 0.8).max_by(|a, b| score(a).total_cmp(&score(b)))
 }

@@ -7,7 +7,7 @@ use serde_spanned::Spanned;
 
 use super::super::contrib::CONTRIB;
 use super::{Database, Remarks};
-use crate::spec::Spec;
+use crate::spec::{Spec, nearest};
 
 /// Roles that exist in every cluster and have a purpose of their own.
 const RESERVED: &[&str] = &["postgres", "replicator", "rewind", "pgbouncer", "pgha_verify"];
@@ -79,9 +79,8 @@ fn checked(database: &crate::spec::DatabaseSection, users: &[String], remarks: &
 /// A warning only: `pgha build --base nixos` adds packages for them.
 fn available(extensions: &[Spanned<String>], remarks: &mut Remarks) {
     for name in extensions.iter().filter(|name| !CONTRIB.contains(&name.get_ref().as_str())) {
-        let near = CONTRIB.iter().copied().max_by(|a, b| similar(a, name).total_cmp(&similar(b, name))).unwrap_or_default();
-        let help =
-            if similar(near, name) > 0.85 { format!("did you mean `{near}`?") } else { "it has PostgreSQL's contrib modules".to_owned() };
+        let help = nearest(name.get_ref(), CONTRIB)
+            .map_or("it has PostgreSQL's contrib modules".to_owned(), |near| format!("did you mean `{near}`?"));
         remarks.warning(
             name.span(),
             format!("`{}` is no extension of the debian base", name.get_ref()),
@@ -89,10 +88,6 @@ fn available(extensions: &[Spanned<String>], remarks: &mut Remarks) {
             help,
         );
     }
-}
-
-fn similar(known: &str, name: &Spanned<String>) -> f64 {
-    strsim::jaro_winkler(known, name.get_ref())
 }
 
 /// Names go into SQL, DSNs and PgBouncer's files: the characters that need no quoting in any of them.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::{Durability, Node, Role, parameter};
 use super::Remarks;
-use crate::spec::Spec;
+use crate::spec::{Spec, nearest};
 
 /// Set by Patroni itself, on the command line or from its own configuration.
 const PATRONI: &[&str] = &[
@@ -105,8 +105,7 @@ fn one(written: &str, value: &Value, span: std::ops::Range<usize>, durability: D
 /// read.
 fn readable(key: &str, value: &Value, span: std::ops::Range<usize>, remarks: &mut Remarks) {
     let Some(parameter) = parameter::find(key) else {
-        let score = |name: &&str| strsim::jaro_winkler(key, name);
-        let near = parameter::names().max_by(|a, b| score(a).total_cmp(&score(b))).filter(|near| score(near) > 0.85);
+        let near = nearest(key, &parameter::names().collect::<Vec<_>>());
         let help = near.map_or("one of an extension has the extension's name and a dot before it".to_owned(), |near| {
             format!("did you mean `{near}`?")
         });
