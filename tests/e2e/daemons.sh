@@ -15,8 +15,16 @@ make_seed() {
     chmod -R a+rX "$1/run/pgha" && chmod 600 "$1/run/pgha/ssh/ssh_host_ed25519_key"
 }
 
+# node_of ROLE_SET SEEDS: the files of the first node with these roles.
+node_of() {
+    local identity
+    for identity in "$2"/*/run/pgha/identity.json; do
+        [ "$(jq -r '.role_set | join("-")' "$identity")" != "$1" ] || { dirname "$identity" && return; }
+    done
+}
+
 check_tree() {
-    local tree=$1 golden=$2 etc=$1/etc/pgha
+    local tree=$1 golden=$2 etc=$1/etc/pgha own
     in_root() { chroot "$tree" env HAPROXY_STATS_PASSWORD=x "$@"; }
     in_root nft -c -f /etc/pgha/nftables.conf
     in_root mkdir -p /run/sshd && in_root /usr/sbin/sshd -t
@@ -35,11 +43,12 @@ check_tree() {
             awk -F'\t' -v OFS='\t' '{print tolower($1), $2, tolower($4), $6, $7}' | LC_ALL=C sort >"$work/parameters.tsv"
         diff <(grep -v '^#' "$project/crates/pgha-core/src/cluster/parameters.tsv") "$work/parameters.tsv" || fail "the table of parameters is not this PostgreSQL's"
         # The validator of this version knows only booleans for synchronous_mode; the daemon takes quorum.
-        jq -s '.[0] * {name: "x", restapi: {listen: "0.0.0.0:8008", connect_address: "192.0.2.1:8008"}, bootstrap: {dcs: .[1]}} | .bootstrap.dcs.synchronous_mode = true
-            | .postgresql += {listen: "192.0.2.1:5432", connect_address: "192.0.2.1:5432", bin_dir: "/usr/lib/postgresql/17/bin"}
-            | .postgresql.authentication[].password = "x"' "$etc/patroni.yml" "$golden/../dynamic.json" >"$tree/tmp/patroni.yml"
+        own=$(node_of "$(basename "$golden")" "$golden/../seeds")/patroni.d/20-node.yml
+        jq -s '.[0] * .[2] * {bootstrap: {dcs: .[1]}} | .bootstrap.dcs.synchronous_mode = true
+            | .postgresql.bin_dir = "/usr/lib/postgresql/17/bin" | .postgresql.authentication[].password = "x"' \
+            "$etc/patroni.yml" "$golden/../dynamic.json" "$own" >"$tree/tmp/patroni.yml"
         # It also wants to reach the etcd members: give their addresses to this namespace, with something that listens.
-        jq -r '.etcd3.hosts[]' "$etc/patroni.yml" | while IFS=: read -r host _; do ip addr add "$host/32" dev lo 2>/dev/null || true; done
+        jq -r '.etcd3.hosts[], .postgresql.listen' "$own" | while IFS=: read -r host _; do ip addr add "$host/32" dev lo 2>/dev/null || true; done
         in_root patroni --validate-config --ignore-listen-port /tmp/patroni.yml || fail "patroni"
         in_root install -d -o pgbouncer /run/pgbouncer
         in_root timeout 2 setpriv --reuid=474 --regid=474 --clear-groups pgbouncer /etc/pgha/pgbouncer.ini >"$work/pgbouncer.log" 2>&1 || true
@@ -69,10 +78,10 @@ check_all() {
 }
 
 # In namespaces of their own, so that mounts and ports end with the test.
-export -f check_tree check_all make_seed say fail
+export -f check_tree node_of check_all make_seed say fail
 export project work PGHA
 unshare --mount --net --propagation private bash -euo pipefail -c '
-    ip link set lo up && ip addr add 192.0.2.1/32 dev lo
-    python3 -m http.server 2379 >/dev/null 2>&1 & listener=$!
+    ip link set lo up
+    python3 -m http.server 2382 >/dev/null 2>&1 & listener=$!
     trap "kill $listener" EXIT
     check_all'

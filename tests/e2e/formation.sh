@@ -70,13 +70,26 @@ refused 'not allowed' 2 psql "$dsn dbname=pgbouncer sslmode=require" -c 'show po
 unset PGPASSWORD
 
 say "ports that are the nodes' own are closed to others, and open ones refuse strangers"
-for port in 2379 2380 5432 6432 8008; do
+for port in 2379 2380 2382 5432 6432 8008; do
     ! timeout 2 bash -c "exec 3<>/dev/tcp/$host/$port" 2>/dev/null || fail "port $port is open to this machine"
 done
 other=$(address "$(replica)")
 proof=(--cacert /run/pgha/tls/etcd-ca.crt --cert /run/pgha/tls/etcd.crt --key /run/pgha/tls/etcd.key)
-on node-1 curl -s --max-time 3 "${proof[@]}" "https://$other:2379/health" | grep -q true || fail "etcd does not answer its own kind"
-! on node-1 curl -sk --max-time 3 "https://$other:2379/health" 2>/dev/null || fail "etcd answered without a certificate"
+on node-1 curl -s --max-time 3 "${proof[@]}" "https://$other:2382/health" | grep -q true || fail "etcd does not answer its own kind"
+! on node-1 curl -sk --max-time 3 "https://$other:2382/health" 2>/dev/null || fail "etcd answered without a certificate"
+
+say "an etcd member that stops answers as one that is away: for any other word Patroni would demote the primary"
+for _ in 1 2 3; do
+    on "$(replica)" timeout 3 curl -sZ --parallel-max 4 "${proof[@]}" -d '{"key":"eA=="}' "https://$other:2382/v3/kv/range?[1-99999]" >"$work/answers" || true &
+    sleep 1
+    on "$(replica)" systemctl restart etcd
+    wait
+    tr '}' '\n' <"$work/answers" >"$work/words"
+    grep -q revision "$work/words" || fail "nobody asked: $(head -c 500 "$work/answers")"
+    ! grep '"code"' "$work/words" | grep -v '"code": *14' || fail "no outage for Patroni"
+done
+
+say "Patroni and PostgreSQL refuse strangers, too"
 lead=$(address "$(leader)")
 status=$(on "$(replica)" curl -sk -o /dev/null -w '%{http_code}' --max-time 3 -X POST -d '{}' "https://$lead:8008/switchover" || true)
 case $status in 401 | 403) ;; *) fail "Patroni took a write without proof: $status" ;; esac

@@ -44,7 +44,7 @@ pgbench_end() {
     wait
     acknowledged=$(cat "$work"/bench.log.* | wc -l)
     # With begin and end: a stop that never ended is one, too.
-    mapfile -t stops < <({ awk '{printf "%d.%06d\n", $5, $6}' "$work"/bench.log.* && printf '%s\n' "$bench_began" "$ended"; } | sort -n | awk 'NR > 1 && $1 - last > 2 {printf "%.1f\n", $1 - last} {last = $1}')
+    mapfile -t stops < <({ awk '{printf "%d.%06d\n", $5, $6}' "$work"/bench.log.* && printf '%s\n' "$bench_began" "$ended"; } | sort -n | awk 'NR == 1 {first = $1} NR > 1 && $1 - last > 2 {printf "%.1f (from second %d)\n", $1 - last, last - first} {last = $1}')
     echo "pgbench: $acknowledged transactions acknowledged, $(wc -l <"$work/bench.cuts") sessions cut or refused, no commit for (s): ${stops[*]:-0}"
     for client in $(seq "$(find "$work"/bench.log.* | sed 's/.*bench.log.//; s/[.].*//' | sort -u | wc -l)"); do
         awk -v ended="$ended" '$5 > ended - 5 {found = 1} END {exit !found}' "$work/bench.log.$client".* || fail "client $client no longer writes"

@@ -69,7 +69,7 @@ began=$SECONDS
 pgha rollback --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
 echo "rolled three nodes in $((SECONDS - began)) s"
 pgbench_end
-[ ${#stops[@]} -le 1 ] || fail "writes stopped more than once with one switchover"
+[ ${#stops[@]} -le 1 ] || fail "writes stopped more than once with one switchover: $(cat "$work/roll.log")"
 [ "$(timeline)" = $((before + 1)) ] || fail "timeline went from $before to $(timeline): more than one change of leader"
 healthy
 [ "$(images)" = "$first" ] || fail "images: $(images)"

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
-use pgha_core::render::PATRONI_REST_PORT;
+use pgha_core::render::{ETCD_JSON_PORT, PATRONI_REST_PORT};
 use pgha_platform::http::{self, Trust};
 use pgha_platform::ssh::{Session, SshError, Target, Tunnel};
 use tokio::sync::Mutex;
@@ -123,7 +123,7 @@ impl Fleet {
             link.patroni = Some(Patroni::new(client, url, &node.name, self.secrets.file("passwords/rest-api").clone()));
         }
         if node.role_set.has(Role::Etcd) {
-            let (client, url) = self.client(&mut link, node, 2379, "etcd-ca", "etcd-operator", "etcd").await?;
+            let (client, url) = self.client(&mut link, node, ETCD_JSON_PORT, "etcd-ca", "etcd-operator", "etcd").await?;
             link.etcd = Some(Etcd::new(client, url, &node.name));
         }
         Ok(link)

@@ -12,6 +12,12 @@ pub const IDS: [(&str, u32); 4] = [("postgres", 471), ("etcd", 472), ("haproxy",
 /// Port of Patroni's REST interface.
 pub const PATRONI_REST_PORT: u16 = 8008;
 
+/// Port of etcd's JSON gateway, which Patroni and pgha speak to. On the port of gRPC (2379) a member that is being stopped
+/// answers through it with "malformed header: missing HTTP content-type", which Patroni takes for a refusal of the leader
+/// lock: it would demote the primary at once (patroni/patroni#3118). On a port of its own it says that it is unavailable,
+/// and Patroni asks the next member. etcd recommends to part them, too (etcd-io/etcd#15402).
+pub const ETCD_JSON_PORT: u16 = 2382;
+
 /// Where the seed is unpacked on a node.
 pub const SEED_FILES_DIR: &str = "/run/pgha";
 
@@ -54,7 +60,7 @@ fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<&'static str> {
 fn ports(cluster: &Cluster, role_set: &RoleSet) -> Vec<u16> {
     let mut ports = vec![22];
     if role_set.has(Role::Etcd) {
-        ports.extend([2379, 2380]);
+        ports.extend([2379, 2380, ETCD_JSON_PORT]);
     }
     if role_set.has(Role::Postgres) {
         ports.extend([5432, 6432, PATRONI_REST_PORT]);

@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, Role};
+use crate::cluster::Cluster;
 
 /// The file baked into the image. The node's addresses, secrets and first dynamic configuration come with the seed, as
 /// further files of the directory Patroni reads.
 pub(super) fn local(cluster: &Cluster) -> Value {
-    let hosts = cluster.nodes_with(Role::Etcd).map(|node| format!("{}:2379", node.address)).collect::<Vec<_>>();
     let client = json!({
         "sslmode": "verify-full",
         "sslrootcert": "/run/pgha/tls/ca.crt",
@@ -36,7 +35,9 @@ pub(super) fn local(cluster: &Cluster) -> Value {
             "keyfile": "/run/pgha/tls/postgres.key",
         },
         "etcd3": {
-            "hosts": hosts,
+            // The seed has the members in the node's own order, and Patroni is to keep to it: it would learn from etcd only the
+            // ports of gRPC.
+            "use_proxies": true,
             "protocol": "https",
             "cacert": "/run/pgha/tls/etcd-ca.crt",
             "cert": "/run/pgha/tls/patroni-etcd.crt",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::contract;
+use super::contract::{self, ETCD_JSON_PORT};
 use super::tree::pretty;
 use crate::cluster::{Cluster, Node, Role};
 use crate::digest::{Digest, Hasher};
@@ -46,7 +46,7 @@ pub(super) fn render(cluster: &Cluster, node: &Node) -> Seed {
         files.insert("etcd.env".to_owned(), etcd(node));
     }
     if node.role_set.has(Role::Postgres) {
-        files.insert("patroni.d/20-node.yml".to_owned(), pretty(&patroni(node)));
+        files.insert("patroni.d/20-node.yml".to_owned(), pretty(&patroni(cluster, node)));
     }
     Seed { files }
 }
@@ -74,6 +74,7 @@ fn etcd(node: &Node) -> String {
     [
         format!("ETCD_NAME={name}"),
         format!("ETCD_LISTEN_CLIENT_URLS=https://{address}:2379,https://127.0.0.1:2379"),
+        format!("ETCD_LISTEN_CLIENT_HTTP_URLS=https://{address}:{ETCD_JSON_PORT},https://127.0.0.1:{ETCD_JSON_PORT}"),
         format!("ETCD_ADVERTISE_CLIENT_URLS=https://{address}:2379"),
         format!("ETCD_LISTEN_PEER_URLS=https://{address}:2380"),
         format!("ETCD_INITIAL_ADVERTISE_PEER_URLS=https://{address}:2380"),
@@ -82,11 +83,15 @@ fn etcd(node: &Node) -> String {
     .join("\n")
 }
 
-fn patroni(node: &Node) -> Value {
+fn patroni(cluster: &Cluster, node: &Node) -> Value {
     let address = node.address;
+    let mut members = cluster.nodes_with(Role::Etcd).map(|member| member.address).collect::<Vec<_>>();
+    // A member of its own first: what happens to other nodes does not concern it then.
+    members.sort_by_key(|member| *member != address);
     let rest = contract::PATRONI_REST_PORT;
     json!({
         "name": node.name,
+        "etcd3": { "hosts": members.iter().map(|member| format!("{member}:{ETCD_JSON_PORT}")).collect::<Vec<_>>() },
         "restapi": { "listen": format!("0.0.0.0:{rest}"), "connect_address": format!("{address}:{rest}") },
         "postgresql": { "listen": format!("{address}:5432"), "connect_address": format!("{address}:5432") },
     })

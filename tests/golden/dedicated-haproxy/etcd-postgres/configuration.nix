@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b76957992d5af49e0277fb961cf745f876fe230c91f47465297ca08005830c57";
+    treeDigest = "7e5dc75ee2c2fc2f2ba42d01e50f3b4cbaba73a721135faf8ccd4d8ad95f61cf";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "f9d0b1ab0d87ab888bd371c4d05049e080a1230f817479cda847b5b330b2ebc7";
+    treeDigest = "2ab7e8adc495b8e476ec7fd08119cae4ffbc9eabffcad00c07e2c2558d558028";
     roles = [
       "etcd"
       "haproxy"

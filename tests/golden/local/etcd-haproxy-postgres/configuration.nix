@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "57a58cb2787a4ae1daab3e51b88353de2fd0df71e236d4506c89fb6d6b1c9e6a";
+    treeDigest = "528f7c8b0ff16fb64ebcf3a45b1b1902abc6464221d499e38b0da7998452b451";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "92320698a85269fc2ab888c33c82575f3decb55e61f6e1fdc635dd8a2e529377";
+    treeDigest = "8a26a83c0f0c7716e07a33c4d99afc17594828241b3ff3115b5154328059abd2";
     roles = [
       "etcd"
       "haproxy"

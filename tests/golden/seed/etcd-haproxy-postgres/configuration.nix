@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "917f5c85b4d0bff42aedabbbdd11427e7bcbd01aa2e9b24467619326c4f1156c";
+    treeDigest = "53b4240eadfee9e306b78671eaef63f71d5a2e3edc0a0a6e3fd680a7f0ca035c";
     roles = [
       "etcd"
       "haproxy"

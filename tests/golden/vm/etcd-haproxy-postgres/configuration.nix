@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ac03b5fb8bed622356e8ed1b8fefedecb286517f3a88c9f31f0664b60a640c60";
+    treeDigest = "83f1ebb7b41fa6b5fe18abe43f5c74ca9303767b5d36453cf3d2ae62fde7ed98";
     roles = [
       "etcd"
       "haproxy"

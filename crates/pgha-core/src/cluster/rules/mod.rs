@@ -138,8 +138,15 @@ fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haprox
 }
 
 /// Ports a node listens on whatever the file says.
-const FIXED_PORTS: [(u16, &str); 6] =
-    [(22, "SSH"), (2379, "etcd clients"), (2380, "etcd peers"), (5432, "PostgreSQL"), (6432, "PgBouncer"), (8008, "Patroni")];
+const FIXED_PORTS: [(u16, &str); 7] = [
+    (22, "SSH"),
+    (2379, "etcd clients"),
+    (2380, "etcd peers"),
+    (2382, "etcd's JSON gateway"),
+    (5432, "PostgreSQL"),
+    (6432, "PgBouncer"),
+    (8008, "Patroni"),
+];
 
 fn unique(ports: &[(&'static str, Spanned<u16>)], remarks: &mut Remarks) {
     let mut taken: BTreeMap<u16, (&str, Range<usize>)> = FIXED_PORTS.iter().map(|(port, owner)| (*port, (*owner, 0..0))).collect();
