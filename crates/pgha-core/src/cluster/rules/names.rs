@@ -28,26 +28,30 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) {
         let message = format!("PostgreSQL {} is not in the debian base", major.get_ref());
         remarks.error(major.span(), message, "only 17 is", "Debian 13 packages PostgreSQL 17");
     }
-    for key in spec.os.sysctl.keys() {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
-        if key.get_ref().is_empty() || !key.get_ref().chars().all(allowed) {
-            remarks.error(
-                key.span(),
-                format!("`{}` is no kernel setting", key.get_ref()),
-                "not allowed",
-                "for example \"net.core.somaxconn\"",
-            );
-        }
+    spec.os.sysctl.keys().for_each(|key| kernel_setting(key, remarks));
+    if let Some(dir) = &spec.provider.local.state_dir {
+        state_dir(dir, remarks);
     }
-    if let Some(dir) = &spec.provider.local.state_dir
-        && !dir.get_ref().starts_with('/')
-    {
-        remarks.error(
-            dir.span(),
-            "`state_dir` must be an absolute path",
-            "relative",
-            "nodes outlive the shell that started them, so a path must not depend on where that was",
-        );
+}
+
+fn kernel_setting(key: &Spanned<String>, remarks: &mut Remarks) {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+    // Each part is a directory below /proc/sys: an empty one would lead out of it.
+    let part = |part: &str| !part.is_empty() && part.chars().all(allowed);
+    if !key.get_ref().split(['.', '/']).all(part) {
+        let message = format!("`{}` is no kernel setting", key.get_ref().escape_debug());
+        remarks.error(key.span(), message, "not allowed", "for example \"net.core.somaxconn\"");
+    }
+}
+
+fn state_dir(dir: &Spanned<String>, remarks: &mut Remarks) {
+    if !dir.get_ref().starts_with('/') {
+        let why = "nodes outlive the shell that started them, so a path must not depend on where that was";
+        remarks.error(dir.span(), "`state_dir` must be an absolute path", "relative", why);
+    }
+    if dir.get_ref().contains(|c: char| c.is_control() || ":\\".contains(c)) {
+        let why = "systemd-nspawn takes a colon and a backslash for more than themselves";
+        remarks.error(dir.span(), "`state_dir` has a character that a path here cannot have", "this one", why);
     }
 }
 
