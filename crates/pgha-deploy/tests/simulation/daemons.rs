@@ -15,7 +15,8 @@ use pgha_deploy::units::{Unit, Units};
 use rand::RngExt;
 use serde_json::Value;
 
-use crate::model::{State, World};
+use crate::model::World;
+use crate::state::State;
 
 /// What every node that is well says.
 fn answer(state: &State) -> NodeHealth {
@@ -53,12 +54,21 @@ fn member(state: &State, name: &str) -> Member {
     let change = Change { old_value: "200".into(), new_value: "150".into() };
     Member {
         name: name.to_owned(),
-        role: if leads { "leader" } else { "quorum_standby" }.to_owned(),
+        role: role(state, name).to_owned(),
         state: if leads { "running" } else { "streaming" }.to_owned(),
         timeline: Some(1),
         lag: Some(0),
         pending_restart: pending,
         pending_restart_reason: pending.then(|| ("max_connections".to_owned(), change)).into_iter().collect(),
+    }
+}
+
+fn role(state: &State, name: &str) -> &'static str {
+    match (state.strict, state.synchronous.as_deref() == Some(name)) {
+        _ if state.leader.as_deref() == Some(name) => "leader",
+        (true, true) => "sync_standby",
+        (true, false) => "replica",
+        (false, _) => "quorum_standby",
     }
 }
 
@@ -111,10 +121,12 @@ impl Daemons for World {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let mut state = self.state();
         let well = state.well();
-        let heir = to.map(str::to_owned).or_else(|| well.iter().find(|name| **name != from.name).cloned());
-        match heir.filter(|heir| well.contains(heir) && state.leader.as_deref() == Some(&from.name)) {
+        let named = to.map(str::to_owned).filter(|to| well.contains(to) && (!state.strict || state.synchronous.as_ref() == Some(to)));
+        let heir = if to.is_some() { named } else { state.heir(Some(&from.name)) };
+        match heir.filter(|_| state.leader.as_deref() == Some(&from.name)) {
             Some(heir) => {
                 state.leader = Some(heir);
+                state.turn();
                 Ok(())
             }
             None => Err(refused(&from.name, "no candidate")),

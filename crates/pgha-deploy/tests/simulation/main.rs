@@ -1,18 +1,21 @@
 //! The planner and the executor against a model of a cluster and its provider, with a clock that is turned, not waited for.
 //!
 //! Each run has a seed. Nodes crash, replies get lost, images are bad, pgha itself is killed at random moments and run
-//! again. `RUNS=1000` sets the number of runs, `SEED=n` replays one. What must hold is in `model.rs` where it is broken.
+//! again. `RUNS=1000` sets the number of runs, `SEED=n` replays one. What must hold is in `state.rs`, where it is broken.
 
 mod daemons;
 mod model;
 mod provider;
+mod state;
+mod wish;
 
 use std::time::Duration;
 
-use model::{Wanted, World};
+use model::World;
 use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::operate::{Goal, OperateError, Operator};
+use wish::Wanted;
 
 /// How one `apply` ended.
 enum End {
@@ -57,7 +60,7 @@ async fn one_run(world: &World) {
     for _ in 0..12 {
         let (limit, goal) = (world.patience(), world.mood());
         if let Ok(End::Returned) = tokio::time::timeout(limit, operate(world, goal)).await {
-            world.correct_the_image();
+            world.correct();
         }
         world.change_of_mind();
         tokio::time::sleep(Duration::from_secs(20)).await;
@@ -65,10 +68,10 @@ async fn one_run(world: &World) {
     // The storm is over: from any state it left, a few more runs must lead to what is wanted.
     world.calm_down();
     until(world, Goal::Apply, false, World::is_as_wanted).await;
-    let before = world.images();
-    world.correct_the_image();
+    let before = world.what_runs();
+    world.correct();
     until(world, Goal::Apply, true, World::is_as_wanted).await;
-    until(world, Goal::Rollback, true, |world| world.images() == before).await;
+    until(world, Goal::Rollback, true, |world| world.what_runs() == before).await;
 }
 
 /// Runs pgha until the world is as it should be. A few runs must do. `settled`: all was well before, so nothing may come back.
@@ -95,10 +98,10 @@ async fn a_plan_of_a_world_that_moved_is_not_carried_out() {
     let (wanted, journal) = (world.wanted(), Journal::new("/dev/null".into()));
     let operator = operator(&world, &wanted, &journal);
     let plan = operator.plan(Goal::Apply).await.expect("a plan");
-    let (images, dynamic) = (world.images(), world.state().dynamic.clone());
+    let (images, dynamic) = (world.what_runs(), world.state().dynamic.clone());
     world.state().leader = Some("node-2".to_owned());
     assert!(matches!(operator.carry_out(Goal::Apply, &plan).await, Err(OperateError::Changed)));
-    assert_eq!((world.images(), &world.state().dynamic), (images, &dynamic), "something was done");
+    assert_eq!((world.what_runs(), &world.state().dynamic), (images, &dynamic), "something was done");
 }
 
 #[test]

@@ -1,74 +1,21 @@
-//! Three nodes as the executor meets them: they take time to boot, crash, forget to answer, and break with a bad image.
+//! A cluster as the executor meets it: nodes take time to boot, crash, forget to answer, and break with a bad image or seed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use pgha_core::Digest;
-use pgha_core::cluster::{Cluster, Node};
-use pgha_core::manifest::{Image, Layer, Manifest};
-use pgha_core::plan::Desired;
+use pgha_core::cluster::{Cluster, Durability, Node};
 use pgha_core::render::{self, Rendered};
 use pgha_deploy::operate::Goal;
 use pgha_deploy::secrets::Secrets;
 use pgha_platform::ProviderError;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
-const FILE: &str = include_str!("../../../../tests/clusters/minimal.toml");
-/// Seconds until another node leads after the leader vanished.
-const FAILOVER: Duration = Duration::from_secs(25);
-
-pub(crate) type Labels = BTreeMap<String, String>;
-
-/// One machine.
-pub(crate) struct Machine {
-    pub(crate) on: bool,
-    pub(crate) booted: Instant,
-    pub(crate) joins_after: Duration,
-    pub(crate) labels: Labels,
-    pub(crate) previous: Option<Labels>,
-    /// Parameters that wait for a restart.
-    pub(crate) pending: bool,
-    /// Whether the other nodes cannot reach it. pgha can.
-    pub(crate) cut_off: bool,
-}
-
-/// Everything that changes.
-pub(crate) struct State {
-    pub(crate) rng: StdRng,
-    pub(crate) machines: BTreeMap<String, Machine>,
-    pub(crate) leader: Option<String>,
-    pub(crate) leaderless_since: Instant,
-    pub(crate) dynamic: Value,
-    /// The node that is being stopped and booted.
-    pub(crate) busy: Option<String>,
-    /// Nodes that did their work when health was asked for last.
-    pub(crate) seen_well: BTreeSet<String>,
-    pub(crate) seen_leader: Option<String>,
-    /// Version of the image that is wanted, and whether it is bad.
-    pub(crate) version: u32,
-    /// Digests of images that never become healthy.
-    pub(crate) bad: BTreeSet<String>,
-    pub(crate) max_connections: u32,
-    pub(crate) calm: bool,
-}
-
-/// What is wanted at one moment.
-pub(crate) struct Wanted {
-    pub(crate) rendered: Rendered,
-    pub(crate) manifest: Manifest,
-}
-
-impl Wanted {
-    pub(crate) fn desired<'c>(&'c self, cluster: &'c Cluster) -> Desired<'c> {
-        let image = self.manifest.images[0].digest();
-        let all = |digest: &Digest| cluster.nodes.iter().map(|node| (node.name.clone(), digest.clone())).collect();
-        Desired { cluster, images: all(&image), seeds: all(&Digest::of(b"seed")), data: BTreeMap::new(), dynamic: &self.rendered.dynamic }
-    }
-}
+use crate::state::{Labels, Machine, State};
+use crate::wish::{self, Wanted};
 
 /// A cluster that was formed, with everything that may happen to it.
 pub(crate) struct World {
@@ -78,41 +25,13 @@ pub(crate) struct World {
     state: Mutex<State>,
 }
 
-/// Made once: no run looks into them.
-fn secrets(cluster: &Cluster) -> &'static Secrets {
-    static SECRETS: OnceLock<Secrets> = OnceLock::new();
-    SECRETS.get_or_init(|| {
-        let dir = tempfile::tempdir().expect("a directory");
-        Secrets::ensure(&dir.path().join("s"), cluster, &[]).expect("secrets")
-    })
-}
-
-fn manifest(cluster: &Cluster, version: u32) -> Manifest {
-    let layer = |what: &str| Layer { path: format!("/{what}"), sha256: Digest::of(format!("{what} {version}").as_bytes()), bytes: 1 };
-    let image = Image {
-        role_set: cluster.nodes[0].role_set.clone(),
-        base: cluster.base,
-        tree: Digest::of(b"tree"),
-        package_root: layer("root"),
-        configuration: layer("configuration"),
-        versions: BTreeMap::new(),
-        disk: None,
-    };
-    Manifest { cluster: cluster.name.clone(), images: vec![image] }
-}
-
-fn digest(cluster: &Cluster, version: u32) -> String {
-    manifest(cluster, version).images[0].digest().to_string()
-}
-
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        let (cluster, _) = Cluster::parse(FILE).expect("a cluster");
+        let (cluster, secrets) = wish::cluster(seed);
         let rendered = render::render(&cluster).expect("a rendering");
         let mut rng = StdRng::seed_from_u64(seed);
-        let image = digest(&cluster, 0);
-        let labels =
-            Labels::from([("image".into(), image), ("seed".into(), Digest::of(b"seed").to_string()), ("formed".into(), "yes".into())]);
+        let labels = [("image", wish::image(&cluster, 0)), ("seed", wish::seed(0).to_string()), ("formed", "yes".to_owned())];
+        let labels = Labels::from(labels.map(|(key, value)| (key.to_owned(), value)));
         let machine = |_: &Node| Machine {
             on: true,
             booted: Instant::now(),
@@ -122,24 +41,25 @@ impl World {
             pending: false,
             cut_off: false,
         };
-        let machines = cluster.nodes.iter().map(|node| (node.name.clone(), machine(node))).collect();
-        let bad = if rng.random_bool(0.3) { BTreeSet::from([digest(&cluster, 1)]) } else { BTreeSet::new() };
-        let max_connections = if rng.random_bool(0.3) { 150 } else { 200 };
         let state = State {
-            machines,
-            leader: Some("node-1".into()),
+            machines: cluster.nodes.iter().map(|node| (node.name.clone(), machine(node))).collect(),
+            leader: cluster.nodes.first().map(|node| node.name.clone()),
             leaderless_since: Instant::now(),
+            led_last: None,
+            strict: cluster.durability == Durability::Strict,
+            synchronous: cluster.nodes.get(1).map(|node| node.name.clone()),
             dynamic: rendered.dynamic.clone(),
             busy: None,
             seen_well: BTreeSet::new(),
             seen_leader: None,
             version: 1,
-            bad,
-            max_connections,
+            seed_version: 0,
+            bad: if rng.random_bool(0.3) { BTreeSet::from([wish::image(&cluster, 1)]) } else { BTreeSet::new() },
+            max_connections: if rng.random_bool(0.3) { 150 } else { 200 },
             calm: false,
             rng,
         };
-        Self { secrets: secrets(&cluster), cluster, rendered, state: Mutex::new(state) }
+        Self { secrets, cluster, rendered, state: Mutex::new(state) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -150,7 +70,7 @@ impl World {
         let state = self.state();
         let mut rendered = self.rendered.clone();
         rendered.dynamic["postgresql"]["parameters"]["max_connections"] = json!(state.max_connections);
-        Wanted { rendered, manifest: manifest(&self.cluster, state.version) }
+        Wanted { rendered, manifest: wish::manifest(&self.cluster, state.version), seed: wish::seed(state.seed_version) }
     }
 
     /// How long this pgha lives.
@@ -164,13 +84,16 @@ impl World {
         if self.state().rng.random_bool(0.15) { Goal::Rollback } else { Goal::Apply }
     }
 
-    /// The image each node runs.
-    pub(crate) fn images(&self) -> Vec<String> {
-        self.state().machines.values().map(|machine| machine.labels["image"].clone()).collect()
+    /// The image and the seed of each node.
+    pub(crate) fn what_runs(&self) -> Vec<(String, String)> {
+        self.state().machines.values().map(|machine| (machine.labels["image"].clone(), machine.labels["seed"].clone())).collect()
     }
 
-    pub(crate) fn correct_the_image(&self) {
-        self.state().version += 1;
+    /// Another image and another seed, both good.
+    pub(crate) fn correct(&self) {
+        let mut state = self.state();
+        state.version += 1;
+        state.seed_version += 1;
     }
 
     /// Sometimes the file is edited in the middle of everything.
@@ -178,27 +101,30 @@ impl World {
         let mut state = self.state();
         if state.rng.random_bool(0.1) {
             state.version += 1;
-            if state.rng.random_bool(0.2) {
-                let bad = digest(&self.cluster, state.version);
-                state.bad.insert(bad);
-            }
+            let image = wish::image(&self.cluster, state.version);
+            state.perhaps_bad(image);
+        }
+        if state.rng.random_bool(0.1) {
+            state.seed_version += 1;
+            let seed = wish::seed(state.seed_version).to_string();
+            state.perhaps_bad(seed);
         }
     }
 
-    /// No more faults, and an image that is good.
+    /// No more faults, and an image and a seed that are good.
     pub(crate) fn calm_down(&self) {
+        self.correct();
         let mut state = self.state();
         state.calm = true;
         state.machines.values_mut().for_each(|machine| machine.cut_off = false);
-        state.version += 1;
     }
 
     pub(crate) fn is_as_wanted(&self) -> bool {
         let (wanted, mut state) = (self.wanted(), self.state());
         state.turn();
-        let image = wanted.manifest.images[0].digest().to_string();
-        let whole =
-            state.machines.iter().all(|(name, machine)| state.is_well(name) && machine.labels["image"] == image && !machine.pending);
+        let (image, seed) = (wanted.manifest.images[0].digest().to_string(), wanted.seed.to_string());
+        let has = |machine: &Machine| machine.labels["image"] == image && machine.labels["seed"] == seed && !machine.pending;
+        let whole = state.machines.iter().all(|(name, machine)| state.is_well(name) && has(machine));
         whole && state.leader.is_some() && state.dynamic == wanted.rendered.dynamic
     }
 
@@ -208,8 +134,9 @@ impl World {
             format!("{name}: on {} well {} labels {:?} previous {:?}\n", machine.on, state.is_well(name), machine.labels, machine.previous)
         };
         format!(
-            "leader {:?}, version {} bad {:?}\n{}",
+            "leader {:?}, synchronous {:?}, version {} bad {:?}\n{}",
             state.leader,
+            state.synchronous,
             state.version,
             state.bad,
             state.machines.iter().map(line).collect::<String>()
@@ -220,7 +147,7 @@ impl World {
     pub(crate) fn weather(&self) {
         let mut state = self.state();
         if !state.calm && state.rng.random_bool(0.01) {
-            let index = state.rng.random_range(0..3_usize);
+            let index = state.rng.random_range(0..self.cluster.nodes.len());
             let name = state.machines.keys().nth(index).cloned().expect("a node");
             let (rises, cut_off) = (state.rng.random_bool(0.5), state.rng.random_bool(0.2));
             let machine = state.machine(&name);
@@ -259,56 +186,5 @@ struct Busy<'w>(&'w World);
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.0.state().busy = None;
-    }
-}
-
-impl State {
-    pub(crate) fn machine(&mut self, name: &str) -> &mut Machine {
-        self.machines.get_mut(name).expect("a known node")
-    }
-
-    /// Whether the image a node runs is one that never becomes healthy.
-    pub(crate) fn is_bad(&self, labels: &Labels) -> bool {
-        self.bad.contains(&labels["image"])
-    }
-
-    pub(crate) fn is_well(&self, name: &str) -> bool {
-        let machine = &self.machines[name];
-        machine.on && !machine.cut_off && machine.booted.elapsed() >= machine.joins_after && !self.is_bad(&machine.labels)
-    }
-
-    /// Whether its daemons have tried for long enough.
-    pub(crate) fn has_failed(&self, name: &str) -> bool {
-        let machine = &self.machines[name];
-        machine.on && machine.booted.elapsed() > Duration::from_secs(10) && self.is_bad(&machine.labels)
-    }
-
-    pub(crate) fn well(&self) -> BTreeSet<String> {
-        self.machines.keys().filter(|name| self.is_well(name)).cloned().collect()
-    }
-
-    pub(crate) fn has_quorum(&self) -> bool {
-        self.well().len() >= 2
-    }
-
-    /// Elects a leader when there is none for long enough.
-    fn turn(&mut self) {
-        let well = self.well();
-        if self.leader.as_ref().is_some_and(|leader| !well.contains(leader)) {
-            self.leader = None;
-            self.leaderless_since = Instant::now();
-        }
-        if self.leader.is_none() && self.has_quorum() && self.leaderless_since.elapsed() >= FAILOVER {
-            self.leader = well.into_iter().next();
-        }
-    }
-
-    /// The invariants, judged by what pgha could know: the answers it got last.
-    fn may_be_rebuilt(&self, name: &str) {
-        assert_eq!(self.busy, None, "two nodes at once: {name} while another is being replaced");
-        let others = self.seen_well.iter().filter(|well| *well != name).count();
-        let was_well = self.seen_well.contains(name);
-        assert!(!was_well || others >= 2, "{name} was rebuilt although only {others} others were well: etcd's quorum is at stake");
-        assert!(self.seen_leader.as_deref() != Some(name), "the leader {name} was rebuilt");
     }
 }

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pgha_core::Digest;
 use pgha_core::cluster::Node;
 use pgha_platform::files::Lock;
 use pgha_platform::{Check, Provider, ProviderError, Server, ServerRequest};
 use rand::RngExt;
 use tokio::time::Instant;
 
-use crate::model::{Labels, World};
+use crate::model::World;
+use crate::state::Labels;
+use crate::wish;
 
 impl Provider for World {
     async fn checks(&self) -> Vec<Check> {
@@ -46,13 +47,12 @@ impl Provider for World {
 
     async fn rebuild_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
         let mut labels = request.labels.clone();
-        // The model's seeds have one digest: what is in them is not its business.
-        labels.insert("seed".into(), Digest::of(b"seed").to_string());
+        labels.insert("seed".into(), wish::seed(self.state().seed_version).to_string());
         self.replace(&request.name, |machine| {
             let old = machine.labels.clone();
             labels = old.clone().into_iter().chain(std::mem::take(&mut labels)).collect();
             let unproven = old.get("proven").is_some_and(|proven| proven == "no") && machine.previous.is_some();
-            if old["image"] != labels["image"] && !unproven {
+            if (old["image"] != labels["image"] || old["seed"] != labels["seed"]) && !unproven {
                 machine.previous = Some(old);
             }
             machine.labels = labels;
