@@ -47,7 +47,7 @@ in
           ${config.boot.kernelPackages.kernel}/${config.system.boot.loader.kernelFile} \
           ${config.system.build.initialRamdisk}/${config.system.boot.loader.initrdFile} \
           ${lib.escapeShellArg commandLine} store=store.erofs
-        echo "what takes the space:"
-        xargs du -sm < ${closure}/store-paths | sort -rn | sed -n 1,20p
+        # What takes the space, for the manifest.
+        xargs du -sb < ${closure}/store-paths | sort -rn | sed -n 1,20p > $out/contents
       '';
 }

@@ -50,7 +50,12 @@ rows() { on node-3 runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/postgre
 say "a disk of each role set, the same bytes from the same inputs"
 began=$SECONDS
 first=$(disk)
-echo "disk: $((SECONDS - began)) s with what was cached, $(($(stat -c %s "$first") / 1000000)) MB, $(($(zstd -qc -3 "$first" | wc -c) / 1000000)) MB as zstd"
+echo "disk: $((SECONDS - began)) s with what was cached"
+pgha build --disk 2>&1 >"$work/manifest.json" | sed -n '/^  disk/,$p'
+jq -e --argjson bytes "$(zstd -qc "$first" | wc -c)" '.images[0].disk.compressed / $bytes | . > 0.99 and . < 1.01' "$work/manifest.json" >/dev/null ||
+    fail "not its size after zstd: $(cat "$work/manifest.json")"
+sed 's/^\[cluster\]/[image]\nsize_budget_mb = 100\n&/' "$file" >"$work/tight"
+refused 'its budget is 100 MB; the most take: package root' 1 "$PGHA" -f "$work/tight" build --disk
 sum=$(sha256sum <"$first")
 rm "$first"
 [ "$(sha256sum <"$(disk)")" = "$sum" ] || fail "the second disk differs"

@@ -34,7 +34,7 @@ pub struct Image {
     pub versions: BTreeMap<String, String>,
     /// The same layers with a kernel and a boot loader, as one disk for a machine. Absent: not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk: Option<Layer>,
+    pub disk: Option<Disk>,
 }
 
 /// Disks of a base whose images have no layers.
@@ -43,12 +43,12 @@ pub struct DiskManifest {
     /// Name of the cluster the disks were made for.
     pub cluster: String,
     /// One disk for each role set.
-    pub images: Vec<Disk>,
+    pub images: Vec<DiskImage>,
 }
 
-/// One disk.
+/// An image that is a disk and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Disk {
+pub struct DiskImage {
     /// Nodes with these roles boot it.
     pub role_set: RoleSet,
     /// Operating system.
@@ -56,7 +56,28 @@ pub struct Disk {
     /// Digest of the rendered tree inside it.
     pub tree: Digest,
     /// The raw disk.
-    pub disk: Layer,
+    pub disk: Disk,
+}
+
+/// One raw disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// The file.
+    #[serde(flatten)]
+    pub file: Layer,
+    /// Its length in bytes after `zstd`: what an upload takes, and what the size budget is about.
+    pub compressed: u64,
+    /// What takes the space, largest first.
+    pub contents: Vec<Content>,
+}
+
+/// A part of a disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// A layer, or a path of the Nix store.
+    pub name: String,
+    /// Its length in bytes, as it lies there.
+    pub bytes: u64,
 }
 
 /// One file of an image.

@@ -129,7 +129,10 @@ pub(crate) enum Command {
     /// Delete every node with its data. The secrets stay.
     Destroy(YesArgs),
     /// Look at this machine, and at every running node, without changing anything.
-    Doctor,
+    #[command(
+        after_help = "Examples:\n  pgha doctor                what local clusters need, and every node's contract\n  pgha doctor --base nixos   also what `build --base nixos` needs"
+    )]
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of the cluster file.
     #[command(after_help = "Example:\n  pgha schema > cluster.schema.json")]
     Schema,
@@ -141,6 +144,17 @@ pub(crate) enum Command {
     },
 }
 
+#[derive(Args)]
+pub(crate) struct DoctorArgs {
+    /// Also look for what images of this base need. Default: the cluster file's.
+    #[arg(long, value_enum)]
+    pub(crate) base: Option<BaseName>,
+    /// A nixpkgs of your own in place of the pinned one, for the NixOS base.
+    #[arg(long, env = "PGHA_NIXPKGS", value_name = "DIR")]
+    pub(crate) nixpkgs: Option<PathBuf>,
+}
+
+/// What to build.
 #[derive(Args)]
 pub(crate) struct BuildArgs {
     /// Operating system of the images. Default: the cluster file's.

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use pgha_deploy::execute::ExecuteError;
+use pgha_deploy::image::ImageError;
 use pgha_deploy::operate::OperateError;
 use pgha_deploy::secrets::SecretsError;
 use pgha_platform::ProviderError;
@@ -78,13 +79,23 @@ macro_rules! broken {
 
 broken!(
     pgha_core::render::RenderError,
-    pgha_deploy::image::ImageError,
     pgha_deploy::fleet::NodeError,
     pgha_platform::CommandError,
     pgha_platform::files::FileError,
     pgha_platform::ssh::SshError,
     std::io::Error,
 );
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::OverBudget { .. } => {
+                Self::no(error.to_string()).hint("allow more with `size_budget_mb` in section [image], or leave out what is not needed")
+            }
+            _ => Self::broken(&error),
+        }
+    }
+}
 
 impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
@@ -93,6 +104,9 @@ impl From<ProviderError> for Failure {
             ProviderError::ImageChanged { .. } => {
                 Some("`pgha build` makes the cluster file's image anew; an older one must come from where it was")
             }
+            ProviderError::Record { .. } => Some(
+                "put it back, or write it like those of the other nodes: the address, the name of the seed and the label `seed` are its own",
+            ),
             _ => None,
         };
         let failure = Self::broken(&error);

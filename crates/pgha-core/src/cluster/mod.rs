@@ -50,6 +50,8 @@ pub struct Cluster {
     pub sysctl: BTreeMap<String, i64>,
     /// Operating system of the image.
     pub base: Base,
+    /// Megabytes (1,000,000 bytes) that a disk may have after zstd. Absent: as many as its base takes.
+    pub size_budget_mb: Option<u32>,
     /// Where the local provider keeps data volumes.
     pub local_state_dir: String,
     /// The nodes in the file's order.

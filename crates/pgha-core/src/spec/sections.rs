@@ -201,6 +201,9 @@ pub(crate) struct ImageSection {
     /// Operating system of the image.
     #[schemars(with = "Option<Base>")]
     pub(crate) base: Option<Spanned<Base>>,
+    /// Megabytes (1,000,000 bytes) that a disk may have after zstd; `build` refuses a larger one. Default 250 for debian, 450
+    /// for nixos.
+    pub(crate) size_budget_mb: Option<u32>,
 }
 
 /// Settings that only one provider reads.

@@ -4,13 +4,13 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use pgha_core::digest::Hasher;
-use pgha_core::manifest::{Image, Layer};
+use pgha_core::manifest::{Content, Disk, Image, Layer};
 use pgha_platform::files::{self, FileError};
 use pgha_platform::{Check, Command};
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{self, recipe_files};
-use super::{ImageError, cache};
+use super::{ImageError, budget, cache};
 
 const MACHINE: &[(&str, &str)] =
     recipe_files!["debian/": "machine.sh", "machine.txt", "machine-init", "machine/etc/systemd/network/50-pgha.network"];
@@ -51,7 +51,7 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 /// The disk of one image, assembled if it is missing or damaged.
-pub(super) async fn ensure(cache_dir: &Path, image: &Image) -> Result<Layer, ImageError> {
+pub(super) async fn ensure(cache_dir: &Path, image: &Image) -> Result<Disk, ImageError> {
     let machine = machine(cache_dir).await?;
     let dir = cache_dir.join("disks");
     files::make_dir(&dir, 0o755)?;
@@ -62,7 +62,7 @@ pub(super) async fn ensure(cache_dir: &Path, image: &Image) -> Result<Layer, Ima
     }
     let path = dir.join(format!("{}-{}.raw", image.role_set, &key.finish().as_str()[..16]));
     let note = path.with_extension("json");
-    if let Some(found) = cache::find(&note, |layer: &Layer| vec![layer.clone()]) {
+    if let Some(found) = cache::find(&note, |disk: &Disk| vec![disk.file.clone()]) {
         return Ok(found);
     }
     tracing::info!("disk of {}: assembling", image.role_set);
@@ -70,9 +70,20 @@ pub(super) async fn ensure(cache_dir: &Path, image: &Image) -> Result<Layer, Ima
     let finished = work.path().join("disk.raw");
     assemble(work.path(), &finished, &machine, image).await?;
     let (sha256, bytes) = files::digest(&finished)?;
-    let layer = super::layer(&path, sha256, bytes);
-    cache::keep(&[(&finished, &layer)], &note, &layer)?;
-    Ok(layer)
+    let disk = budget::measure(&finished, super::layer(&path, sha256, bytes), contents(&machine, image))?;
+    cache::keep(&[(&finished, &disk.file)], &note, &disk)?;
+    Ok(disk)
+}
+
+fn contents(machine: &Machine, image: &Image) -> Vec<Content> {
+    let parts = [
+        ("package root", &image.package_root),
+        ("configuration", &image.configuration),
+        ("kernel", &machine.kernel),
+        ("modules", &machine.modules),
+        ("RAM disk", &machine.initrd),
+    ];
+    parts.map(|(name, layer)| Content { name: name.to_owned(), bytes: layer.bytes }).into()
 }
 
 async fn assemble(work: &Path, out: &Path, machine: &Machine, image: &Image) -> Result<(), ImageError> {

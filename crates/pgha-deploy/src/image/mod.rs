@@ -1,9 +1,11 @@
 //! Images: a package root, built rarely, and a configuration layer for each role set, built in well under a second.
 
+mod budget;
 mod cache;
 mod configuration;
 mod disk;
 pub mod flake;
+pub mod nix_checks;
 mod nix_log;
 pub mod nixos;
 mod package_root;
@@ -42,6 +44,18 @@ pub enum ImageError {
         free_mb: u64,
         /// Needed megabytes.
         needed_mb: u64,
+    },
+    /// A disk is larger than the cluster file allows.
+    #[error("the disk of {role_set} has {compressed_mb:.1} MB compressed, its budget is {budget_mb} MB; the most take: {contents}")]
+    OverBudget {
+        /// Roles of the nodes that boot it.
+        role_set: String,
+        /// Megabytes of it after zstd.
+        compressed_mb: f64,
+        /// Allowed megabytes.
+        budget_mb: u32,
+        /// Its largest parts.
+        contents: String,
     },
     /// Two builds of the same inputs differ.
     #[error("two builds of the package root differ: {first} and {second}")]
@@ -85,10 +99,12 @@ impl Builder {
     /// Adds a raw disk to every image of a manifest.
     ///
     /// # Errors
-    /// As [`Builder::build`].
-    pub async fn disks(&self, manifest: &mut Manifest) -> Result<(), ImageError> {
+    /// As [`Builder::build`], and when a disk is over its budget.
+    pub async fn disks(&self, cluster: &Cluster, manifest: &mut Manifest) -> Result<(), ImageError> {
         for image in &mut manifest.images {
-            image.disk = Some(disk::ensure(&self.cache, image).await?);
+            let disk = disk::ensure(&self.cache, image).await?;
+            budget::check(cluster, image.base, &image.role_set, &disk)?;
+            image.disk = Some(disk);
         }
         Ok(())
     }
@@ -120,7 +136,7 @@ impl Builder {
     /// Builds every role set's disk on the NixOS base.
     ///
     /// # Errors
-    /// When nix fails.
+    /// When nix fails, and when a disk is over its budget.
     pub async fn nixos(&self, cluster: &Cluster, rendered: &Rendered, options: &nixos::NixOptions) -> Result<DiskManifest, ImageError> {
         nixos::build(&self.cache, cluster, rendered, options).await
     }

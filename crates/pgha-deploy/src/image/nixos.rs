@@ -5,19 +5,17 @@ use std::process::Stdio;
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Base, RoleSet};
-use pgha_core::manifest::{Disk, DiskManifest};
+use pgha_core::manifest::{Content, DiskImage, DiskManifest};
 use pgha_core::render::Rendered;
+use pgha_platform::CommandError;
 use pgha_platform::files::{self, FileError};
-use pgha_platform::{Check, CommandError, Problem};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStderr, Command};
 
+use super::nix_checks::FEATURES;
 use super::nix_log::Log;
-use super::{ImageError, flake};
-
-/// The first version that evaluates our flakes.
-const OLDEST: (u32, u32) = (2, 8);
+use super::{ImageError, budget, flake};
 
 /// How to build.
 #[derive(Debug, Clone, Default)]
@@ -26,27 +24,6 @@ pub struct NixOptions {
     pub nixpkgs: Option<PathBuf>,
     /// Build each image a second time and let nix compare.
     pub rebuild: bool,
-}
-
-/// What this machine needs to build the NixOS base.
-pub async fn checks() -> Vec<Check> {
-    let installed = Check::installed("nix", "nix-bin");
-    if installed.problem.is_some() {
-        return vec![installed];
-    }
-    let text = pgha_platform::Command::new("nix").arg("--version").run().await.unwrap_or_default();
-    let problem = version(&text).filter(|found| *found < OLDEST).map(|found| Problem {
-        what: format!("nix {}.{} is too old", found.0, found.1),
-        cure: format!("install nix {}.{} or newer", OLDEST.0, OLDEST.1),
-        packages: Vec::new(),
-    });
-    vec![installed, Check { name: text.trim().to_owned(), problem }]
-}
-
-/// `nix (Nix) 2.8.0` gives 2 and 8.
-fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split_whitespace().last()?.split('.');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Renders into `cache_dir` and builds every role set's disk.
@@ -64,9 +41,21 @@ pub async fn build(cache_dir: &Path, cluster: &Cluster, rendered: &Rendered, opt
         }
         let path = out.join("disk.raw");
         let (sha256, bytes) = files::digest(&path)?;
-        images.push(Disk { role_set: role_set.clone(), base: Base::Nixos, tree: files.digest(), disk: super::layer(&path, sha256, bytes) });
+        let disk = budget::measure(&path, super::layer(&path, sha256, bytes), contents(&out))?;
+        budget::check(cluster, Base::Nixos, role_set, &disk)?;
+        images.push(DiskImage { role_set: role_set.clone(), base: Base::Nixos, tree: files.digest(), disk });
     }
     Ok(DiskManifest { cluster: cluster.name.clone(), images })
+}
+
+/// What the build has noted beside the disk: lines of bytes and path, as `du` writes them.
+fn contents(out: &Path) -> Vec<Content> {
+    let noted = files::read(&out.join("contents")).unwrap_or_default();
+    let content = |line: &str| {
+        let (bytes, name) = line.split_once('\t')?;
+        Some(Content { name: name.to_owned(), bytes: bytes.parse().ok()? })
+    };
+    noted.lines().filter_map(content).collect()
 }
 
 /// A rendering of its own for nix to read, written anew, so that nobody can have altered it.
@@ -85,7 +74,7 @@ async fn nix_build(tree: &Path, role_set: &RoleSet, options: &NixOptions, again:
     // nix dies with pgha, however that ends: a builder must not go on using the machine.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "nix"]);
-    command.args(["--extra-experimental-features", "nix-command flakes", "build", "--no-link", "--json"]);
+    command.args(FEATURES).args(["build", "--no-link", "--json"]);
     command.args(["--no-write-lock-file", "--log-format", "internal-json"]).arg(&target);
     if let Some(nixpkgs) = &options.nixpkgs {
         command.args(["--override-input", "nixpkgs"]).arg(format!("path:{}", nixpkgs.display()));
@@ -116,17 +105,4 @@ async fn follow(role_set: &RoleSet, stderr: Option<ChildStderr>) -> Log {
         }
     }
     log
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_version_of_every_nix() {
-        assert_eq!(version("nix (Nix) 2.8.0\n"), Some((2, 8)));
-        assert_eq!(version("nix (Nix) 2.34.8"), Some((2, 34)));
-        assert_eq!(version("nix (Determinate Nix 3.1) 2.30.1"), Some((2, 30)));
-        assert_eq!(version(""), None);
-    }
 }

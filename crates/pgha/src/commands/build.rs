@@ -1,9 +1,9 @@
 //! `build`: images and their manifest.
 
 use pgha_core::cluster::Base;
-use pgha_core::manifest::Layer;
-use pgha_deploy::image::Builder;
-use pgha_deploy::image::nixos::{self, NixOptions};
+use pgha_core::manifest::Disk;
+use pgha_deploy::image::nixos::NixOptions;
+use pgha_deploy::image::{Builder, nix_checks};
 use serde::Serialize;
 
 use crate::cli::BuildArgs;
@@ -27,14 +27,14 @@ async fn debian(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure> 
     }
     let mut manifest = workspace.builder.build(&workspace.cluster, &workspace.rendered, args.refresh).await?;
     if args.disk {
-        workspace.builder.disks(&mut manifest).await?;
+        workspace.builder.disks(&workspace.cluster, &mut manifest).await?;
     }
     for image in &manifest.images {
-        let (root, configuration) = (mb(&image.package_root), mb(&image.configuration));
+        let (root, configuration) = (mb(image.package_root.bytes), mb(image.configuration.bytes));
         let (digest, role_set) = (image.digest(), &image.role_set);
         print::note(&format!("image {} for {role_set}: package root {root}, configuration {configuration}", digest.short()));
         if let Some(disk) = &image.disk {
-            print::note(&format!("  disk {}: {}", mb(disk), disk.path));
+            describe(disk);
         }
     }
     show(&manifest);
@@ -45,18 +45,26 @@ async fn with_nix(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure
     if args.refresh {
         return Err(Failure::no("the NixOS base has no packages of today: its packages are pinned").hint("leave --refresh out"));
     }
-    super::preflight::require_all(&nixos::checks().await)?;
     let options = NixOptions { nixpkgs: args.nixpkgs.clone(), rebuild: args.verify_reproducible };
+    super::preflight::require_all(&nix_checks::checks(&options).await)?;
     let manifest = workspace.builder.nixos(&workspace.cluster, &workspace.rendered, &options).await?;
     for image in &manifest.images {
-        print::note(&format!("disk for {}: {}, {}", image.role_set, mb(&image.disk), image.disk.path));
+        print::note(&format!("image for {}", image.role_set));
+        describe(&image.disk);
     }
     show(&manifest);
     Ok(())
 }
 
-fn mb(layer: &Layer) -> String {
-    format!("{:.1} MB", layer.bytes as f64 / 1e6)
+fn describe(disk: &Disk) {
+    print::note(&format!("  disk {}, {} compressed: {}", mb(disk.file.bytes), mb(disk.compressed), disk.file.path));
+    for content in &disk.contents {
+        print::note(&format!("    {:>9}  {}", mb(content.bytes), content.name));
+    }
+}
+
+fn mb(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 fn show(manifest: &impl Serialize) {

@@ -2,15 +2,23 @@
 
 use std::process::ExitCode;
 
+use pgha_core::cluster::Base;
+use pgha_deploy::image::nix_checks;
+use pgha_deploy::image::nixos::NixOptions;
 use pgha_deploy::observe;
 
+use crate::cli::DoctorArgs;
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
 
-pub(super) async fn run(workspace: &Workspace) -> Result<ExitCode, Failure> {
+pub(super) async fn run(workspace: &Workspace, args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let mut healthy = true;
-    for check in super::preflight::checks(workspace).await {
+    let mut checks = super::preflight::checks(workspace).await;
+    if args.base.map_or(workspace.cluster.base, Base::from) == Base::Nixos {
+        checks.extend(nix_checks::checks(&NixOptions { nixpkgs: args.nixpkgs.clone(), rebuild: false }).await);
+    }
+    for check in checks {
         healthy &= check.problem.is_none();
         match check.problem {
             None => print::line(&format!("ok      {}", check.name)),

@@ -57,7 +57,7 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
         Command::Logs { node, unit, follow, lines } => return connect::logs(&workspace, node, unit.as_deref(), *follow, *lines).await,
         Command::Switchover { to } => switchover::run(&workspace, to.as_deref()).await?,
         Command::Verify(args) => return verify::run(&workspace, args).await,
-        Command::Doctor => return doctor::run(&workspace).await,
+        Command::Doctor(args) => return doctor::run(&workspace, args).await,
         Command::Init { .. } | Command::Schema | Command::Completions { .. } => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -68,6 +68,7 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
         network,
         sysctl: spec.os.sysctl.iter().map(|(key, value)| (key.get_ref().clone(), *value)).collect(),
         base,
+        size_budget_mb: spec.image.size_budget_mb,
         local_state_dir: value_or(&spec.provider.local.state_dir, "/var/lib/pgha-local".to_owned()).into_inner(),
         nodes,
     });
