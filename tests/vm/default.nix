@@ -46,16 +46,27 @@ let
     };
   };
 
+  # The last node with another image: what a roll would boot on its data disk.
+  next = {
+    imports = [ (machine (lib.last members)) ];
+    system.name = lib.mkForce "node-3-next";
+    environment.etc."another-image".text = "";
+  };
+
   test =
     file:
     pkgs.testers.runNixOSTest {
       name = "pgha-${lib.removeSuffix ".py" file}";
-      nodes = builtins.listToAttrs (
-        map (member: {
-          inherit (member) name;
-          value = machine member;
-        }) members
-      );
+      nodes =
+        builtins.listToAttrs (
+          map (member: {
+            inherit (member) name;
+            value = machine member;
+          }) members
+        )
+        // {
+          "node-3-next" = next;
+        };
       testScript = builtins.readFile ./helpers.py + "\n" + builtins.readFile (./scenarios + "/${file}");
       # tests/vm/check does both, with the types of ./driver.pyi.
       skipTypeCheck = true;

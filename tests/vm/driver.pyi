@@ -1,8 +1,10 @@
 # The part of NixOS' test driver that our scripts use.
 from collections.abc import Callable
+from pathlib import Path
 
 class Machine:
     name: str
+    state_dir: Path
     def start(self) -> None: ...
     def crash(self) -> None: ...
     def shutdown(self) -> None: ...
@@ -17,8 +19,8 @@ class Machine:
 node_1: Machine
 node_2: Machine
 node_3: Machine
+node_3_next: Machine
 
-def start_all() -> None: ...
 def subtest(name: str) -> "Subtest": ...
 def retry(function: Callable[[bool], bool], timeout_seconds: int = ...) -> None: ...
 

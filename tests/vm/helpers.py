@@ -1,9 +1,10 @@
 # Shared by every scenario: the cluster as its own daemons see it, and a writer that remembers what was acknowledged.
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from driver import Machine, node_1, node_2, node_3, retry, start_all, subtest
+    from driver import Machine, node_1, node_2, node_3, node_3_next, retry, subtest
 
 NODES: "list[Machine]" = [node_1, node_2, node_3]
 PSQL = "runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/postgresql -v ON_ERROR_STOP=1 -c"
@@ -48,7 +49,9 @@ def healthy(_last: bool) -> bool:
 
 
 def form() -> None:
-    start_all()
+    # Not start_all(): node_3_next has node_3's address.
+    for node in NODES:
+        node.start()
     retry(healthy, 600)
     lead = wait_for_leader()
     lead.succeed(f"{PSQL} 'CREATE TABLE written (id int PRIMARY KEY)'")
@@ -76,6 +79,11 @@ def nothing_is_lost() -> None:
 
 def cut_off(node: "Machine") -> None:
     node.block()
+
+
+def give_data_disk(source: "Machine", target: "Machine") -> None:
+    """Neither may run. QEMU's script makes a blank disk only where there is none."""
+    shutil.copy(source.state_dir / "empty0.qcow2", target.state_dir / "empty0.qcow2")
 
 
 def timeline(node: "Machine") -> int:
