@@ -7,7 +7,9 @@ secrets=$work/formation.secrets
 printf '\n[postgresql]\nusers = [{ name = "app" }]\ndatabases = [{ name = "app", owner = "app", extensions = ["pg_trgm"] }]\n' >>"$file"
 
 say "up"
+while [ -d "$work" ] && [ ! -e "$work/formed" ]; do ps axww >>"$work/ps-up.out"; sleep 0.1; done &
 pgha up --yes -v 2>"$work/up.log" >"$work/up.out"
+touch "$work/formed"
 pgha doctor >"$work/doctor.out"
 [ "$(grep -c '^ok .*contract' "$work/doctor.out")" = 3 ] || fail "contract: $(cat "$work/doctor.out")"
 
@@ -124,7 +126,22 @@ say "the secrets directory is looked after"
 [ "$(stat -c %a "$secrets")" = 700 ]
 chmod 755 "$secrets" && refused 'others could read it' 1 pgha status && chmod 700 "$secrets"
 mv "$secrets" "$work/elsewhere" && refused 'is missing' 1 pgha status && mv "$work/elsewhere" "$secrets"
+mv "$secrets/cluster" "$work/cluster" && echo other >"$secrets/cluster"
+refused 'belongs to cluster `other`' 1 pgha status && mv "$work/cluster" "$secrets/cluster"
 mv "$secrets/ca.key" "$work/ca.key" && refused 'ca.key is missing' 1 pgha status && mv "$work/ca.key" "$secrets/ca.key"
+
+say "a node that shows another host key is not spoken to"
+public=$secrets/nodes/node-1/ssh_host_ed25519_key.pub
+mv "$public" "$work/node-1.pub" && cp "$secrets/nodes/node-2/ssh_host_ed25519_key.pub" "$public"
+refused 'Host key verification failed' 255 pgha ssh node-1 -- true
+refused '10.91.0.11 shows another SSH host key' 1 pgha doctor
+mv "$work/node-1.pub" "$public"
+
+say "a damaged record stops everything, and says how to mend it"
+head -c 100 "$work/record" >"$record"
+refused 'write it like those of the other nodes' 2 pgha status
+refused 'write it like those of the other nodes' 2 pgha apply --yes
+cp "$work/record" "$record"
 
 say "what is declared and gone is seen, and declared again; what is not declared is left alone"
 pgha plan --detailed-exitcode >/dev/null 2>&1
@@ -146,10 +163,8 @@ pgha completions bash >"$work/completions" && grep -q switchover "$work/completi
 
 say "a certificate that nears its end is signed anew, with the key it had, and the next apply would bring it"
 key=$(sha256sum "$secrets/nodes/node-1/haproxy.key")
-openssl x509 -req -in <(openssl req -new -key "$secrets/nodes/node-1/haproxy.key" -subj /CN=node-1 2>/dev/null) \
-    -CA "$secrets/ca.crt" -CAkey "$secrets/ca.key" -days 30 -out "$work/short.crt" 2>/dev/null
 cp "$secrets/nodes/node-1/haproxy.crt" "$work/haproxy.crt"
-cp "$work/short.crt" "$secrets/nodes/node-1/haproxy.crt"
+near_its_end node-1
 pgha plan 2>/dev/null | grep -q 'reseed *node-1' || fail "$(pgha plan 2>&1)"
 [ "$(pgha status --json | jq -c '[.nodes[] | select(.seed_current == false).name]')" = '["node-1"]' ] || fail "$(pgha status)"
 openssl x509 -in "$secrets/nodes/node-1/haproxy.crt" -noout -checkend $((300 * 86400)) >/dev/null

@@ -40,6 +40,14 @@ sql() { pgha psql -- -v ON_ERROR_STOP=1 -XAtqc "$1"; }
 # Brings the cluster under test up.
 form() { pgha up --yes >"$work/up.log" 2>&1 || fail "$(cat "$work/up.log")"; }
 
+# near_its_end NODE: its HAProxy has a certificate that ends in 30 days, so that the next apply brings a new seed.
+near_its_end() {
+    local secrets=${file%.toml}.secrets
+    local own=$secrets/nodes/$1/haproxy
+    openssl x509 -req -in <(openssl req -new -key "$own.key" -subj "/CN=$1" 2>/dev/null) \
+        -CA "$secrets/ca.crt" -CAkey "$secrets/ca.key" -days 30 -out "$own.crt" 2>/dev/null
+}
+
 say() { echo "--- $*"; }
 
 fail() {

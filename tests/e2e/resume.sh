@@ -34,6 +34,12 @@ heir=$(synchronous)
 pgha switchover 2>/dev/null
 form # until another replica is the synchronous one
 [ "$(leader)" = "$heir" ] && [ "$(synchronous | wc -l)" = 1 ] || fail "not the synchronous replica leads: $(pgha status)"
+say "... and a new seed for its leader goes by way of whoever is synchronous then"
+near_its_end "$heir"
+second=$(synchronous)
+pgha plan 2>/dev/null | grep -q "switchover *$heir -> its synchronous replica" || fail "$(pgha plan)"
+pgha apply --yes 2>"$work/strict.log" || fail "$(cat "$work/strict.log")"
+[ "$(leader)" = "$second" ] && [ "$(pgha status --json | jq .healthy)" = true ] || fail "$(pgha status)"
 [ "$(sql 'select 1')" = 1 ]
 pgha destroy --yes 2>/dev/null
 file=$first

@@ -36,6 +36,9 @@ pub enum SshError {
     /// The node answered, but no session came about.
     #[error("cannot open an SSH session to {0}")]
     Session(Ipv4Addr, #[source] russh::Error),
+    /// Whoever answered is not the node, or the node has another seed.
+    #[error("{0} shows another SSH host key than the secrets directory has for it: another machine, or secrets of another day")]
+    Stranger(Ipv4Addr),
     /// The node refused the operator's key.
     #[error("{0} refused the operator's SSH key")]
     Denied(Ipv4Addr),
@@ -100,7 +103,11 @@ impl Session {
 
     async fn open(address: Ipv4Addr, host_key: PublicKey, key: PrivateKey) -> Result<Self, SshError> {
         let session = |error| SshError::Session(address, error);
-        let mut handle = client::connect(Arc::new(config()), (address, 22), Pinned(host_key)).await.map_err(session)?;
+        let opened = client::connect(Arc::new(config()), (address, 22), Pinned(host_key)).await;
+        let mut handle = opened.map_err(|error| match error {
+            russh::Error::UnknownKey => SshError::Stranger(address),
+            error => session(error),
+        })?;
         let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);
         let answer = handle.authenticate_publickey("root", key).await.map_err(session)?;
         if !answer.success() {

@@ -135,7 +135,9 @@ impl Secrets {
             return Err(SecretsError::Exposed { dir: dir.to_owned(), mode });
         }
         match files::read(&dir.join("cluster")) {
-            Ok(found) if found != cluster.name => Err(SecretsError::Foreign { dir: dir.to_owned(), found, wanted: cluster.name.clone() }),
+            Ok(found) if found.trim() != cluster.name => {
+                Err(SecretsError::Foreign { dir: dir.to_owned(), found: found.trim().to_owned(), wanted: cluster.name.clone() })
+            }
             Err(error) if !error.is_missing() => Err(error.into()),
             _ => Ok(()),
         }
