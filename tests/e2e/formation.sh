@@ -75,16 +75,20 @@ say "ports that are the nodes' own are closed to others, and open ones refuse st
 for port in 2379 2380 2382 5432 6432 8008; do
     ! timeout 2 bash -c "exec 3<>/dev/tcp/$host/$port" 2>/dev/null || fail "port $port is open to this machine"
 done
-other=$(address "$(replica)")
+member=$(replica)
+other=$(address "$member")
 proof=(--cacert /run/pgha/tls/etcd-ca.crt --cert /run/pgha/tls/etcd.crt --key /run/pgha/tls/etcd.key)
 on node-1 curl -s --max-time 3 "${proof[@]}" "https://$other:2382/health" | grep -q true || fail "etcd does not answer its own kind"
 ! on node-1 curl -sk --max-time 3 "https://$other:2382/health" 2>/dev/null || fail "etcd answered without a certificate"
+etcdctl_on "$member" endpoint health >/dev/null 2>&1 || fail "etcd does not answer its own kind through gRPC"
+! on "$member" env ETCDCTL_CACERT=/run/pgha/tls/etcd-ca.crt /etc/pgha/bin/etcdctl --endpoints https://127.0.0.1:2379 endpoint health >/dev/null 2>&1 ||
+    fail "etcd answered without a certificate through gRPC"
 
 say "an etcd member that stops answers as one that is away: for any other word Patroni would demote the primary"
 for _ in 1 2 3; do
-    on "$(replica)" timeout 3 curl -sZ --parallel-max 4 "${proof[@]}" -d '{"key":"eA=="}' "https://$other:2382/v3/kv/range?[1-99999]" >"$work/answers" || true &
+    on "$member" timeout 3 curl -sZ --parallel-max 4 "${proof[@]}" -d '{"key":"eA=="}' "https://$other:2382/v3/kv/range?[1-99999]" >"$work/answers" || true &
     sleep 1
-    on "$(replica)" systemctl restart etcd
+    on "$member" systemctl restart etcd
     wait
     tr '}' '\n' <"$work/answers" >"$work/words"
     grep -q revision "$work/words" || fail "nobody asked: $(head -c 500 "$work/answers")"
@@ -138,7 +142,7 @@ refused '10.91.0.11 shows another SSH host key' 1 pgha doctor
 mv "$work/node-1.pub" "$public"
 
 say "a damaged record stops everything, and says how to mend it"
-head -c 100 "$work/record" >"$record"
+cp "$record" "$work/record" && head -c 100 "$work/record" >"$record"
 refused 'write it like those of the other nodes' 2 pgha status
 refused 'write it like those of the other nodes' 2 pgha apply --yes
 cp "$work/record" "$record"

@@ -40,6 +40,12 @@ sql() { pgha psql -- -v ON_ERROR_STOP=1 -XAtqc "$1"; }
 # Brings the cluster under test up.
 form() { pgha up --yes >"$work/up.log" 2>&1 || fail "$(cat "$work/up.log")"; }
 
+# etcdctl_on NODE ARGUMENTS: asks the member on that node, through gRPC.
+etcdctl_on() {
+    on "$1" env ETCDCTL_CACERT=/run/pgha/tls/etcd-ca.crt ETCDCTL_CERT=/run/pgha/tls/etcd.crt ETCDCTL_KEY=/run/pgha/tls/etcd.key \
+        /etc/pgha/bin/etcdctl --endpoints https://127.0.0.1:2379 "${@:2}"
+}
+
 # near_its_end NODE: its HAProxy has a certificate that ends in 30 days, so that the next apply brings a new seed.
 near_its_end() {
     local secrets=${file%.toml}.secrets
