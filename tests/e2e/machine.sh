@@ -101,7 +101,7 @@ on node-3 runuser -u postgres -- curl -sf --max-time 5 http://169.254.169.254/he
 [ "$closed" = 28 ] && [ ! -s "$work/out" ] || fail "postgres reads the metadata (exit code $closed)"
 
 say "under BIOS, on virtio-blk, from another build of the system disk: data, address and membership stay"
-members() { on node-1 env ETCDCTL_CACERT=/run/pgha/tls/etcd-ca.crt ETCDCTL_CERT=/run/pgha/tls/etcd.crt ETCDCTL_KEY=/run/pgha/tls/etcd.key /etc/pgha/bin/etcdctl --endpoints https://127.0.0.1:2379 member list; }
+members() { etcdctl_on node-1 member list; }
 before=$(members)
 stop_vm
 printf '\n[haproxy]\nmaxconn = 5000\n' >>"$file"

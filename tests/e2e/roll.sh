@@ -21,8 +21,7 @@ first=$(images)
 
 say "who works on the cluster from another machine is seen"
 # Asked on the leader: a roll takes it last.
-etcdctl() { on "$(leader)" env ETCDCTL_CACERT=/run/pgha/tls/etcd-ca.crt ETCDCTL_CERT=/run/pgha/tls/etcd.crt ETCDCTL_KEY=/run/pgha/tls/etcd.key \
-    /etc/pgha/bin/etcdctl --endpoints https://127.0.0.1:2379 "$@"; }
+etcdctl() { etcdctl_on "$(leader)" "$@"; }
 holder='{"machine":"elsewhere","boot":"another","process":7,"purpose":"pgha apply","since":"2026-11-23T08:00:00Z"}'
 etcdctl put /pgha/roll/operator "$holder" >/dev/null
 refused '`pgha apply` (process 7) on elsewhere works on this cluster since 2026-11-23T08:00:00Z' 2 pgha switchover
