@@ -1,4 +1,5 @@
-//! What the files on a data volume were written by. An image that differs in it cannot take them over.
+//! What the files on a data volume were written by. An image that differs in it cannot take them
+//! over.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +10,25 @@ use serde::{Deserialize, Serialize};
 pub struct DataFormat {
     /// Major version of PostgreSQL: another one cannot read the files.
     pub postgresql: u16,
-    /// The libraries that sort text, with their versions, such as `libc6-2.41_libicu76-76.1`. With others, indexes that
-    /// use their collations are out of order, and PostgreSQL does no more than warn (ALTER COLLATION, Notes).
+    /// The libraries that sort text, with their versions, such as `libc6-2.41_libicu76-76.1`. With
+    /// others, indexes that use their collations are out of order, and PostgreSQL does no more than
+    /// warn (ALTER COLLATION, Notes).
     pub collations: String,
 }
 
 impl DataFormat {
-    /// That of an image with these packages. What a distribution patches in a library does not change how it sorts.
+    /// That of an image with these packages. What a distribution patches in a library does not
+    /// change how it sorts.
     pub fn of(postgresql: u16, versions: &BTreeMap<String, String>) -> Self {
-        let libraries = versions.iter().filter(|(name, _)| *name == "libc6" || name.starts_with("libicu"));
-        let upstream = |version: &str| version.rsplit_once('-').map_or(version, |(upstream, _)| upstream).to_owned();
-        let collations = libraries.map(|(name, version)| format!("{name}-{}", upstream(version))).collect::<Vec<_>>().join("_");
+        let libraries =
+            versions.iter().filter(|(name, _)| *name == "libc6" || name.starts_with("libicu"));
+        let upstream = |version: &str| {
+            version.rsplit_once('-').map_or(version, |(upstream, _)| upstream).to_owned()
+        };
+        let collations = libraries
+            .map(|(name, version)| format!("{name}-{}", upstream(version)))
+            .collect::<Vec<_>>()
+            .join("_");
         Self { postgresql, collations }
     }
 }

@@ -29,11 +29,21 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error about the text at `span`.
     pub fn error(span: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), span, label: label.into(), help: None }
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            span,
+            label: label.into(),
+            help: None,
+        }
     }
 
     /// A warning about the text at `span`.
-    pub fn warning(span: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> Self {
+    pub fn warning(
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message, label) }
     }
 

@@ -41,7 +41,8 @@ impl From<String> for Digest {
     }
 }
 
-/// Builds a digest of several parts. Each part is preceded by its length, so `ab` + `c` differs from `a` + `bc`.
+/// Builds a digest of several parts. Each part is preceded by its length, so `ab` + `c` differs
+/// from `a` + `bc`.
 #[derive(Default)]
 pub struct Hasher(Sha256);
 

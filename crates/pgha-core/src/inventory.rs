@@ -1,4 +1,5 @@
-//! The world as observed: servers as their provider knows them, and the cluster as its own daemons see it.
+//! The world as observed: servers as their provider knows them, and the cluster as its own daemons
+//! see it.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -64,7 +65,8 @@ pub struct Observed {
     pub dynamic: Option<Value>,
     /// Changed parameters that wait for a restart of PostgreSQL.
     pub pending: Vec<Pending>,
-    /// Login roles, databases and their extensions, in the words of [`crate::plan::declared`]. Absent: the leader did not say.
+    /// Login roles, databases and their extensions, in the words of [`crate::plan::declared`].
+    /// Absent: the leader did not say.
     pub objects: Option<BTreeSet<String>>,
 }
 

@@ -1,8 +1,9 @@
-//! The pure core: the text of one `cluster.toml` comes in, a [`Cluster`], the files it becomes and a [`plan::Plan`] go out.
+//! The pure core: the text of one `cluster.toml` comes in, a [`Cluster`], the files it becomes and
+//! a [`plan::Plan`] go out.
 //!
-//! Nothing here touches a file, a process, a clock or a socket, so every decision the tool makes can be tested on text.
-//! What must never happen here: a partly checked [`Cluster`], a rendered file that holds a secret, a plan that leaves
-//! a decision to whoever carries it out.
+//! Nothing here touches a file, a process, a clock or a socket, so every decision the tool makes
+//! can be tested on text. What must never happen here: a partly checked [`Cluster`], a rendered
+//! file that holds a secret, a plan that leaves a decision to whoever carries it out.
 //!
 //! ```text
 //! text -> parse -> Cluster -> render -> Rendered (trees, seeds, dynamic)    Cluster + Inventory -> plan -> Plan

@@ -32,7 +32,8 @@ pub struct Image {
     pub configuration: Layer,
     /// Versions of the daemons, by package name.
     pub versions: BTreeMap<String, String>,
-    /// The same layers with a kernel and a boot loader, as one disk for a machine. Absent: not asked for.
+    /// The same layers with a kernel and a boot loader, as one disk for a machine. Absent: not
+    /// asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Disk>,
 }
@@ -92,16 +93,21 @@ pub struct Layer {
 }
 
 impl Image {
-    /// The image's digest: equal for every node that boots it, changed by any changed byte of either layer.
+    /// The image's digest: equal for every node that boots it, changed by any changed byte of
+    /// either layer.
     pub fn digest(&self) -> Digest {
         let mut hasher = Hasher::default();
-        hasher.part(self.package_root.sha256.as_str().as_bytes()).part(self.configuration.sha256.as_str().as_bytes());
+        hasher
+            .part(self.package_root.sha256.as_str().as_bytes())
+            .part(self.configuration.sha256.as_str().as_bytes());
         hasher.finish()
     }
 
     /// What its PostgreSQL writes. Absent: it has none.
     pub fn data_format(&self, cluster: &Cluster) -> Option<DataFormat> {
-        self.role_set.has(Role::Postgres).then(|| DataFormat::of(cluster.postgresql.major, &self.versions))
+        self.role_set
+            .has(Role::Postgres)
+            .then(|| DataFormat::of(cluster.postgresql.major, &self.versions))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Every situation of a cluster has a golden plan in `tests/plans`. `PGHA_BLESS=1 cargo test` rewrites them; read the diff.
+//! Every situation of a cluster has a golden plan in `tests/plans`. `PGHA_BLESS=1 cargo test`
+//! rewrites them; read the diff.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 const THREE: &str = include_str!("../../../tests/clusters/minimal.toml");
 const FIVE: &str = include_str!("../../../tests/clusters/five-strict.toml");
 
-/// A wish and a world that fits it: every server runs the wanted image, healthy, the first node leads.
+/// A wish and a world that fits it: every server runs the wanted image, healthy, the first node
+/// leads.
 struct Case {
     cluster: Cluster,
     dynamic: Value,
@@ -45,7 +47,11 @@ impl Case {
             previous_image: None,
             formed: true,
         });
-        let observed = Observed { leader: Some(cluster.nodes[0].name.clone()), dynamic: Some(dynamic.clone()), ..Observed::default() };
+        let observed = Observed {
+            leader: Some(cluster.nodes[0].name.clone()),
+            dynamic: Some(dynamic.clone()),
+            ..Observed::default()
+        };
         let world = Inventory { servers: servers.collect(), observed: Some(observed) };
         Self { cluster, dynamic, world }
     }
@@ -65,9 +71,26 @@ impl Case {
     }
 
     fn desired(&self) -> Desired<'_> {
-        let all = |text: &str| self.cluster.nodes.iter().map(|node| (node.name.clone(), digest(text))).collect::<BTreeMap<_, _>>();
-        let data = self.cluster.nodes.iter().map(|node| (node.name.clone(), data(17, "libc6-2.41"))).collect();
-        Desired { cluster: &self.cluster, images: all("image"), seeds: all("seed"), data, dynamic: &self.dynamic }
+        let all = |text: &str| {
+            self.cluster
+                .nodes
+                .iter()
+                .map(|node| (node.name.clone(), digest(text)))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let data = self
+            .cluster
+            .nodes
+            .iter()
+            .map(|node| (node.name.clone(), data(17, "libc6-2.41")))
+            .collect();
+        Desired {
+            cluster: &self.cluster,
+            images: all("image"),
+            seeds: all("seed"),
+            data,
+            dynamic: &self.dynamic,
+        }
     }
 }
 
@@ -95,12 +118,20 @@ fn text(result: Result<Plan, Refused>) -> String {
 }
 
 fn golden(name: &str, result: Result<Plan, Refused>) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/plans").join(name).with_extension("txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/plans")
+        .join(name)
+        .with_extension("txt");
     let said = text(result);
     if std::env::var_os("PGHA_BLESS").is_some() {
         std::fs::write(&path, &said).expect("written");
     }
-    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), said, "{} differs", path.display());
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap_or_default(),
+        said,
+        "{} differs",
+        path.display()
+    );
 }
 
 macro_rules! cases {
@@ -197,7 +228,12 @@ cases! {
 
 #[test]
 fn rollback() {
-    let case = Case::new(THREE).with(|world| world.servers.iter_mut().for_each(|server| server.previous_image = Some(digest("old image"))));
+    let case = Case::new(THREE).with(|world| {
+        world
+            .servers
+            .iter_mut()
+            .for_each(|server| server.previous_image = Some(digest("old image")))
+    });
     golden("rollback", plan_rollback(&case.desired(), &case.world));
     let partial = case.with(|world| world.servers[2].generation = 1);
     golden("rollback-of-a-partial-roll", plan_rollback(&partial.desired(), &partial.world));
@@ -226,7 +262,11 @@ fn destroy() {
 fn an_interrupted_roll_goes_on_under_its_number() {
     let generation = |case: &Case| plan(&case.desired(), &case.world).expect("a plan").generation;
     let wish = Case::new(THREE).desired().wish();
-    let half = |wish: Digest| move |world: &mut Inventory| (world.servers[2].generation, world.servers[2].wish) = (4, Some(wish));
+    let half = |wish: Digest| {
+        move |world: &mut Inventory| {
+            (world.servers[2].generation, world.servers[2].wish) = (4, Some(wish))
+        }
+    };
     assert_eq!(generation(&Case::new(THREE).with(old(&[0, 1])).with(half(wish))), 4);
     assert_eq!(generation(&Case::new(THREE).with(old(&[0, 1])).with(half(digest("another")))), 5);
     let undone = |world: &mut Inventory| world.servers[2].undone = 4;
@@ -236,7 +276,10 @@ fn an_interrupted_roll_goes_on_under_its_number() {
 #[test]
 fn a_changed_leader_changes_the_fingerprint() {
     let fingerprint = |case: &Case| plan(&case.desired(), &case.world).expect("a plan").fingerprint;
-    let (one, other) = (Case::new(THREE), Case::new(THREE).observed(|observed| observed.leader = Some("node-2".to_owned())));
+    let (one, other) = (
+        Case::new(THREE),
+        Case::new(THREE).observed(|observed| observed.leader = Some("node-2".to_owned())),
+    );
     assert_ne!(fingerprint(&one), fingerprint(&other));
     assert_eq!(fingerprint(&one), fingerprint(&Case::new(THREE)));
 }

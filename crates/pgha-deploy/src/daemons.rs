@@ -1,4 +1,5 @@
-//! What carrying a plan out needs of a cluster's daemons. Behind the real ones is [`Fleet`]; the simulation has a model.
+//! What carrying a plan out needs of a cluster's daemons. Behind the real ones is [`Fleet`]; the
+//! simulation has a model.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -24,7 +25,11 @@ pub trait Daemons: Sync {
     fn config(&self) -> impl Future<Output = Option<Value>> + Send;
 
     /// Roles, databases and extensions, as `leader` has them.
-    fn objects(&self, leader: &Node, cluster: &Cluster) -> impl Future<Output = Option<BTreeSet<String>>> + Send;
+    fn objects(
+        &self,
+        leader: &Node,
+        cluster: &Cluster,
+    ) -> impl Future<Output = Option<BTreeSet<String>>> + Send;
 
     /// Failed units of a node with their last lines. Absent: it cannot be reached.
     fn failed_units(&self, node: &Node) -> impl Future<Output = Option<String>> + Send;
@@ -36,10 +41,18 @@ pub trait Daemons: Sync {
     fn set_config(&self, config: &Value) -> impl Future<Output = Done> + Send;
 
     /// Restarts PostgreSQL if a changed parameter waits for it; `false` when nothing waits.
-    fn restart_if_pending(&self, node: &Node) -> impl Future<Output = Result<bool, NodeError>> + Send;
+    fn restart_if_pending(
+        &self,
+        node: &Node,
+    ) -> impl Future<Output = Result<bool, NodeError>> + Send;
 
     /// Creates declared roles, databases and extensions that are missing.
-    fn declare(&self, leader: &Node, cluster: &Cluster, secrets: &Secrets) -> impl Future<Output = Done> + Send;
+    fn declare(
+        &self,
+        leader: &Node,
+        cluster: &Cluster,
+        secrets: &Secrets,
+    ) -> impl Future<Output = Done> + Send;
 }
 
 async fn set_config_through(fleet: &Fleet, node: &Node, config: &Value) -> Done {
@@ -65,20 +78,38 @@ impl Daemons for Fleet {
 
     async fn objects(&self, leader: &Node, cluster: &Cluster) -> Option<BTreeSet<String>> {
         let link = self.link(leader).await.ok()?;
-        declare::existing(&link.session, cluster).await.inspect_err(|error| tracing::debug!("{error}")).ok()
+        declare::existing(&link.session, cluster)
+            .await
+            .inspect_err(|error| tracing::debug!("{error}"))
+            .ok()
     }
 
     async fn failed_units(&self, node: &Node) -> Option<String> {
         let link = self.link(node).await.ok()?;
-        let failed = ["systemctl", "list-units", "--plain", "--no-legend", "--state=failed,activating,auto-restart"];
+        let failed = [
+            "systemctl",
+            "list-units",
+            "--plain",
+            "--no-legend",
+            "--state=failed,activating,auto-restart",
+        ];
         let listed = link.session.run(&failed, b"").await.unwrap_or_default();
-        let mut units = listed.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect::<Vec<_>>();
+        let mut units = listed
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
         if units.is_empty() {
             // One that crashes again and again may be up at this moment.
             let all = units::units(&link.session, &link.units).await.unwrap_or_default();
-            units = all.into_iter().filter(|(_, unit)| unit.restarts > 0).map(|(name, _)| name).collect();
+            units = all
+                .into_iter()
+                .filter(|(_, unit)| unit.restarts > 0)
+                .map(|(name, _)| name)
+                .collect();
         }
-        let mut journal = vec!["journalctl", "--no-pager", "--output=short-monotonic", "--lines=12"];
+        let mut journal =
+            vec!["journalctl", "--no-pager", "--output=short-monotonic", "--lines=12"];
         let which = if units.is_empty() {
             // Patroni reports every round; what PostgreSQL complained about is what is looked for.
             journal.extend(["--unit=patroni.service", "--grep=FATAL|PANIC|ERROR"]);

@@ -1,4 +1,5 @@
-//! Roles, databases and extensions: creates what the cluster file declares and is missing. Never drops anything.
+//! Roles, databases and extensions: creates what the cluster file declares and is missing. Never
+//! drops anything.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -8,10 +9,11 @@ use pgha_platform::ssh::{Session, SshError};
 
 use crate::secrets::Secrets;
 
-/// What PgBouncer needs in every cluster: a role without a password (it comes by the node's own socket, as its own system
-/// user) and a function that shows it the one verifier it asks for. Superusers and replication roles cannot log in
-/// through the pooler, and an expired password stays expired (CVE-2025-2291). A role without a password must have no row:
-/// PgBouncer 1.24 makes the word `md5` its password when the secret is NULL.
+/// What PgBouncer needs in every cluster: a role without a password (it comes by the node's own
+/// socket, as its own system user) and a function that shows it the one verifier it asks for.
+/// Superusers and replication roles cannot log in through the pooler, and an expired password stays
+/// expired (CVE-2025-2291). A role without a password must have no row: PgBouncer 1.24 makes the
+/// word `md5` its password when the secret is NULL.
 const POOLER: &str = r"
 SELECT 'CREATE ROLE pgbouncer LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgbouncer') \gexec
 CREATE SCHEMA IF NOT EXISTS pgbouncer;
@@ -29,7 +31,8 @@ GRANT EXECUTE ON FUNCTION pgbouncer.lookup(text) TO pgbouncer;
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
 ";
 
-/// Runs SQL as the superuser on the node behind `session`, through its local socket. Gives what psql printed.
+/// Runs SQL as the superuser on the node behind `session`, through its local socket. Gives what
+/// psql printed.
 ///
 /// # Errors
 /// When a statement fails; the statements before it stay.
@@ -64,9 +67,14 @@ SELECT 'database ' || datname FROM pg_database WHERE NOT datistemplate AND datna
 /// When psql fails.
 pub async fn existing(session: &Session, cluster: &Cluster) -> Result<BTreeSet<String>, SshError> {
     let mut objects = lines(&sql(session, "postgres", EXISTING).await?);
-    for database in cluster.postgresql.databases.iter().filter(|database| !database.extensions.is_empty()) {
+    for database in
+        cluster.postgresql.databases.iter().filter(|database| !database.extensions.is_empty())
+    {
         if objects.contains(&format!("database {}", database.name)) {
-            let query = format!("SELECT 'extension ' || extname || ' in {}' FROM pg_extension;\n", database.name);
+            let query = format!(
+                "SELECT 'extension ' || extname || ' in {}' FROM pg_extension;\n",
+                database.name
+            );
             objects.extend(lines(&sql(session, &database.name, &query).await?));
         }
     }
@@ -81,10 +89,19 @@ fn lines(text: &str) -> BTreeSet<String> {
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn declare(session: &Session, cluster: &Cluster, secrets: &Secrets) -> Result<(), SshError> {
+pub async fn declare(
+    session: &Session,
+    cluster: &Cluster,
+    secrets: &Secrets,
+) -> Result<(), SshError> {
     sql(session, "postgres", &script(cluster, secrets)).await?;
-    for database in cluster.postgresql.databases.iter().filter(|database| !database.extensions.is_empty()) {
-        let create = database.extensions.iter().map(|name| format!("CREATE EXTENSION IF NOT EXISTS {};\n", identifier(name)));
+    for database in
+        cluster.postgresql.databases.iter().filter(|database| !database.extensions.is_empty())
+    {
+        let create = database
+            .extensions
+            .iter()
+            .map(|name| format!("CREATE EXTENSION IF NOT EXISTS {};\n", identifier(name)));
         sql(session, &database.name, &create.collect::<String>()).await?;
     }
     Ok(())
@@ -98,10 +115,17 @@ fn script(cluster: &Cluster, secrets: &Secrets) -> String {
         let (role, name) = (identifier(user), literal(user));
         // Only when it is made: a password that was changed since is not ours to change back.
         let create = literal(&format!("CREATE ROLE {role} LOGIN PASSWORD {verifier}"));
-        let _ = writeln!(script, "SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) \\gexec");
+        let _ = writeln!(
+            script,
+            "SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) \\gexec"
+        );
     }
     for database in &cluster.postgresql.databases {
-        let create = literal(&format!("CREATE DATABASE {} OWNER {}", identifier(&database.name), identifier(&database.owner)));
+        let create = literal(&format!(
+            "CREATE DATABASE {} OWNER {}",
+            identifier(&database.name),
+            identifier(&database.owner)
+        ));
         let _ = writeln!(
             script,
             "SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {}) \\gexec",

@@ -52,10 +52,21 @@ impl Etcd {
     ///
     /// # Errors
     /// When the member does not answer, or refuses.
-    pub async fn call(&self, method: &str, body: &serde_json::Value) -> Result<serde_json::Value, NodeError> {
+    pub async fn call(
+        &self,
+        method: &str,
+        body: &serde_json::Value,
+    ) -> Result<serde_json::Value, NodeError> {
         let fail = |source| NodeError::Http { daemon: "etcd", node: self.node.clone(), source };
         let request = self.client.post(format!("{}/v3/{method}", self.url)).json(body);
-        request.send().await.and_then(|a| a.error_for_status()).map_err(fail)?.json().await.map_err(fail)
+        request
+            .send()
+            .await
+            .and_then(|a| a.error_for_status())
+            .map_err(fail)?
+            .json()
+            .await
+            .map_err(fail)
     }
 
     /// Asks the member for its state.
@@ -64,8 +75,16 @@ impl Etcd {
     /// When it does not answer.
     pub async fn status(&self) -> Result<EtcdStatus, NodeError> {
         let fail = |source| NodeError::Http { daemon: "etcd", node: self.node.clone(), source };
-        let request = self.client.post(format!("{}/v3/maintenance/status", self.url)).json(&json!({}));
-        let answer: Answer = request.send().await.and_then(|a| a.error_for_status()).map_err(fail)?.json().await.map_err(fail)?;
+        let request =
+            self.client.post(format!("{}/v3/maintenance/status", self.url)).json(&json!({}));
+        let answer: Answer = request
+            .send()
+            .await
+            .and_then(|a| a.error_for_status())
+            .map_err(fail)?
+            .json()
+            .await
+            .map_err(fail)?;
         let has_leader = !matches!(answer.leader.as_str(), "" | "0") && answer.errors.is_empty();
         Ok(EtcdStatus {
             leader: answer.leader == answer.header.member_id,

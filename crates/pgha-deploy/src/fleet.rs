@@ -1,4 +1,5 @@
-//! Connections to the nodes of a cluster: one SSH session each, and HTTPS clients through its tunnels.
+//! Connections to the nodes of a cluster: one SSH session each, and HTTPS clients through its
+//! tunnels.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,7 +86,8 @@ pub struct Fleet {
 impl Fleet {
     /// The nodes of a cluster. Connects to none yet.
     pub fn new(cluster: &Cluster, secrets: Arc<Secrets>) -> Self {
-        let links = cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::new(None))).collect();
+        let links =
+            cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::new(None))).collect();
         Self { nodes: cluster.nodes.clone(), secrets, links }
     }
 
@@ -110,7 +112,8 @@ impl Fleet {
     /// What SSH needs to reach `node`.
     pub fn target(&self, node: &Node) -> Target {
         let file = |name: &str| self.secrets.file(name).expose().to_owned();
-        let host_key = file(&format!("nodes/{}/ssh_host_ed25519_key.pub", node.name)).trim().to_owned();
+        let host_key =
+            file(&format!("nodes/{}/ssh_host_ed25519_key.pub", node.name)).trim().to_owned();
         Target { address: node.address, host_key, key: file("ssh/operator") }
     }
 
@@ -119,11 +122,20 @@ impl Fleet {
         let units = units::promised(&session).await?;
         let mut link = Link { session, patroni: None, etcd: None, units, tunnels: Vec::new() };
         if node.role_set.has(Role::Postgres) {
-            let (client, url) = self.client(&mut link, node, PATRONI_REST_PORT, "ca", "operator", "Patroni").await?;
-            link.patroni = Some(Patroni::new(client, url, &node.name, self.secrets.file("passwords/rest-api").clone()));
+            let (client, url) = self
+                .client(&mut link, node, PATRONI_REST_PORT, "ca", "operator", "Patroni")
+                .await?;
+            link.patroni = Some(Patroni::new(
+                client,
+                url,
+                &node.name,
+                self.secrets.file("passwords/rest-api").clone(),
+            ));
         }
         if node.role_set.has(Role::Etcd) {
-            let (client, url) = self.client(&mut link, node, ETCD_JSON_PORT, "etcd-ca", "etcd-operator", "etcd").await?;
+            let (client, url) = self
+                .client(&mut link, node, ETCD_JSON_PORT, "etcd-ca", "etcd-operator", "etcd")
+                .await?;
             link.etcd = Some(Etcd::new(client, url, &node.name));
         }
         Ok(link)
@@ -140,9 +152,14 @@ impl Fleet {
     ) -> Result<(reqwest::Client, String), NodeError> {
         let tunnel = link.session.tunnel(port).await?;
         let file = |name: String| self.secrets.file(&name).expose();
-        let trust = Trust { ca: file(format!("{ca}.crt")), certificate: file(format!("{own}.crt")), key: file(format!("{own}.key")) };
+        let trust = Trust {
+            ca: file(format!("{ca}.crt")),
+            certificate: file(format!("{own}.crt")),
+            key: file(format!("{own}.key")),
+        };
         let client = http::client(&trust, &node.name, tunnel.address);
-        let client = client.map_err(|source| NodeError::Http { daemon, node: node.name.clone(), source })?;
+        let client =
+            client.map_err(|source| NodeError::Http { daemon, node: node.name.clone(), source })?;
         let url = format!("https://{}:{}", node.name, tunnel.address.port());
         link.tunnels.push(tunnel);
         Ok((client, url))

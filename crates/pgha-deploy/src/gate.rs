@@ -29,12 +29,18 @@ pub struct GateError {
     diagnosis: String,
 }
 
-/// Waits until every condition of a healthy cluster holds, for as long as the gate says. A unit that systemd restarts in that
-/// time breaks the hold, however quickly it is back.
+/// Waits until every condition of a healthy cluster holds, for as long as the gate says. A unit
+/// that systemd restarts in that time breaks the hold, however quickly it is back.
 ///
 /// # Errors
-/// When the bound passes, or a node has given up. Names the conditions and shows each sick node's last lines.
-pub async fn healthy<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster: &Cluster, gate: Gate) -> Result<Health, GateError> {
+/// When the bound passes, or a node has given up. Names the conditions and shows each sick node's
+/// last lines.
+pub async fn healthy<P: Provider, D: Daemons>(
+    provider: &P,
+    daemons: &D,
+    cluster: &Cluster,
+    gate: Gate,
+) -> Result<Health, GateError> {
     let mut wait = Wait::begin(gate);
     loop {
         let health = daemons.health().await;
@@ -44,8 +50,15 @@ pub async fn healthy<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster
         }
         if let Some(sick) = wait.gives_up(provider, &health, cluster).await {
             let diagnosis = diagnoses(provider, daemons, cluster, &sick).await;
-            unmet.extend(sick.iter().filter_map(|name| Some(format!("{name}: {}", wait.watch.lost(name)?))));
-            return Err(GateError { seconds: wait.began.elapsed().as_secs(), unmet: unmet.join(", "), sick, diagnosis });
+            unmet.extend(
+                sick.iter().filter_map(|name| Some(format!("{name}: {}", wait.watch.lost(name)?))),
+            );
+            return Err(GateError {
+                seconds: wait.began.elapsed().as_secs(),
+                unmet: unmet.join(", "),
+                sick,
+                diagnosis,
+            });
         }
         tokio::time::sleep(POLL).await;
     }
@@ -74,19 +87,32 @@ impl Wait {
         let conditions = health.conditions(cluster);
         tell(&conditions, &mut self.told);
         let crashed = self.watch.look(health).then(|| "a unit was restarted".to_owned());
-        let unmet = conditions.into_iter().filter(|c| !c.met).map(|c| c.text).chain(crashed).collect::<Vec<_>>();
+        let unmet = conditions
+            .into_iter()
+            .filter(|c| !c.met)
+            .map(|c| c.text)
+            .chain(crashed)
+            .collect::<Vec<_>>();
         self.since = if unmet.is_empty() { self.since.or(Some(Instant::now())) } else { None };
         unmet
     }
 
     fn has_held(&self) -> bool {
-        self.since.is_some_and(|since| since.elapsed().as_secs() >= u64::from(self.gate.held_seconds))
+        self.since
+            .is_some_and(|since| since.elapsed().as_secs() >= u64::from(self.gate.held_seconds))
     }
 
     /// When waiting has no use any more: the nodes it is due to.
-    async fn gives_up<P: Provider>(&mut self, provider: &P, health: &Health, cluster: &Cluster) -> Option<Vec<String>> {
+    async fn gives_up<P: Provider>(
+        &mut self,
+        provider: &P,
+        health: &Health,
+        cluster: &Cluster,
+    ) -> Option<Vec<String>> {
         // A hold that has begun is let come to its end.
-        if self.since.is_none() && self.began.elapsed().as_secs() >= u64::from(self.gate.within_seconds) {
+        if self.since.is_none()
+            && self.began.elapsed().as_secs() >= u64::from(self.gate.within_seconds)
+        {
             return Some(health.sick(cluster));
         }
         if self.asked.elapsed() < LOOK {
@@ -95,7 +121,9 @@ impl Wait {
         self.asked = Instant::now();
         let mut lost = Vec::new();
         for Node { name, .. } in &cluster.nodes {
-            if self.watch.lost(name).is_some() || health.nodes[name].unreachable.is_some() && refused(provider, name).await {
+            if self.watch.lost(name).is_some()
+                || health.nodes[name].unreachable.is_some() && refused(provider, name).await
+            {
                 lost.push(name.clone());
             }
         }
@@ -119,10 +147,20 @@ fn tell(conditions: &[Condition], told: &mut Option<Vec<String>>) {
 
 /// Without its seed a node has no key to answer SSH with.
 async fn refused<P: Provider>(provider: &P, node: &str) -> bool {
-    provider.console(node).await.unwrap_or_default().lines().any(|line| line.contains(": refused: "))
+    provider
+        .console(node)
+        .await
+        .unwrap_or_default()
+        .lines()
+        .any(|line| line.contains(": refused: "))
 }
 
-async fn diagnoses<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster: &Cluster, sick: &[String]) -> String {
+async fn diagnoses<P: Provider, D: Daemons>(
+    provider: &P,
+    daemons: &D,
+    cluster: &Cluster,
+    sick: &[String],
+) -> String {
     let mut texts = Vec::new();
     for node in cluster.nodes.iter().filter(|node| sick.contains(&node.name)) {
         texts.push(diagnose(provider, daemons, node).await);
@@ -130,7 +168,8 @@ async fn diagnoses<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster: 
     texts.join("\n")
 }
 
-/// Why a node is not what it should be: its failed units and their last lines, or its console if it is out of reach.
+/// Why a node is not what it should be: its failed units and their last lines, or its console if it
+/// is out of reach.
 async fn diagnose<P: Provider, D: Daemons>(provider: &P, daemons: &D, node: &Node) -> String {
     match daemons.failed_units(node).await {
         Some(units) => format!("{}: {units}", node.name),

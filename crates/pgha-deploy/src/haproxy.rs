@@ -1,4 +1,5 @@
-//! HAProxy's statistics, through its socket: they do not depend on what the cluster file says of ports.
+//! HAProxy's statistics, through its socket: they do not depend on what the cluster file says of
+//! ports.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,10 @@ fn parse(csv: &str) -> Pools {
             && !matches!(server, "FRONTEND" | "BACKEND")
             && let Some(status) = fields.get(17)
         {
-            pools.entry(pool.to_owned()).or_default().insert(server.to_owned(), (*status).to_owned());
+            pools
+                .entry(pool.to_owned())
+                .or_default()
+                .insert(server.to_owned(), (*status).to_owned());
         }
     }
     pools
@@ -41,8 +45,7 @@ mod tests {
 
     #[test]
     fn reads_what_haproxy_writes() {
-        let csv =
-            "# pxname,svname,...\nprimary,FRONTEND,,,0,0,4000,0,0,0,0,0,0,,,,,OPEN,\nprimary,node-1,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,1\n";
+        let csv = "# pxname,svname,...\nprimary,FRONTEND,,,0,0,4000,0,0,0,0,0,0,,,,,OPEN,\nprimary,node-1,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,1\n";
         assert_eq!(parse(csv)["primary"]["node-1"], "UP");
         assert_eq!(parse(csv)["primary"].len(), 1);
     }

@@ -1,6 +1,8 @@
-//! One operator at a time: a key in the cluster's own etcd that names who is at work, and vanishes with its lease.
+//! One operator at a time: a key in the cluster's own etcd that names who is at work, and vanishes
+//! with its lease.
 //!
-//! The lock of the provider keeps two pghas of one machine apart; this keeps those of two machines apart.
+//! The lock of the provider keeps two pghas of one machine apart; this keeps those of two machines
+//! apart.
 
 use std::time::Duration;
 
@@ -61,15 +63,21 @@ pub struct Lease<'f> {
 }
 
 impl<'f> Lease<'f> {
-    /// Takes the lease. The caller holds the provider's lock, so a holder on this very machine is one that was killed, and is
-    /// replaced at once.
+    /// Takes the lease. The caller holds the provider's lock, so a holder on this very machine is
+    /// one that was killed, and is replaced at once.
     ///
     /// # Errors
     /// [`LeaseError::Held`] when another machine has it; otherwise when no etcd member answers.
-    pub async fn take(fleet: &'f Fleet, cluster: &Cluster, purpose: &str) -> Result<Self, LeaseError> {
-        let granted = call(fleet, "lease/grant", &json!({ "TTL": TTL_SECONDS.to_string() })).await?;
+    pub async fn take(
+        fleet: &'f Fleet,
+        cluster: &Cluster,
+        purpose: &str,
+    ) -> Result<Self, LeaseError> {
+        let granted =
+            call(fleet, "lease/grant", &json!({ "TTL": TTL_SECONDS.to_string() })).await?;
         let lease = Self { fleet, id: granted["ID"].as_str().unwrap_or_default().to_owned() };
-        let (key, this) = (STANDARD.encode(format!("/pgha/{}/operator", cluster.name)), Holder::this(purpose));
+        let (key, this) =
+            (STANDARD.encode(format!("/pgha/{}/operator", cluster.name)), Holder::this(purpose));
         let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": lease.id } });
         let mut found = put_if(fleet, &key, "0", &put).await?;
         if let Some((holder, revision)) = &found
@@ -87,9 +95,9 @@ impl<'f> Lease<'f> {
         }
     }
 
-    /// Renews it. Ends only when it ran out, because this process was suspended or did not reach etcd for too long: by then
-    /// another may have been at work, and what was planned before is no longer good. While etcd itself has no quorum nothing
-    /// runs out.
+    /// Renews it. Ends only when it ran out, because this process was suspended or did not reach
+    /// etcd for too long: by then another may have been at work, and what was planned before is no
+    /// longer good. While etcd itself has no quorum nothing runs out.
     pub async fn keep(&self) {
         loop {
             tokio::time::sleep(Duration::from_secs(TTL_SECONDS / 3)).await;
@@ -108,17 +116,30 @@ impl<'f> Lease<'f> {
     }
 }
 
-/// Puts the key if its last change was `revision` ("0": there is none). Otherwise gives who holds it, and that revision.
-async fn put_if(fleet: &Fleet, key: &str, revision: &str, put: &Value) -> Result<Option<(Holder, String)>, NodeError> {
-    let compare = json!([{ "key": key, "target": "MOD", "result": "EQUAL", "modRevision": revision }]);
+/// Puts the key if its last change was `revision` ("0": there is none). Otherwise gives who holds
+/// it, and that revision.
+async fn put_if(
+    fleet: &Fleet,
+    key: &str,
+    revision: &str,
+    put: &Value,
+) -> Result<Option<(Holder, String)>, NodeError> {
+    let compare =
+        json!([{ "key": key, "target": "MOD", "result": "EQUAL", "modRevision": revision }]);
     let look = json!([{ "requestRange": { "key": key } }]);
-    let answer = call(fleet, "kv/txn", &json!({ "compare": compare, "success": [put], "failure": look })).await?;
+    let answer =
+        call(fleet, "kv/txn", &json!({ "compare": compare, "success": [put], "failure": look }))
+            .await?;
     if answer["succeeded"] == true {
         return Ok(None);
     }
     let found = &answer["responses"][0]["response_range"]["kvs"][0];
     let value = STANDARD.decode(found["value"].as_str().unwrap_or_default()).unwrap_or_default();
-    let unreadable = || Holder { boot: String::new(), machine: "another machine".to_owned(), ..Holder::this("an unknown pgha") };
+    let unreadable = || Holder {
+        boot: String::new(),
+        machine: "another machine".to_owned(),
+        ..Holder::this("an unknown pgha")
+    };
     let holder = serde_json::from_slice(&value).unwrap_or_else(|_| unreadable());
     Ok(Some((holder, found["mod_revision"].as_str().unwrap_or_default().to_owned())))
 }
@@ -140,5 +161,9 @@ async fn call(fleet: &Fleet, method: &str, body: &Value) -> Result<Value, NodeEr
             Err(error) => failed = Some(error),
         }
     }
-    Err(failed.unwrap_or_else(|| NodeError::Refused { daemon: "etcd", node: "every node".to_owned(), answer: "no member".to_owned() }))
+    Err(failed.unwrap_or_else(|| NodeError::Refused {
+        daemon: "etcd",
+        node: "every node".to_owned(),
+        answer: "no member".to_owned(),
+    }))
 }

@@ -1,8 +1,10 @@
-//! Carries a plan out: builds images, makes secrets and seeds, observes nodes, executes steps, waits at gates.
+//! Carries a plan out: builds images, makes secrets and seeds, observes nodes, executes steps,
+//! waits at gates.
 //!
-//! Rendered trees and a plan come in, running nodes and observed health go out. Nothing here decides what should happen:
-//! a plan says it, and one that no longer fits the world is refused. What must never happen here: a secret in a log, an
-//! image or an error; a step carried out that the plan does not name.
+//! Rendered trees and a plan come in, running nodes and observed health go out. Nothing here
+//! decides what should happen: a plan says it, and one that no longer fits the world is refused.
+//! What must never happen here: a secret in a log, an image or an error; a step carried out that
+//! the plan does not name.
 
 pub mod daemons;
 pub mod declare;

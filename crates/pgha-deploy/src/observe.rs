@@ -1,4 +1,5 @@
-//! The world as a plan needs it: the provider's servers, and what the daemons of a formed cluster say.
+//! The world as a plan needs it: the provider's servers, and what the daemons of a formed cluster
+//! say.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +22,9 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the provider cannot be asked.
 pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderError> {
-    let label = |server: &pgha_platform::Server, name: &str| server.labels.get(name).cloned().unwrap_or_default();
+    let label = |server: &pgha_platform::Server, name: &str| {
+        server.labels.get(name).cloned().unwrap_or_default()
+    };
     let found = provider.servers().await?.into_iter().map(|server| Server {
         image: Digest::from(label(&server, "image")),
         seed: Digest::from(label(&server, "seed")),
@@ -42,14 +45,21 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
 
 /// Absent for a server of an older pgha, too.
 fn data_format(labels: &BTreeMap<String, String>) -> Option<DataFormat> {
-    Some(DataFormat { postgresql: labels.get("postgresql")?.parse().ok()?, collations: labels.get("collations")?.clone() })
+    Some(DataFormat {
+        postgresql: labels.get("postgresql")?.parse().ok()?,
+        collations: labels.get("collations")?.clone(),
+    })
 }
 
 /// The servers, and what the daemons of a formed cluster say.
 ///
 /// # Errors
 /// When the provider cannot be asked. A node that does not answer is part of what is observed.
-pub async fn world<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster: &Cluster) -> Result<Inventory, ProviderError> {
+pub async fn world<P: Provider, D: Daemons>(
+    provider: &P,
+    daemons: &D,
+    cluster: &Cluster,
+) -> Result<Inventory, ProviderError> {
     let mut world = servers(provider).await?;
     if world.servers.iter().any(|server| server.formed && server.running) {
         world.observed = Some(observed(daemons, cluster).await);
@@ -59,16 +69,24 @@ pub async fn world<P: Provider, D: Daemons>(provider: &P, daemons: &D, cluster: 
 
 async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Observed {
     let dynamic = daemons.config().await;
-    // The cluster that runs is judged by what it runs with: a file that asks for more durability finds nothing broken.
+    // The cluster that runs is judged by what it runs with: a file that asks for more durability
+    // finds nothing broken.
     let running = running(cluster, dynamic.as_ref());
     let health = settled(daemons, &running).await;
     let objects = match health.leader().and_then(|leader| cluster.node(&leader.name)) {
         Some(leader) => daemons.objects(leader, &running).await,
         None => None,
     };
-    let unmet = health.conditions(&running).into_iter().filter(|condition| !condition.met).map(|condition| condition.text);
+    let unmet = health
+        .conditions(&running)
+        .into_iter()
+        .filter(|condition| !condition.met)
+        .map(|condition| condition.text);
     // Paused, Patroni starts no PostgreSQL after a boot.
-    let paused = health.view().is_some_and(|view| view.pause).then(|| "Patroni is paused (patronictl resume)".to_owned());
+    let paused = health
+        .view()
+        .is_some_and(|view| view.pause)
+        .then(|| "Patroni is paused (patronictl resume)".to_owned());
     Observed {
         leader: health.leader().map(|member| member.name.clone()),
         unmet: unmet.chain(paused).collect(),
@@ -87,7 +105,9 @@ pub(crate) fn running(cluster: &Cluster, dynamic: Option<&serde_json::Value>) ->
 
 fn pending(health: &Health) -> Vec<Pending> {
     let members = health.view().map_or(&[][..], |view| &view.members);
-    let waiting = members.iter().flat_map(|member| member.pending_restart_reason.iter().map(move |change| (member, change)));
+    let waiting = members.iter().flat_map(|member| {
+        member.pending_restart_reason.iter().map(move |change| (member, change))
+    });
     let pending = waiting.map(|(member, (parameter, change))| Pending {
         node: member.name.clone(),
         parameter: parameter.clone(),
@@ -97,13 +117,15 @@ fn pending(health: &Health) -> Vec<Pending> {
     pending.collect()
 }
 
-/// The health of the cluster, looked at again for a few seconds while something is wrong: one late answer or one check of
-/// HAProxy in between must not refuse a plan.
+/// The health of the cluster, looked at again for a few seconds while something is wrong: one late
+/// answer or one check of HAProxy in between must not refuse a plan.
 async fn settled<D: Daemons>(daemons: &D, cluster: &Cluster) -> Health {
     // By time: a Patroni without PostgreSQL takes seconds to answer.
     let until = Instant::now() + SETTLE;
     let mut health = daemons.health().await;
-    while Instant::now() < until && health.conditions(cluster).iter().any(|condition| !condition.met) {
+    while Instant::now() < until
+        && health.conditions(cluster).iter().any(|condition| !condition.met)
+    {
         tokio::time::sleep(SETTLE_PAUSE).await;
         health = daemons.health().await;
     }

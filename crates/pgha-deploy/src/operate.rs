@@ -1,4 +1,5 @@
-//! What an operator asks for: a plan of the world as it is, carried out only if the world has stayed so.
+//! What an operator asks for: a plan of the world as it is, carried out only if the world has
+//! stayed so.
 
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::{self, Desired, Plan, Refused};
@@ -71,7 +72,8 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
         })
     }
 
-    /// Carries a plan out, if the world is still what it was made from. The caller sees to it that nobody else is at work.
+    /// Carries a plan out, if the world is still what it was made from. The caller sees to it that
+    /// nobody else is at work.
     ///
     /// # Errors
     /// When the world has changed, and when a step fails.

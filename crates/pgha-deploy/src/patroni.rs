@@ -91,7 +91,8 @@ impl Instance {
 
     /// Whether it does not run, and nothing is being done that would explain it.
     pub fn does_not_start(&self) -> bool {
-        self.has_failed_to_start() || ["crashed", "starting", "stopped"].contains(&self.state.as_str())
+        self.has_failed_to_start()
+            || ["crashed", "starting", "stopped"].contains(&self.state.as_str())
     }
 
     /// Whether the last attempt to start it failed. Between two attempts it is `starting`.
@@ -105,7 +106,9 @@ impl Instance {
     }
 }
 
-fn bytes_or_unknown<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+fn bytes_or_unknown<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
     Ok(Value::deserialize(deserializer)?.as_u64())
 }
 
@@ -141,8 +144,8 @@ impl Patroni {
         NodeError::Http { daemon: "Patroni", node: self.node.clone(), source }
     }
 
-    /// The members and their roles. Patroni reads etcd for it and counts that as a sign of life of its own, which the guard
-    /// of a leader goes by: ask a replica if there is one.
+    /// The members and their roles. Patroni reads etcd for it and counts that as a sign of life of
+    /// its own, which the guard of a leader goes by: ask a replica if there is one.
     ///
     /// # Errors
     /// When Patroni does not answer.
@@ -167,7 +170,12 @@ impl Patroni {
     }
 
     async fn read<T: serde::de::DeserializeOwned>(&self, what: &str) -> Result<T, NodeError> {
-        let answer = self.client.get(format!("{}/{what}", self.url)).send().await.map_err(|e| self.fail(e))?;
+        let answer = self
+            .client
+            .get(format!("{}/{what}", self.url))
+            .send()
+            .await
+            .map_err(|e| self.fail(e))?;
         answer.json().await.map_err(|e| self.fail(e))
     }
 
@@ -179,17 +187,28 @@ impl Patroni {
         self.write(self.client.put(format!("{}/config", self.url)).json(config)).await.map(drop)
     }
 
-    /// Restarts PostgreSQL of this node if a changed parameter waits for it. Returns when it runs again; `false` when
-    /// nothing waits.
+    /// Restarts PostgreSQL of this node if a changed parameter waits for it. Returns when it runs
+    /// again; `false` when nothing waits.
     ///
     /// # Errors
     /// When Patroni refuses or does not answer.
     pub async fn restart_if_pending(&self) -> Result<bool, NodeError> {
-        let request = self.client.post(format!("{}/restart", self.url)).json(&json!({ "restart_pending": true }));
+        let request = self
+            .client
+            .post(format!("{}/restart", self.url))
+            .json(&json!({ "restart_pending": true }));
         match self.write(request).await {
-            Err(NodeError::Refused { answer, .. }) if NOT_NOW.iter().any(|words| answer.contains(words)) => Ok(false),
+            Err(NodeError::Refused { answer, .. })
+                if NOT_NOW.iter().any(|words| answer.contains(words)) =>
+            {
+                Ok(false)
+            }
             // It has begun, or come to a bad end: the gate that follows finds out.
-            Err(NodeError::Refused { answer, .. }) if AFTER_RESTART.iter().any(|words| answer.contains(words)) => Ok(true),
+            Err(NodeError::Refused { answer, .. })
+                if AFTER_RESTART.iter().any(|words| answer.contains(words)) =>
+            {
+                Ok(true)
+            }
             answer => answer.map(|_| true),
         }
     }
@@ -198,7 +217,11 @@ impl Patroni {
     ///
     /// # Errors
     /// When Patroni refuses or does not answer.
-    pub async fn switchover(&self, leader: &str, candidate: Option<&str>) -> Result<String, NodeError> {
+    pub async fn switchover(
+        &self,
+        leader: &str,
+        candidate: Option<&str>,
+    ) -> Result<String, NodeError> {
         let body = json!({ "leader": leader, "candidate": candidate });
         self.write(self.client.post(format!("{}/switchover", self.url)).json(&body)).await
     }
@@ -212,6 +235,10 @@ impl Patroni {
         if status.is_success() {
             return Ok(text);
         }
-        Err(NodeError::Refused { daemon: "Patroni", node: self.node.clone(), answer: format!("{status}: {text}") })
+        Err(NodeError::Refused {
+            daemon: "Patroni",
+            node: self.node.clone(),
+            answer: format!("{status}: {text}"),
+        })
     }
 }

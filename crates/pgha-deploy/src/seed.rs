@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::secrets::Secrets;
 
-/// What only the very first start of a cluster reads. It is no part of the seed's digest: a changed parameter must not
-/// look like a changed node.
+/// What only the very first start of a cluster reads. It is no part of the seed's digest: a changed
+/// parameter must not look like a changed node.
 const BOOTSTRAP: &str = "patroni.d/40-bootstrap.yml";
 
 /// A seed ready for delivery.
@@ -27,33 +27,53 @@ struct Entry {
     secret: bool,
 }
 
-/// Lets the node format a blank disk: only for a server that is made anew, so it is no part of the digest either.
+/// Lets the node format a blank disk: only for a server that is made anew, so it is no part of the
+/// digest either.
 const NEW_VOLUME: &str = "new-volume";
 
-/// How long that holds. User data stays with its server for life; a volume emptied later must not be taken for a new one.
+/// How long that holds. User data stays with its server for life; a volume emptied later must not
+/// be taken for a new one.
 const NEW_VOLUME_SECONDS: i64 = 24 * 3600;
 
 /// Assembles the seed of one node. With `new_volume` the node may format a blank disk for its data.
 ///
 /// # Errors
 /// When the archive cannot be written, which takes a lack of memory.
-pub fn pack(rendered: &Rendered, node: &Node, secrets: &Secrets, new_volume: bool) -> std::io::Result<Packed> {
+pub fn pack(
+    rendered: &Rendered,
+    node: &Node,
+    secrets: &Secrets,
+    new_volume: bool,
+) -> std::io::Result<Packed> {
     let mut entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
     if new_volume {
         let until = jiff::Timestamp::now().as_second() + NEW_VOLUME_SECONDS;
-        entries.insert(NEW_VOLUME.to_owned(), Entry { content: Zeroizing::new(format!("{until}\n").into_bytes()), secret: false });
+        entries.insert(
+            NEW_VOLUME.to_owned(),
+            Entry { content: Zeroizing::new(format!("{until}\n").into_bytes()), secret: false },
+        );
     }
     let mut hasher = Hasher::default();
-    for (path, entry) in entries.iter().filter(|(path, _)| ![BOOTSTRAP, NEW_VOLUME].contains(&path.as_str())) {
+    for (path, entry) in
+        entries.iter().filter(|(path, _)| ![BOOTSTRAP, NEW_VOLUME].contains(&path.as_str()))
+    {
         hasher.part(path.as_bytes()).part(&entry.content);
     }
     Ok(Packed { digest: hasher.finish(), archive: Zeroizing::new(archive(&entries)?) })
 }
 
-fn entries(rendered: &Rendered, seed: &Seed, node: &Node, secrets: &Secrets) -> BTreeMap<String, Entry> {
+fn entries(
+    rendered: &Rendered,
+    seed: &Seed,
+    node: &Node,
+    secrets: &Secrets,
+) -> BTreeMap<String, Entry> {
     let mut entries = BTreeMap::new();
     let mut add = |path: &str, content: String, secret: bool| {
-        entries.insert(path.to_owned(), Entry { content: Zeroizing::new(content.into_bytes()), secret });
+        entries.insert(
+            path.to_owned(),
+            Entry { content: Zeroizing::new(content.into_bytes()), secret },
+        );
     };
     for (path, content) in &seed.files {
         add(path, content.clone(), false);
@@ -73,21 +93,30 @@ fn entries(rendered: &Rendered, seed: &Seed, node: &Node, secrets: &Secrets) -> 
     if node.role_set.has(Role::Postgres) {
         ["postgres", "patroni-etcd", "pgbouncer"].into_iter().for_each(|name| pair(name, name));
         add("patroni.d/30-secrets.yml", format!("{:#}\n", passwords(secrets)), true);
-        add(BOOTSTRAP, format!("{:#}\n", json!({ "bootstrap": { "dcs": rendered.dynamic } })), true);
+        add(
+            BOOTSTRAP,
+            format!("{:#}\n", json!({ "bootstrap": { "dcs": rendered.dynamic } })),
+            true,
+        );
     }
     if node.role_set.has(Role::Etcd) || node.role_set.has(Role::Postgres) {
         add("tls/etcd-ca.crt", file("etcd-ca.crt"), false);
     }
     if node.role_set.has(Role::Haproxy) {
         add("tls/haproxy.pem", own("haproxy.crt") + &own("haproxy.key"), true);
-        add("haproxy.env", format!("HAPROXY_STATS_PASSWORD={}\n", file("passwords/haproxy-stats")), true);
+        add(
+            "haproxy.env",
+            format!("HAPROXY_STATS_PASSWORD={}\n", file("passwords/haproxy-stats")),
+            true,
+        );
     }
     entries
 }
 
 fn passwords(secrets: &Secrets) -> serde_json::Value {
     let password = |name: &str| secrets.file(&format!("passwords/{name}")).expose().to_owned();
-    let rest = json!({ "authentication": { "username": "pgha", "password": password("rest-api") } });
+    let rest =
+        json!({ "authentication": { "username": "pgha", "password": password("rest-api") } });
     json!({
         "restapi": rest,
         "ctl": rest,
@@ -108,7 +137,8 @@ fn archive(entries: &BTreeMap<String, Entry>) -> std::io::Result<Vec<u8>> {
     }
     for (path, entry) in entries {
         let owner = owner_of(path).unwrap_or(0);
-        let mut header = header(if entry.secret { 0o400 } else { 0o444 }, owner, entry.content.len() as u64);
+        let mut header =
+            header(if entry.secret { 0o400 } else { 0o444 }, owner, entry.content.len() as u64);
         archive.append_data(&mut header, path, entry.content.as_slice())?;
     }
     let tar = Zeroizing::new(archive.into_inner()?);

@@ -93,25 +93,52 @@ struct Inside {
 
 impl Status {
     /// Asks every node at once.
-    pub async fn observe(cluster: &Cluster, rendered: &Rendered, fleet: &Fleet, world: &Inventory) -> Self {
+    pub async fn observe(
+        cluster: &Cluster,
+        rendered: &Rendered,
+        fleet: &Fleet,
+        world: &Inventory,
+    ) -> Self {
         let health = Health::observe(fleet).await;
-        let insides = join_all(fleet.nodes.iter().map(|node| inside(fleet, node, &health.nodes[&node.name]))).await;
+        let insides =
+            join_all(fleet.nodes.iter().map(|node| inside(fleet, node, &health.nodes[&node.name])))
+                .await;
         let config = insides.iter().find_map(|inside| inside.config.as_ref());
-        let dynamic = config.map(|config| Digest::of(config.to_string().as_bytes()).short().to_owned());
+        let dynamic =
+            config.map(|config| Digest::of(config.to_string().as_bytes()).short().to_owned());
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
         let conditions = health.conditions(cluster);
         let warnings = warnings(cluster, &health, &insides);
         let pairs = fleet.nodes.iter().zip(insides);
-        let wanted = |node| seed::pack(rendered, node, fleet.secrets(), false).ok().map(|seed| seed.digest);
-        let nodes = pairs.map(|(node, inside)| one(node, inside, &health, rendered, world, wanted(node))).collect();
+        let wanted =
+            |node| seed::pack(rendered, node, fleet.secrets(), false).ok().map(|seed| seed.digest);
+        let nodes = pairs
+            .map(|(node, inside)| one(node, inside, &health, rendered, world, wanted(node)))
+            .collect();
         let healthy = conditions.iter().all(|condition| condition.met);
-        Self { cluster: cluster.name.clone(), healthy, conditions, warnings, dynamic, dynamic_current, nodes }
+        Self {
+            cluster: cluster.name.clone(),
+            healthy,
+            conditions,
+            warnings,
+            dynamic,
+            dynamic_current,
+            nodes,
+        }
     }
 }
 
-fn one(node: &Node, inside: Inside, health: &Health, rendered: &Rendered, world: &Inventory, seed: Option<Digest>) -> NodeStatus {
+fn one(
+    node: &Node,
+    inside: Inside,
+    health: &Health,
+    rendered: &Rendered,
+    world: &Inventory,
+    seed: Option<Digest>,
+) -> NodeStatus {
     let heard = &health.nodes[&node.name];
-    let member = health.view().and_then(|view| view.members.iter().find(|member| member.name == node.name));
+    let member =
+        health.view().and_then(|view| view.members.iter().find(|member| member.name == node.name));
     let server = world.server(&node.name);
     let wanted = rendered.trees[&node.role_set].digest();
     NodeStatus {
@@ -142,8 +169,12 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
     if heard.unreachable.is_some() {
         return Inside::default();
     }
-    let Ok(link) = fleet.link(node).await else { return Inside::default() };
-    let read = async |path: &str| link.session.run(&["cat", path], b"").await.ok().map(|text| text.trim().to_owned());
+    let Ok(link) = fleet.link(node).await else {
+        return Inside::default();
+    };
+    let read = async |path: &str| {
+        link.session.run(&["cat", path], b"").await.ok().map(|text| text.trim().to_owned())
+    };
     let units = ["systemctl", "list-units", "--failed", "--plain", "--no-legend"];
     let certificates = ["find", "/run/pgha/tls", "-name", "*.crt", "-exec", "cat", "{}", "+"];
     let (manifest, guard, refused, failed, pem) = tokio::join!(
@@ -157,13 +188,18 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
         Some(patroni) => patroni.config().await.ok(),
         None => None,
     };
-    let manifest: serde_json::Value = manifest.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let manifest: serde_json::Value =
+        manifest.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let failed = failed.unwrap_or_default();
     Inside {
         tree: manifest["tree"].as_str().map(str::to_owned),
         guard,
         refused,
-        failed_units: failed.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect(),
+        failed_units: failed
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned)
+            .collect(),
         certificate_days: first_expiry(&pem.unwrap_or_default()),
         config,
     }
@@ -173,7 +209,9 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
 fn first_expiry(pem: &str) -> Option<i64> {
     let now = jiff::Timestamp::now().as_second();
     let certificates = Pem::iter_from_buffer(pem.as_bytes()).flatten();
-    let ends = certificates.filter_map(|pem| pem.parse_x509().ok().map(|certificate| certificate.validity().not_after.timestamp()));
+    let ends = certificates.filter_map(|pem| {
+        pem.parse_x509().ok().map(|certificate| certificate.validity().not_after.timestamp())
+    });
     ends.min().map(|end| (end - now) / 86_400)
 }
 
@@ -191,11 +229,20 @@ fn warnings(cluster: &Cluster, health: &Health, insides: &[Inside]) -> Vec<Strin
     {
         warnings.push("the leader runs on one copy: no replica confirms commits".to_owned());
     }
-    let members: BTreeMap<_, _> = health.nodes.iter().filter_map(|(name, node)| Some((name, node.etcd.as_ref()?))).collect();
+    let members: BTreeMap<_, _> =
+        health.nodes.iter().filter_map(|(name, node)| Some((name, node.etcd.as_ref()?))).collect();
     if !members.values().any(|status| status.has_leader) {
-        warnings.push("etcd has no quorum: no failover is possible, and without failsafe mode writes stop".to_owned());
+        warnings.push(
+            "etcd has no quorum: no failover is possible, and without failsafe mode writes stop"
+                .to_owned(),
+        );
     }
-    if insides.iter().filter_map(|inside| inside.certificate_days).min().is_some_and(|days| days < 120) {
+    if insides
+        .iter()
+        .filter_map(|inside| inside.certificate_days)
+        .min()
+        .is_some_and(|days| days < 120)
+    {
         warnings.push("a certificate expires within 120 days".to_owned());
     }
     warnings

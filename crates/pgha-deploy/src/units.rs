@@ -22,7 +22,8 @@ impl Unit {
         self.state == "active"
     }
 
-    /// Whether systemd gave it up. Daemons are restarted for ever; this is a seed or a volume that was refused.
+    /// Whether systemd gave it up. Daemons are restarted for ever; this is a seed or a volume that
+    /// was refused.
     pub fn has_failed(&self) -> bool {
         self.state == "failed"
     }
@@ -43,7 +44,8 @@ struct Contract {
 /// When it does not answer, or its contract makes no sense.
 pub(crate) async fn promised(session: &Session) -> Result<Vec<String>, NodeError> {
     let text = session.run(&["cat", "/etc/pgha/contract.json"], b"").await?;
-    let contract = serde_json::from_str::<Contract>(&text).map_err(|error| NodeError::Contract(session.address(), error))?;
+    let contract = serde_json::from_str::<Contract>(&text)
+        .map_err(|error| NodeError::Contract(session.address(), error))?;
     Ok(contract.units)
 }
 
@@ -57,10 +59,16 @@ pub(crate) async fn units(session: &Session, names: &[String]) -> Result<Units, 
     Ok(parse(&session.answer(&show).await?, &names))
 }
 
-/// systemctl prints a paragraph for each unit, in the order they were asked for; one that does not exist is `inactive`.
+/// systemctl prints a paragraph for each unit, in the order they were asked for; one that does not
+/// exist is `inactive`.
 fn parse(text: &str, names: &[&str]) -> Units {
-    let value = |paragraph: &str, key: &str| paragraph.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned();
-    let unit = |paragraph| Unit { state: value(paragraph, "ActiveState="), restarts: value(paragraph, "NRestarts=").parse().unwrap_or(0) };
+    let value = |paragraph: &str, key: &str| {
+        paragraph.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned()
+    };
+    let unit = |paragraph| Unit {
+        state: value(paragraph, "ActiveState="),
+        restarts: value(paragraph, "NRestarts=").parse().unwrap_or(0),
+    };
     names.iter().map(|name| (*name).to_owned()).zip(text.split("\n\n").map(unit)).collect()
 }
 

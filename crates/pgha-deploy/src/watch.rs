@@ -1,4 +1,5 @@
-//! What a gate has seen of each node since it began: tells a slow start from one that leads nowhere.
+//! What a gate has seen of each node since it began: tells a slow start from one that leads
+//! nowhere.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +18,8 @@ const RELAPSES: u32 = 3;
 /// Longer than a daemon takes to find that it cannot start.
 const STEADY: Duration = Duration::from_secs(5);
 
-/// Without SSH for so long, a system never comes up: containers take 2 s, virtual machines without KVM 50 s.
+/// Without SSH for so long, a system never comes up: containers take 2 s, virtual machines without
+/// KVM 50 s.
 const SILENCE: Duration = Duration::from_secs(90);
 
 /// Patroni tries to start PostgreSQL again in every round; for so long it failed each time.
@@ -31,13 +33,15 @@ pub(crate) struct Watch {
 
 #[derive(Debug)]
 struct Node {
-    /// systemd's counter of each unit when the node was last asked. A boot, or a person, sets it back.
+    /// systemd's counter of each unit when the node was last asked. A boot, or a person, sets it
+    /// back.
     restarts: BTreeMap<String, u32>,
     crashes: u32,
     relapses: u32,
     /// Since when all its units run.
     runs: Option<Instant>,
-    /// Whether they have run for [`STEADY`] since the last crash. systemd counts a restart only a while after the crash.
+    /// Whether they have run for [`STEADY`] since the last crash. systemd counts a restart only a
+    /// while after the crash.
     was_steady: bool,
     heard: Instant,
     has_failed: bool,
@@ -49,7 +53,10 @@ impl Watch {
     /// Takes in what the nodes say now. `true`: a unit crashed since they were last asked.
     pub(crate) fn look(&mut self, health: &Health) -> bool {
         // Every node is to be looked at, so this must not stop at the first.
-        health.nodes.iter().fold(false, |crashed, (name, heard)| self.node(name).look(heard) || crashed)
+        health
+            .nodes
+            .iter()
+            .fold(false, |crashed, (name, heard)| self.node(name).look(heard) || crashed)
     }
 
     fn node(&mut self, name: &str) -> &mut Node {
@@ -70,8 +77,12 @@ impl Watch {
         let node = self.nodes.get(name)?;
         match () {
             () if node.has_failed => Some("a unit of it has failed"),
-            () if node.crashes >= LOOP || node.relapses >= RELAPSES => Some("its units crash again and again"),
-            () if node.fails_to_start.is_some_and(|since| since.elapsed() >= START) => Some("its PostgreSQL does not start"),
+            () if node.crashes >= LOOP || node.relapses >= RELAPSES => {
+                Some("its units crash again and again")
+            }
+            () if node.fails_to_start.is_some_and(|since| since.elapsed() >= START) => {
+                Some("its PostgreSQL does not start")
+            }
             () if node.heard.elapsed() >= SILENCE => Some("it does not answer"),
             () => None,
         }
@@ -81,12 +92,17 @@ impl Watch {
 impl Node {
     fn look(&mut self, heard: &NodeHealth) -> bool {
         self.fails_to_start = match &heard.instance {
-            Some(instance) if instance.has_failed_to_start() => self.fails_to_start.or(Some(Instant::now())),
-            // Between two attempts it is `starting`, as it is in a recovery that may take long and end well.
+            Some(instance) if instance.has_failed_to_start() => {
+                self.fails_to_start.or(Some(Instant::now()))
+            }
+            // Between two attempts it is `starting`, as it is in a recovery that may take long and
+            // end well.
             Some(instance) if instance.does_not_start() => self.fails_to_start,
             _ => None,
         };
-        let Some(units) = &heard.units else { return false };
+        let Some(units) = &heard.units else {
+            return false;
+        };
         let new = units.iter().map(|(name, unit)| self.restarted(name, unit)).sum::<u32>();
         self.crashes += new;
         if new > 0 {
@@ -117,7 +133,10 @@ mod tests {
     }
 
     fn restarted(restarts: u32) -> Health {
-        health(Some(Units::from([("etcd.service".to_owned(), Unit { state: "active".into(), restarts })])))
+        health(Some(Units::from([(
+            "etcd.service".to_owned(),
+            Unit { state: "active".into(), restarts },
+        )])))
     }
 
     #[tokio::test(start_paused = true)]
@@ -138,7 +157,10 @@ mod tests {
                 watch.look(&restarted(restarts));
                 tokio::time::advance(Duration::from_secs(pause)).await;
             }
-            watch.look(&health(Some(Units::from([("etcd.service".to_owned(), Unit { state: "activating".into(), restarts })]))));
+            watch.look(&health(Some(Units::from([(
+                "etcd.service".to_owned(),
+                Unit { state: "activating".into(), restarts },
+            )]))));
         }
         assert!(watch.lost("a").is_some());
     }

@@ -56,7 +56,13 @@ impl Command {
     /// A call of `program`, found through `PATH`, with at most ten minutes to run.
     pub fn new(program: impl Into<String>) -> Self {
         let limit = Duration::from_secs(600);
-        Self { program: program.into(), arguments: Vec::new(), environment: Vec::new(), input: Vec::new(), limit }
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            input: Vec::new(),
+            limit,
+        }
     }
 
     /// Adds an argument.
@@ -108,15 +114,25 @@ impl Command {
             let _ = stdin.write_all(&self.input).await;
         }
         let ended = tokio::time::timeout(self.limit, child.wait_with_output()).await;
-        let output = ended.map_err(|_| CommandError::TimedOut { call: call.clone(), seconds: self.limit.as_secs() })?.map_err(start)?;
+        let output = ended
+            .map_err(|_| CommandError::TimedOut {
+                call: call.clone(),
+                seconds: self.limit.as_secs(),
+            })?
+            .map_err(start)?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        Err(CommandError::Failed { call, status: output.status.to_string(), stderr: last_lines(&output.stderr, 12) })
+        Err(CommandError::Failed {
+            call,
+            status: output.status.to_string(),
+            stderr: last_lines(&output.stderr, 12),
+        })
     }
 
     fn call(&self) -> String {
-        let arguments = self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
+        let arguments =
+            self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
         std::iter::once(self.program.clone()).chain(arguments).collect::<Vec<_>>().join(" ")
     }
 }
@@ -132,5 +148,8 @@ pub fn last_lines(bytes: &[u8], count: usize) -> String {
 pub fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
-    std::env::split_paths(&path).chain(system).map(|dir| dir.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .chain(system)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
 }

@@ -46,7 +46,12 @@ pub fn read(path: &Path) -> Result<String, FileError> {
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let temporary = path.with_extension(format!("tmp{}", std::process::id()));
     let fill = || -> io::Result<()> {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)?;
         file.write_all(bytes)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.sync_all()?;
@@ -60,7 +65,11 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
 /// # Errors
 /// When it cannot be made.
 pub fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
-    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(FileError::at("create", path))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(FileError::at("create", path))
 }
 
 /// Removes a file or a directory with all it holds. Absent is fine.
@@ -70,7 +79,9 @@ pub fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
 pub fn remove(path: &Path) -> Result<(), FileError> {
     let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match result {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::at("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::at("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -87,7 +98,10 @@ pub fn digest(path: &Path) -> Result<(String, u64), FileError> {
     loop {
         let count = file.read(&mut buffer).map_err(FileError::at("read", path))?;
         if count == 0 {
-            return Ok((hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), bytes));
+            return Ok((
+                hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+                bytes,
+            ));
         }
         hasher.update(&buffer[..count]);
         bytes += count as u64;
@@ -103,7 +117,13 @@ pub struct Lock(#[expect(dead_code, reason = "held for its Drop")] Flock<File>);
 /// # Errors
 /// `Ok(Err(holder))` when another process has it; an error when the file cannot be used.
 pub fn lock(path: &Path, purpose: &str) -> Result<Result<Lock, String>, FileError> {
-    let open = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let open = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
     let file = open.map_err(FileError::at("open", path))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Err((mut file, _)) => {
@@ -125,6 +145,7 @@ pub fn lock(path: &Path, purpose: &str) -> Result<Result<Lock, String>, FileErro
 /// # Errors
 /// When the file system cannot be asked.
 pub fn free_bytes(path: &Path) -> Result<u64, FileError> {
-    let stat = nix::sys::statvfs::statvfs(path).map_err(|errno| FileError::at("examine", path)(errno.into()))?;
+    let stat = nix::sys::statvfs::statvfs(path)
+        .map_err(|errno| FileError::at("examine", path)(errno.into()))?;
     Ok(stat.blocks_available() * stat.fragment_size())
 }

@@ -17,8 +17,13 @@ pub struct Trust<'t> {
 ///
 /// # Errors
 /// When a certificate or key cannot be read.
-pub fn client(trust: &Trust<'_>, name: &str, through: SocketAddr) -> Result<reqwest::Client, reqwest::Error> {
-    let identity = reqwest::Identity::from_pem(format!("{}\n{}", trust.certificate, trust.key).as_bytes())?;
+pub fn client(
+    trust: &Trust<'_>,
+    name: &str,
+    through: SocketAddr,
+) -> Result<reqwest::Client, reqwest::Error> {
+    let identity =
+        reqwest::Identity::from_pem(format!("{}\n{}", trust.certificate, trust.key).as_bytes())?;
     reqwest::Client::builder()
         .use_rustls_tls()
         .tls_built_in_root_certs(false)

@@ -1,6 +1,7 @@
 //! What pgha needs of a place where servers run.
 //!
-//! Every method may be repeated: a call that finds its work done does nothing. Labels are the only state kept of a server.
+//! Every method may be repeated: a call that finds its work done does nothing. Labels are the only
+//! state kept of a server.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -105,13 +106,17 @@ pub enum ProviderError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A machine of the cluster runs, but the state directory does not know it.
-    #[error("`{0}` runs, but the state directory has no record of it: was provider.local.state_dir changed?")]
+    #[error(
+        "`{0}` runs, but the state directory has no record of it: was provider.local.state_dir changed?"
+    )]
     Unrecorded(String),
     /// A server has nothing to go back to.
     #[error("server `{0}` has had no other image")]
     NoPrevious(String),
     /// A file of a server's image is not what it was.
-    #[error("server `{server}` was left as it is: {file} {what}; was the image cache emptied or altered?")]
+    #[error(
+        "server `{server}` was left as it is: {file} {what}; was the image cache emptied or altered?"
+    )]
     ImageChanged {
         /// The server.
         server: String,
@@ -172,18 +177,23 @@ pub trait Provider: Send + Sync {
     /// Makes a server with an empty, marked data volume and boots it.
     fn create_server(&self, request: &ServerRequest) -> impl Future<Output = Done> + Send;
 
-    /// Stops a server cleanly and boots it with what the request says, on the same data volume. What it had before is kept
-    /// for [`Provider::revert_server`].
+    /// Stops a server cleanly and boots it with what the request says, on the same data volume.
+    /// What it had before is kept for [`Provider::revert_server`].
     fn rebuild_server(&self, request: &ServerRequest) -> impl Future<Output = Done> + Send;
 
-    /// Stops a server cleanly and boots it with what it had before its last rebuild. Fails if there is nothing.
+    /// Stops a server cleanly and boots it with what it had before its last rebuild. Fails if there
+    /// is nothing.
     fn revert_server(&self, name: &str) -> impl Future<Output = Done> + Send;
 
     /// Deletes a server and its data volume.
     fn delete_server(&self, name: &str) -> impl Future<Output = Done> + Send;
 
     /// Sets labels of a server; others stay.
-    fn label(&self, name: &str, labels: &BTreeMap<String, String>) -> impl Future<Output = Done> + Send;
+    fn label(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Done> + Send;
 
     /// Boots a server that is off.
     fn power_on(&self, name: &str) -> impl Future<Output = Done> + Send;

@@ -37,7 +37,9 @@ pub enum SshError {
     #[error("cannot open an SSH session to {0}")]
     Session(Ipv4Addr, #[source] russh::Error),
     /// Whoever answered is not the node, or the node has another seed.
-    #[error("{0} shows another SSH host key than the secrets directory has for it: another machine, or secrets of another day")]
+    #[error(
+        "{0} shows another SSH host key than the secrets directory has for it: another machine, or secrets of another day"
+    )]
     Stranger(Ipv4Addr),
     /// The node refused the operator's key.
     #[error("{0} refused the operator's SSH key")]
@@ -82,8 +84,13 @@ struct Pinned(PublicKey);
 impl Handler for Pinned {
     type Error = russh::Error;
 
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
-        Ok(matches!(key, PublicKeyOrCertificate::PublicKey { key, .. } if key.key_data() == self.0.key_data()))
+    async fn check_server_key(
+        &mut self,
+        key: &PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
+        Ok(
+            matches!(key, PublicKeyOrCertificate::PublicKey { key, .. } if key.key_data() == self.0.key_data()),
+        )
     }
 }
 
@@ -91,17 +98,26 @@ impl Session {
     /// Connects as root.
     ///
     /// # Errors
-    /// When the node does not answer within 4 s, shows another host key, or refuses the operator's key.
+    /// When the node does not answer within 4 s, shows another host key, or refuses the operator's
+    /// key.
     pub async fn connect(target: &Target) -> Result<Self, SshError> {
         let address = target.address;
-        let host_key = PublicKey::from_openssh(&target.host_key).map_err(|e| SshError::Key(address, e.into()))?;
-        let key = russh::keys::decode_secret_key(&target.key, None).map_err(|e| SshError::Key(address, e))?;
+        let host_key = PublicKey::from_openssh(&target.host_key)
+            .map_err(|e| SshError::Key(address, e.into()))?;
+        let key = russh::keys::decode_secret_key(&target.key, None)
+            .map_err(|e| SshError::Key(address, e))?;
         let open = Self::open(address, host_key, key);
         let limit = Duration::from_secs(CONNECT_SECONDS);
-        tokio::time::timeout(limit, open).await.map_err(|_| SshError::Silent(address, CONNECT_SECONDS))?
+        tokio::time::timeout(limit, open)
+            .await
+            .map_err(|_| SshError::Silent(address, CONNECT_SECONDS))?
     }
 
-    async fn open(address: Ipv4Addr, host_key: PublicKey, key: PrivateKey) -> Result<Self, SshError> {
+    async fn open(
+        address: Ipv4Addr,
+        host_key: PublicKey,
+        key: PrivateKey,
+    ) -> Result<Self, SshError> {
         let session = |error| SshError::Session(address, error);
         let opened = client::connect(Arc::new(config()), (address, 22), Pinned(host_key)).await;
         let mut handle = opened.map_err(|error| match error {
@@ -129,7 +145,11 @@ impl Session {
         let output = self.output(arguments, input).await?;
         match output.status {
             Some(0) => Ok(output.stdout),
-            status => Err(self.failed(arguments, status.map_or("no exit status".to_owned(), |s| format!("status {s}")), &output.stderr)),
+            status => Err(self.failed(
+                arguments,
+                status.map_or("no exit status".to_owned(), |s| format!("status {s}")),
+                &output.stderr,
+            )),
         }
     }
 
@@ -138,8 +158,11 @@ impl Session {
     /// # Errors
     /// When it fails, takes more than 3 s, or the connection breaks.
     pub async fn answer(&self, arguments: &[&str]) -> Result<String, SshError> {
-        let run = tokio::time::timeout(Duration::from_secs(ANSWER_SECONDS), self.run(arguments, b""));
-        run.await.unwrap_or_else(|_| Err(self.failed(arguments, format!("no end within {ANSWER_SECONDS} s"), "")))
+        let run =
+            tokio::time::timeout(Duration::from_secs(ANSWER_SECONDS), self.run(arguments, b""));
+        run.await.unwrap_or_else(|_| {
+            Err(self.failed(arguments, format!("no end within {ANSWER_SECONDS} s"), ""))
+        })
     }
 
     /// Runs a program for at most a minute and gives its status and output.
@@ -147,7 +170,8 @@ impl Session {
     /// # Errors
     /// When the connection breaks or the minute is over.
     pub async fn output(&self, arguments: &[&str], input: &[u8]) -> Result<Output, SshError> {
-        let run = tokio::time::timeout(Duration::from_secs(RUN_SECONDS), self.exchange(arguments, input));
+        let run =
+            tokio::time::timeout(Duration::from_secs(RUN_SECONDS), self.exchange(arguments, input));
         match run.await {
             Ok(result) => result.map_err(|error| SshError::Session(self.address, error)),
             Err(_) => Err(self.failed(arguments, format!("no end within {RUN_SECONDS} s"), "")),
@@ -156,7 +180,8 @@ impl Session {
 
     async fn exchange(&self, arguments: &[&str], input: &[u8]) -> Result<Output, russh::Error> {
         let mut channel = self.handle.channel_open_session().await?;
-        // The protocol carries one string, which the login shell splits: every word is quoted for it.
+        // The protocol carries one string, which the login shell splits: every word is quoted for
+        // it.
         let line = shlex::try_join(arguments.iter().copied()).unwrap_or_default();
         channel.exec(true, line).await?;
         if !input.is_empty() {
@@ -176,7 +201,8 @@ impl Session {
         Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
     }
 
-    /// Sends a line to a Unix socket of the node and gives everything it answers before it hangs up.
+    /// Sends a line to a Unix socket of the node and gives everything it answers before it hangs
+    /// up.
     ///
     /// # Errors
     /// When nobody listens there, or the answer takes more than 3 s.
@@ -184,7 +210,9 @@ impl Session {
         let limit = Duration::from_secs(ANSWER_SECONDS);
         match tokio::time::timeout(limit, self.converse(path, line)).await {
             Ok(answer) => answer.map_err(|error| SshError::Session(self.address, error)),
-            Err(_) => Err(self.failed(&[path, line], format!("no answer within {ANSWER_SECONDS} s"), "")),
+            Err(_) => {
+                Err(self.failed(&[path, line], format!("no answer within {ANSWER_SECONDS} s"), ""))
+            }
         }
     }
 
@@ -206,7 +234,8 @@ impl Session {
         SshError::Failed { address: self.address, call: arguments.join(" "), status, stderr }
     }
 
-    /// Opens a port of this machine's loopback that leads to `port` of the node's loopback. It closes with the value.
+    /// Opens a port of this machine's loopback that leads to `port` of the node's loopback. It
+    /// closes with the value.
     ///
     /// # Errors
     /// When this machine has no free port.
@@ -238,7 +267,9 @@ impl Drop for Tunnel {
 
 /// An error only ends this one connection: its client sees it closed.
 async fn forward(handle: Arc<Handle<Pinned>>, mut client: TcpStream, port: u16) {
-    if let Ok(channel) = handle.channel_open_direct_tcpip("127.0.0.1", u32::from(port), "127.0.0.1", 0).await {
+    if let Ok(channel) =
+        handle.channel_open_direct_tcpip("127.0.0.1", u32::from(port), "127.0.0.1", 0).await
+    {
         let _ = tokio::io::copy_bidirectional(&mut client, &mut channel.into_stream()).await;
     }
 }
@@ -252,6 +283,7 @@ fn config() -> client::Config {
         ..client::Config::default()
     };
     // The default prefers ChaCha20, which is slower wherever the processor knows AES.
-    config.preferred.cipher = Cow::Borrowed(&[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR]);
+    config.preferred.cipher =
+        Cow::Borrowed(&[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR]);
     config
 }

@@ -53,7 +53,11 @@ pub struct History {
 impl History {
     /// Ids of the rows that were acknowledged.
     pub fn acknowledged(&self) -> BTreeSet<i64> {
-        self.operations.iter().filter(|operation| operation.outcome == Outcome::Ok).map(|operation| operation.id).collect()
+        self.operations
+            .iter()
+            .filter(|operation| operation.outcome == Outcome::Ok)
+            .map(|operation| operation.id)
+            .collect()
     }
 
     /// Writes it as JSON lines: the two marks, then every operation.

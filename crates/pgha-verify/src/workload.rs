@@ -24,17 +24,18 @@ const STATEMENT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Creates what the workload writes to. Run by the owner of the database.
-pub const TABLE: &str =
-    "CREATE TABLE IF NOT EXISTS verify_rows (id bigint PRIMARY KEY, written timestamptz NOT NULL DEFAULT clock_timestamp())";
+pub const TABLE: &str = "CREATE TABLE IF NOT EXISTS verify_rows (id bigint PRIMARY KEY, written timestamptz NOT NULL DEFAULT clock_timestamp())";
 
-/// The first eight digits of a WAL file's name are the timeline of the server that runs the statement.
+/// The first eight digits of a WAL file's name are the timeline of the server that runs the
+/// statement.
 const INSERT: &str = "INSERT INTO verify_rows (id) VALUES ($1) RETURNING substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
 
 /// Where a writer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// A client on the side that survives: it knows every HAProxy but that of the node that is to be broken.
+    /// A client on the side that survives: it knows every HAProxy but that of the node that is to
+    /// be broken.
     Outside,
     /// A client beside the leader that is about to be broken, connected straight to its PgBouncer.
     Inside,
@@ -68,21 +69,37 @@ impl Endpoint {
     fn connector(&self) -> Result<MakeRustlsConnect, WorkloadError> {
         let fail = |error: &dyn std::error::Error| WorkloadError::Authority(error.to_string());
         let mut roots = rustls::RootCertStore::empty();
-        let certificate = CertificateDer::from_pem_slice(self.ca.as_bytes()).map_err(|error| fail(&error))?;
+        let certificate =
+            CertificateDer::from_pem_slice(self.ca.as_bytes()).map_err(|error| fail(&error))?;
         roots.add(certificate).map_err(|error| fail(&error))?;
-        Ok(MakeRustlsConnect::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+        Ok(MakeRustlsConnect::new(
+            rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth(),
+        ))
     }
 
     /// One attempt at one host. `warned` is set by every warning the server sends.
-    async fn connect(&self, turn: usize, tls: MakeRustlsConnect, warned: Arc<AtomicBool>) -> Option<Client> {
+    async fn connect(
+        &self,
+        turn: usize,
+        tls: MakeRustlsConnect,
+        warned: Arc<AtomicBool>,
+    ) -> Option<Client> {
         let host = self.hosts[turn % self.hosts.len()];
         let mut config = tokio_postgres::Config::new();
-        config.host(host.ip().to_string()).port(host.port()).user(&self.name).password(&self.password).dbname(&self.name);
+        config
+            .host(host.ip().to_string())
+            .port(host.port())
+            .user(&self.name)
+            .password(&self.password)
+            .dbname(&self.name);
         config.ssl_mode(tokio_postgres::config::SslMode::Require);
-        let (client, mut connection) = tokio::time::timeout(CONNECT, config.connect(tls)).await.ok()?.ok()?;
+        let (client, mut connection) =
+            tokio::time::timeout(CONNECT, config.connect(tls)).await.ok()?.ok()?;
         tokio::spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-                if matches!(&message, AsyncMessage::Notice(notice) if notice.severity() == "WARNING") {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
+            {
+                if matches!(&message, AsyncMessage::Notice(notice) if notice.severity() == "WARNING")
+                {
                     warned.store(true, Ordering::SeqCst);
                 }
             }
@@ -143,7 +160,11 @@ impl Workload {
     ///
     /// # Errors
     /// When the authority's certificate cannot be used.
-    pub fn start(outside: &Endpoint, writers: usize, inside: Option<&Endpoint>) -> Result<Self, WorkloadError> {
+    pub fn start(
+        outside: &Endpoint,
+        writers: usize,
+        inside: Option<&Endpoint>,
+    ) -> Result<Self, WorkloadError> {
         let shared = Arc::new(Shared {
             started: Instant::now(),
             next: AtomicI64::new(1),
@@ -151,9 +172,16 @@ impl Workload {
             operations: Mutex::default(),
         });
         let mut tasks = Vec::new();
-        let places = std::iter::repeat_n((outside, Side::Outside), writers).chain(inside.map(|endpoint| (endpoint, Side::Inside)));
+        let places = std::iter::repeat_n((outside, Side::Outside), writers)
+            .chain(inside.map(|endpoint| (endpoint, Side::Inside)));
         for (index, (endpoint, side)) in places.enumerate() {
-            let writer = Writer { endpoint: endpoint.clone(), side, tls: endpoint.connector()?, turn: index, shared: Arc::clone(&shared) };
+            let writer = Writer {
+                endpoint: endpoint.clone(),
+                side,
+                tls: endpoint.connector()?,
+                turn: index,
+                shared: Arc::clone(&shared),
+            };
             tasks.push(tokio::spawn(writer.run()));
         }
         Ok(Self { shared, tasks })
@@ -166,18 +194,28 @@ impl Workload {
 
     /// Rows acknowledged so far to writers outside.
     pub fn acknowledged(&self) -> usize {
-        let count =
-            |operations: &Vec<Operation>| operations.iter().filter(|op| op.outcome == Outcome::Ok && op.side == Side::Outside).count();
+        let count = |operations: &Vec<Operation>| {
+            operations
+                .iter()
+                .filter(|op| op.outcome == Outcome::Ok && op.side == Side::Outside)
+                .count()
+        };
         self.shared.operations.lock().map_or(0, |operations| count(&operations))
     }
 
-    /// Ends the writers and gives what they did. `fault_at` and `healed_at` are [`Workload::now`] of those moments.
+    /// Ends the writers and gives what they did. `fault_at` and `healed_at` are [`Workload::now`]
+    /// of those moments.
     pub async fn stop(self, fault_at: f64, healed_at: f64) -> History {
         self.shared.stop.store(true, Ordering::SeqCst);
         for task in self.tasks {
             let _ = task.await;
         }
-        let operations = self.shared.operations.lock().map(|mut operations| std::mem::take(&mut *operations)).unwrap_or_default();
+        let operations = self
+            .shared
+            .operations
+            .lock()
+            .map(|mut operations| std::mem::take(&mut *operations))
+            .unwrap_or_default();
         History { operations, fault_at, healed_at }
     }
 }
@@ -204,21 +242,37 @@ impl Writer {
 
     /// Inserts until something goes wrong with the connection.
     async fn write(&self, client: &Client, warned: &AtomicBool) {
-        let Ok(Ok(insert)) = tokio::time::timeout(STATEMENT, client.prepare(INSERT)).await else { return };
+        let Ok(Ok(insert)) = tokio::time::timeout(STATEMENT, client.prepare(INSERT)).await else {
+            return;
+        };
         while !self.shared.stop.load(Ordering::SeqCst) {
-            let (id, invoked) = (self.shared.next.fetch_add(1, Ordering::SeqCst), self.shared.now());
+            let (id, invoked) =
+                (self.shared.next.fetch_add(1, Ordering::SeqCst), self.shared.now());
             let answer = tokio::time::timeout(STATEMENT, client.query_one(&insert, &[&id])).await;
             let (outcome, timeline, error) = match answer {
-                // "The transaction has already committed locally, but might not have been replicated": nobody can tell.
+                // "The transaction has already committed locally, but might not have been
+                // replicated": nobody can tell.
                 Ok(Ok(_)) if warned.swap(false, Ordering::SeqCst) => {
                     (Outcome::Unknown, None, Some("warning: may not be replicated".to_owned()))
                 }
                 Ok(Ok(row)) => (Outcome::Ok, u32::from_str_radix(row.get(0), 16).ok(), None),
                 Ok(Err(error)) => (outcome_of(&error), None, Some(describe(&error))),
-                Err(_) => (Outcome::Unknown, None, Some(format!("no answer within {} s", STATEMENT.as_secs()))),
+                Err(_) => (
+                    Outcome::Unknown,
+                    None,
+                    Some(format!("no answer within {} s", STATEMENT.as_secs())),
+                ),
             };
             let broken = error.is_some();
-            self.shared.note(Operation { id, side: self.side, invoked, completed: self.shared.now(), outcome, timeline, error });
+            self.shared.note(Operation {
+                id,
+                side: self.side,
+                invoked,
+                completed: self.shared.now(),
+                outcome,
+                timeline,
+                error,
+            });
             if broken {
                 return;
             }
@@ -226,15 +280,20 @@ impl Writer {
     }
 }
 
-/// An error the server raised for the statement means that nothing was written; but a server that is being shut down
-/// (class 57) or a broken connection (class 08, or no code at all) may already have committed.
+/// An error the server raised for the statement means that nothing was written; but a server that
+/// is being shut down (class 57) or a broken connection (class 08, or no code at all) may already
+/// have committed.
 fn outcome_of(error: &tokio_postgres::Error) -> Outcome {
     match error.code() {
-        Some(code) if !code.code().starts_with("57") && !code.code().starts_with("08") => Outcome::Fail,
+        Some(code) if !code.code().starts_with("57") && !code.code().starts_with("08") => {
+            Outcome::Fail
+        }
         _ => Outcome::Unknown,
     }
 }
 
 fn describe(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| error.to_string(), |db| format!("{} {}", db.code().code(), db.message()))
+    error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |db| format!("{} {}", db.code().code(), db.message()))
 }

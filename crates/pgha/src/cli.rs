@@ -12,10 +12,23 @@ use clap::{Args, Parser, Subcommand};
 )]
 pub(crate) struct Cli {
     /// The cluster file.
-    #[arg(short, long, global = true, default_value = "cluster.toml", env = "PGHA_FILE", value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        default_value = "cluster.toml",
+        env = "PGHA_FILE",
+        value_name = "FILE"
+    )]
     pub(crate) file: PathBuf,
     /// Where built images are kept.
-    #[arg(long, global = true, default_value = "/var/cache/pgha", env = "PGHA_CACHE", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "/var/cache/pgha",
+        env = "PGHA_CACHE",
+        value_name = "DIR"
+    )]
     pub(crate) cache: PathBuf,
     /// Say more on stderr; twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -36,7 +49,9 @@ pub(crate) enum Command {
     /// Check the cluster file and show every mistake at once.
     Check,
     /// Write every file the cluster file becomes.
-    #[command(after_help = "Example:\n  pgha render --out tree && less tree/etcd-haproxy-postgres/etc/pgha/haproxy.cfg")]
+    #[command(
+        after_help = "Example:\n  pgha render --out tree && less tree/etcd-haproxy-postgres/etc/pgha/haproxy.cfg"
+    )]
     Render {
         /// Directory to write to. It must be empty, or hold an earlier rendering.
         #[arg(long, value_name = "DIR")]
@@ -44,8 +59,11 @@ pub(crate) enum Command {
     },
     /// Build one image for each role set and print the manifest.
     Build(BuildArgs),
-    /// Write a node's seed (its identity and secrets), for a machine that pgha does not start itself.
-    #[command(after_help = "Example, for a server whose user data is set by hand:\n  pgha seed node-1 --new-volume --out node-1.user-data")]
+    /// Write a node's seed (its identity and secrets), for a machine that pgha does not start
+    /// itself.
+    #[command(
+        after_help = "Example, for a server whose user data is set by hand:\n  pgha seed node-1 --new-volume --out node-1.user-data"
+    )]
     Seed {
         /// The node.
         node: String,
@@ -57,7 +75,9 @@ pub(crate) enum Command {
         new_volume: bool,
     },
     /// Show what `apply` would do and what each step costs.
-    #[command(after_help = "Example, for a nightly look for drift:\n  pgha plan --detailed-exitcode || mail -s drift you@example.org")]
+    #[command(
+        after_help = "Example, for a nightly look for drift:\n  pgha plan --detailed-exitcode || mail -s drift you@example.org"
+    )]
     Plan {
         /// Exit with 0 when there is nothing to do, 2 when there is, 1 for every failure.
         #[arg(long)]
@@ -70,7 +90,9 @@ pub(crate) enum Command {
     /// Check, build, plan, apply, wait until healthy, and say how to connect.
     Up(YesArgs),
     /// Show members, roles, lag, images, etcd, HAProxy and certificates.
-    #[command(after_help = "Example:\n  pgha status --json | jq '.nodes[] | select(.role == \"leader\").name'")]
+    #[command(
+        after_help = "Example:\n  pgha status --json | jq '.nodes[] | select(.role == \"leader\").name'"
+    )]
     Status {
         /// Show it again every two seconds until interrupted.
         #[arg(long, conflicts_with = "json")]
@@ -79,7 +101,9 @@ pub(crate) enum Command {
         json: JsonArgs,
     },
     /// Open psql on the primary, through HAProxy and PgBouncer.
-    #[command(after_help = "Examples:\n  pgha psql\n  pgha psql -- -c 'select 1'\n  pgha psql --replica -d app")]
+    #[command(
+        after_help = "Examples:\n  pgha psql\n  pgha psql -- -c 'select 1'\n  pgha psql --replica -d app"
+    )]
     Psql {
         /// Role to log in as. Default: the first of the cluster file.
         #[arg(short = 'U', long)]
@@ -95,7 +119,9 @@ pub(crate) enum Command {
         arguments: Vec<String>,
     },
     /// Open a shell on a node, or run a program there.
-    #[command(after_help = "Examples:\n  pgha ssh node-1\n  pgha ssh node-1 -- journalctl -u patroni -n 50")]
+    #[command(
+        after_help = "Examples:\n  pgha ssh node-1\n  pgha ssh node-1 -- journalctl -u patroni -n 50"
+    )]
     Ssh {
         /// The node.
         node: String,
@@ -122,9 +148,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NODE")]
         to: Option<String>,
     },
-    /// Break things under load and report how long writes stopped and whether an acknowledged row was lost.
+    /// Break things under load and report how long writes stopped and whether an acknowledged row
+    /// was lost.
     Verify(VerifyArgs),
-    /// Take every node back to the image and seed it had before, replica by replica, the leader last.
+    /// Take every node back to the image and seed it had before, replica by replica, the leader
+    /// last.
     Rollback(YesArgs),
     /// Delete every node with its data. The secrets stay.
     Destroy(YesArgs),
@@ -166,7 +194,8 @@ pub(crate) struct BuildArgs {
     /// Build twice from nothing and compare the bytes.
     #[arg(long, conflicts_with = "refresh")]
     pub(crate) verify_reproducible: bool,
-    /// Also assemble a raw disk for each role set, for virtual machines: BIOS and UEFI, serial console.
+    /// Also assemble a raw disk for each role set, for virtual machines: BIOS and UEFI, serial
+    /// console.
     #[arg(long, conflicts_with = "verify_reproducible")]
     pub(crate) disk: bool,
     /// A nixpkgs of your own in place of the pinned one, for the NixOS base.

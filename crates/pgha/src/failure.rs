@@ -27,10 +27,21 @@ impl Failure {
 
     /// The work could not be finished.
     pub(crate) fn broken(error: &(dyn Error + 'static)) -> Self {
-        let causes = || std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
-        let system = std::iter::once(error).chain(causes()).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        let causes = || {
+            std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| {
+                (*cause).source()
+            })
+        };
+        let system = std::iter::once(error)
+            .chain(causes())
+            .filter_map(|cause| cause.downcast_ref::<std::io::Error>());
         let hint = system.filter_map(|error| cure(error.kind())).next().map(str::to_owned);
-        Self { code: 2, error: error.to_string(), because: causes().map(ToString::to_string).collect(), hint }
+        Self {
+            code: 2,
+            error: error.to_string(),
+            because: causes().map(ToString::to_string).collect(),
+            hint,
+        }
     }
 
     /// Adds what to do about it.
@@ -62,9 +73,13 @@ impl Failure {
 /// What helps against an error of the operating system, whatever met it.
 fn cure(kind: std::io::ErrorKind) -> Option<&'static str> {
     match kind {
-        std::io::ErrorKind::PermissionDenied => Some("run pgha as a user who may do that, or name another place"),
+        std::io::ErrorKind::PermissionDenied => {
+            Some("run pgha as a user who may do that, or name another place")
+        }
         std::io::ErrorKind::ReadOnlyFilesystem => Some("name a place that can be written to"),
-        std::io::ErrorKind::StorageFull => Some("make room on that disk, then run the same command again"),
+        std::io::ErrorKind::StorageFull => {
+            Some("make room on that disk, then run the same command again")
+        }
         _ => None,
     }
 }
@@ -100,10 +115,12 @@ impl From<ImageError> for Failure {
 impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
         let cure = match error {
-            ProviderError::Busy(_) => Some("wait until it is done, or end that process; nothing was changed"),
-            ProviderError::ImageChanged { .. } => {
-                Some("`pgha build` makes the cluster file's image anew; an older one must come from where it was")
+            ProviderError::Busy(_) => {
+                Some("wait until it is done, or end that process; nothing was changed")
             }
+            ProviderError::ImageChanged { .. } => Some(
+                "`pgha build` makes the cluster file's image anew; an older one must come from where it was",
+            ),
             ProviderError::Record { .. } => Some(
                 "put it back, or write it like those of the other nodes: the address, the name of the seed and the label `seed` are its own",
             ),
@@ -138,7 +155,9 @@ impl From<OperateError> for Failure {
             OperateError::Provider(error) => error.into(),
             OperateError::Refused(refused) => refused.into(),
             OperateError::Execute(error) => error.into(),
-            OperateError::Changed => Self::no(error.to_string()).hint("run the command again to plan anew"),
+            OperateError::Changed => {
+                Self::no(error.to_string()).hint("run the command again to plan anew")
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The `pgha` command: parses arguments, calls the other crates, prints, exits.
 //!
-//! stdout carries data only; prose and progress go to stderr. Exit codes: 0 done; 1 the answer is no (invalid, refused,
-//! verdict failed); 2 could not finish.
+//! stdout carries data only; prose and progress go to stderr. Exit codes: 0 done; 1 the answer is
+//! no (invalid, refused, verdict failed); 2 could not finish.
 
 mod cli;
 mod commands;
@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // Several dependencies could bring a provider of their own; with one installed there is no guessing at run time.
+    // Several dependencies could bring a provider of their own; with one installed there is no
+    // guessing at run time.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = cli::Cli::parse();
     progress::start(cli.verbose);

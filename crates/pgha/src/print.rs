@@ -2,7 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
-/// Data, to stdout. A reader that has gone away ends the program quietly, as it does for other tools; a full disk does not.
+/// Data, to stdout. A reader that has gone away ends the program quietly, as it does for other
+/// tools; a full disk does not.
 pub(crate) fn data(text: &str) {
     let mut stdout = std::io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -57,6 +58,7 @@ pub(crate) fn dim(text: &str) -> String {
 }
 
 fn paint(text: &str, code: &str) -> String {
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !std::io::stderr().is_terminal();
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || !std::io::stderr().is_terminal();
     if plain { text.to_owned() } else { format!("\x1b[1;{code}m{text}\x1b[0m") }
 }

@@ -1,4 +1,5 @@
-//! Progress: every event of the other crates is one line on stderr, with the seconds since the start.
+//! Progress: every event of the other crates is one line on stderr, with the seconds since the
+//! start.
 
 use std::fmt::Write;
 use std::time::Instant;
@@ -32,7 +33,9 @@ impl<S: Subscriber> Layer<S> for Lines {
         event.record(&mut text);
         let seconds = print::dim(&format!("{:6.1} s", self.started.elapsed().as_secs_f64()));
         match *event.metadata().level() {
-            Level::ERROR | Level::WARN => print::note(&format!("{} {}", print::yellow("warning:"), text.0)),
+            Level::ERROR | Level::WARN => {
+                print::note(&format!("{} {}", print::yellow("warning:"), text.0))
+            }
             _ => print::note(&format!("{seconds}  {}", text.0)),
         }
     }

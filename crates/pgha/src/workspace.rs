@@ -39,7 +39,13 @@ impl Workspace {
             gateway: cluster.network.cidr.hosts().next().unwrap_or(cluster.network.cidr.network()),
             prefix: cluster.network.cidr.prefix_len(),
         });
-        Ok(Self { file: cli.file.clone(), cluster, rendered, provider, builder: Builder::new(cli.cache.clone()) })
+        Ok(Self {
+            file: cli.file.clone(),
+            cluster,
+            rendered,
+            provider,
+            builder: Builder::new(cli.cache.clone()),
+        })
     }
 
     /// The secrets, made when they are missing and no server needs them.
@@ -47,7 +53,11 @@ impl Workspace {
         let servers = observe::servers(&self.provider).await?.servers;
         let running = servers.into_iter().map(|server| server.name).collect::<Vec<_>>();
         // Two first runs at once must not each make half of them.
-        let _lock = if running.is_empty() { Some(self.provider.lock("pgha makes the secrets")?) } else { None };
+        let _lock = if running.is_empty() {
+            Some(self.provider.lock("pgha makes the secrets")?)
+        } else {
+            None
+        };
         Ok(Arc::new(Secrets::ensure(&self.secrets_dir(), &self.cluster, &running)?))
     }
 
@@ -60,13 +70,16 @@ impl Workspace {
         Ok((Arc::clone(&secrets), Arc::new(Fleet::new(&self.cluster, secrets))))
     }
 
-    /// Never made, or made on another machine, or its state directory is not mounted: the mark beside the secrets tells.
+    /// Never made, or made on another machine, or its state directory is not mounted: the mark
+    /// beside the secrets tells.
     pub(crate) fn no_servers(&self) -> Failure {
         let (name, dir) = (&self.cluster.name, &self.cluster.local_state_dir);
         if !self.secrets_dir().join(FORMED).exists() {
-            return Failure::no(format!("cluster `{name}` has no servers")).hint("run `pgha up` first");
+            return Failure::no(format!("cluster `{name}` has no servers"))
+                .hint("run `pgha up` first");
         }
-        let failure = Failure::no(format!("cluster `{name}` was formed, but {dir} has none of its servers"));
+        let failure =
+            Failure::no(format!("cluster `{name}` was formed, but {dir} has none of its servers"));
         failure.hint(
             "run pgha on the machine that has the nodes, mount the disk, or set provider.local.state_dir back; if the data is gone for good, `pgha destroy` and begin anew",
         )
@@ -78,15 +91,30 @@ impl Workspace {
     }
 
     /// What the cluster should be.
-    pub(crate) fn desired(&self, manifest: &pgha_core::manifest::Manifest, secrets: &Secrets) -> Result<Desired<'_>, Failure> {
+    pub(crate) fn desired(
+        &self,
+        manifest: &pgha_core::manifest::Manifest,
+        secrets: &Secrets,
+    ) -> Result<Desired<'_>, Failure> {
         let (images, seeds, data) = Default::default();
-        let mut desired = Desired { cluster: &self.cluster, images, seeds, data, dynamic: &self.rendered.dynamic };
+        let mut desired = Desired {
+            cluster: &self.cluster,
+            images,
+            seeds,
+            data,
+            dynamic: &self.rendered.dynamic,
+        };
         for node in &self.cluster.nodes {
             if let Some(image) = manifest.image(&node.role_set) {
                 desired.images.insert(node.name.clone(), image.digest());
-                desired.data.extend(image.data_format(&self.cluster).map(|data| (node.name.clone(), data)));
+                desired
+                    .data
+                    .extend(image.data_format(&self.cluster).map(|data| (node.name.clone(), data)));
             }
-            desired.seeds.insert(node.name.clone(), seed::pack(&self.rendered, node, secrets, false)?.digest);
+            desired.seeds.insert(
+                node.name.clone(),
+                seed::pack(&self.rendered, node, secrets, false)?.digest,
+            );
         }
         Ok(desired)
     }
@@ -94,8 +122,10 @@ impl Workspace {
     /// The node called `name`.
     pub(crate) fn node(&self, name: &str) -> Result<&pgha_core::cluster::Node, Failure> {
         self.cluster.node(name).ok_or_else(|| {
-            let names = self.cluster.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>();
-            Failure::no(format!("cluster `{}` has no node `{name}`", self.cluster.name)).hint(format!("its nodes are {}", names.join(", ")))
+            let names =
+                self.cluster.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>();
+            Failure::no(format!("cluster `{}` has no node `{name}`", self.cluster.name))
+                .hint(format!("its nodes are {}", names.join(", ")))
         })
     }
 }
@@ -105,11 +135,16 @@ const LONGEST_LINE: usize = 10_000;
 
 fn read(file: &Path) -> Result<Cluster, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
-        let failure = Failure::no(format!("cannot read the cluster file {}: {error}", file.display()));
+        let failure =
+            Failure::no(format!("cannot read the cluster file {}: {error}", file.display()));
         failure.hint("name it with -f FILE, or write one with `pgha init > cluster.toml`")
     })?;
     if let Some(number) = text.lines().position(|line| line.len() > LONGEST_LINE) {
-        let failure = Failure::no(format!("{}, line {}: longer than {LONGEST_LINE} bytes", file.display(), number + 1));
+        let failure = Failure::no(format!(
+            "{}, line {}: longer than {LONGEST_LINE} bytes",
+            file.display(),
+            number + 1
+        ));
         return Err(failure.hint("this is hardly a cluster file; break the line up if it is"));
     }
     match Cluster::parse(&text) {
@@ -120,28 +155,44 @@ fn read(file: &Path) -> Result<Cluster, Failure> {
         Err(remarks) => {
             show(file, &text, &remarks);
             let count = remarks.iter().filter(|remark| remark.severity == Severity::Error).count();
-            Err(Failure::no(format!("{} has {count} mistake{}", file.display(), if count == 1 { "" } else { "s" })))
+            Err(Failure::no(format!(
+                "{} has {count} mistake{}",
+                file.display(),
+                if count == 1 { "" } else { "s" }
+            )))
         }
     }
 }
 
 /// Prints remarks with the text they are about underlined.
 fn show(file: &Path, text: &str, remarks: &[Diagnostic]) {
-    let theme = if print::red("x") == "x" { GraphicalTheme::unicode_nocolor() } else { GraphicalTheme::unicode() };
+    let theme = if print::red("x") == "x" {
+        GraphicalTheme::unicode_nocolor()
+    } else {
+        GraphicalTheme::unicode()
+    };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(120);
     for remark in remarks {
-        let severity = if remark.severity == Severity::Error { miette::Severity::Error } else { miette::Severity::Warning };
+        let severity = if remark.severity == Severity::Error {
+            miette::Severity::Error
+        } else {
+            miette::Severity::Warning
+        };
         let label = LabeledSpan::new_with_span(Some(remark.label.clone()), remark.span.clone());
-        // A rule about something the file leaves out has no place in it, so the file is named instead.
-        let place = if remark.span.is_empty() { format!("{}: ", file.display()) } else { String::new() };
-        let mut diagnostic = MietteDiagnostic::new(format!("{place}{}", remark.message)).with_severity(severity);
+        // A rule about something the file leaves out has no place in it, so the file is named
+        // instead.
+        let place =
+            if remark.span.is_empty() { format!("{}: ", file.display()) } else { String::new() };
+        let mut diagnostic =
+            MietteDiagnostic::new(format!("{place}{}", remark.message)).with_severity(severity);
         if !remark.span.is_empty() {
             diagnostic = diagnostic.with_label(label);
         }
         if let Some(help) = &remark.help {
             diagnostic = diagnostic.with_help(help.clone());
         }
-        let report = miette::Report::new(diagnostic).with_source_code(NamedSource::new(file.display().to_string(), text.to_owned()));
+        let report = miette::Report::new(diagnostic)
+            .with_source_code(NamedSource::new(file.display().to_string(), text.to_owned()));
         let mut rendered = String::new();
         let _ = handler.render_report(&mut rendered, report.as_ref());
         print::note(rendered.trim_end_matches('\n'));

@@ -1,5 +1,6 @@
-//! Inputs in a folder are the tests: every cluster file of `tests/clusters` and `infrastructure` has its golden tree, and
-//! every file of `tests/invalid` its golden complaint. `PGHA_BLESS=1 cargo test` rewrites them; read the diff.
+//! Inputs in a folder are the tests: every cluster file of `tests/clusters` and `infrastructure`
+//! has its golden tree, and every file of `tests/invalid` its golden complaint. `PGHA_BLESS=1 cargo
+//! test` rewrites them; read the diff.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +18,9 @@ fn pgha(arguments: &[&str]) -> Output {
 
 fn toml_files(dir: &str) -> Vec<String> {
     let entries = fs::read_dir(project().join(dir)).expect("a folder of cases").flatten();
-    let names = entries.map(|entry| format!("{dir}/{}", entry.file_name().to_string_lossy())).filter(|name| name.ends_with(".toml"));
+    let names = entries
+        .map(|entry| format!("{dir}/{}", entry.file_name().to_string_lossy()))
+        .filter(|name| name.ends_with(".toml"));
     let mut names = names.collect::<Vec<_>>();
     names.sort();
     names
@@ -31,18 +34,30 @@ fn files_below(dir: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.path().is_dir() {
-            found.extend(files_below(&entry.path()).into_iter().map(|(path, text)| (Path::new(&entry.file_name()).join(path), text)));
+            found.extend(
+                files_below(&entry.path())
+                    .into_iter()
+                    .map(|(path, text)| (Path::new(&entry.file_name()).join(path), text)),
+            );
         } else {
-            found.insert(PathBuf::from(entry.file_name()), fs::read_to_string(entry.path()).expect("text"));
+            found.insert(
+                PathBuf::from(entry.file_name()),
+                fs::read_to_string(entry.path()).expect("text"),
+            );
         }
     }
     found
 }
 
-/// Every rendering holds the same files of the project; kept in each golden tree they would only be copies.
+/// Every rendering holds the same files of the project; kept in each golden tree they would only be
+/// copies.
 fn take_out_the_flake(out: &Path) {
     for (path, content) in pgha_core::render::FLAKE {
-        assert_eq!(fs::read_to_string(out.join(path)).ok().as_deref(), Some(*content), "{path} of a rendering");
+        assert_eq!(
+            fs::read_to_string(out.join(path)).ok().as_deref(),
+            Some(*content),
+            "{path} of a rendering"
+        );
         fs::remove_file(out.join(path)).expect("removed");
     }
 }
@@ -71,9 +86,18 @@ fn every_cluster_renders_to_its_golden_tree() {
         }
         let (new, old) = (files_below(&out), files_below(&golden));
         let paths = new.keys().chain(old.keys()).collect::<std::collections::BTreeSet<_>>();
-        wrong.extend(paths.into_iter().filter(|path| new.get(*path) != old.get(*path)).map(|path| format!("{stem}/{}", path.display())));
+        wrong.extend(
+            paths
+                .into_iter()
+                .filter(|path| new.get(*path) != old.get(*path))
+                .map(|path| format!("{stem}/{}", path.display())),
+        );
     }
-    assert!(wrong.is_empty(), "these files changed; PGHA_BLESS=1 accepts them:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "these files changed; PGHA_BLESS=1 accepts them:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -100,16 +124,26 @@ fn every_invalid_file_gets_its_golden_complaint() {
 fn an_invalid_file_renders_nothing() {
     let work = tempfile::tempdir().expect("a directory");
     let out = work.path().join("out");
-    let output = pgha(&["-f", "tests/invalid/fsync-off.toml", "render", "--out", &out.to_string_lossy()]);
+    let output =
+        pgha(&["-f", "tests/invalid/fsync-off.toml", "render", "--out", &out.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(fs::read_dir(work.path()).expect("a directory").next().is_none(), "something was written");
+    assert!(
+        fs::read_dir(work.path()).expect("a directory").next().is_none(),
+        "something was written"
+    );
 }
 
 #[test]
 fn rendering_never_replaces_a_foreign_directory() {
     let work = tempfile::tempdir().expect("a directory");
     fs::write(work.path().join("precious"), "data").expect("written");
-    let output = pgha(&["-f", "tests/clusters/minimal.toml", "render", "--out", &work.path().to_string_lossy()]);
+    let output = pgha(&[
+        "-f",
+        "tests/clusters/minimal.toml",
+        "render",
+        "--out",
+        &work.path().to_string_lossy(),
+    ]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(files_below(work.path()).len(), 1);
 }

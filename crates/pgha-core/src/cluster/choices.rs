@@ -39,7 +39,8 @@ choice! {
 choice! {
     /// Who must have a commit before it is acknowledged.
     Durability {
-        /// The primary and any one replica. With both replicas gone it goes on with one copy, and `status` says so.
+        /// The primary and any one replica. With both replicas gone it goes on with one copy, and
+        /// `status` says so.
         Quorum = "quorum",
         /// The primary and one replica, always: without a replica writes wait.
         Strict = "strict",
@@ -51,7 +52,8 @@ choice! {
 choice! {
     /// A consistent set of timings.
     Preset {
-        /// Writes stop at most 29 s when the leader is lost. For nodes close to each other on quiet machines.
+        /// Writes stop at most 29 s when the leader is lost. For nodes close to each other on quiet
+        /// machines.
         Fast = "fast",
         /// Writes stop at most 42 s when the leader is lost.
         Normal = "normal",
@@ -75,7 +77,8 @@ choice! {
     Base {
         /// Debian 13, built with mmdebstrap.
         Debian = "debian",
-        /// NixOS, built by `nix` from the rendered flake. For machines only: local nodes boot the Debian base.
+        /// NixOS, built by `nix` from the rendered flake. For machines only: local nodes boot the
+        /// Debian base.
         Nixos = "nixos",
     } default Debian
 }

@@ -1,7 +1,7 @@
 //! What PostgreSQL brings along.
 
-/// The extensions of PostgreSQL 17's contrib (its manual, appendix F) and the language that is always there. An image needs no
-/// package for them.
+/// The extensions of PostgreSQL 17's contrib (its manual, appendix F) and the language that is
+/// always there. An image needs no package for them.
 pub(crate) const CONTRIB: &[&str] = &[
     "amcheck",
     "autoinc",

@@ -50,7 +50,8 @@ pub struct Cluster {
     pub sysctl: BTreeMap<String, i64>,
     /// Operating system of the image.
     pub base: Base,
-    /// Megabytes (1,000,000 bytes) that a disk may have after zstd. Absent: as many as its base takes.
+    /// Megabytes (1,000,000 bytes) that a disk may have after zstd. Absent: as many as its base
+    /// takes.
     pub size_budget_mb: Option<u32>,
     /// Where the local provider keeps data volumes.
     pub local_state_dir: String,
@@ -165,7 +166,8 @@ impl fmt::Display for RoleSet {
 }
 
 impl Cluster {
-    /// Reads and checks a cluster file. Gives the cluster and warnings, or everything that is wrong with it.
+    /// Reads and checks a cluster file. Gives the cluster and warnings, or everything that is wrong
+    /// with it.
     ///
     /// # Errors
     /// All mistakes at once, each with its place in the text.
@@ -174,7 +176,9 @@ impl Cluster {
         let (cluster, mut remarks) = rules::check(&spec);
         remarks.sort_by_key(|remark| (remark.span.start, remark.severity));
         match cluster {
-            Some(cluster) if remarks.iter().all(|r| r.severity == Severity::Warning) => Ok((cluster, remarks)),
+            Some(cluster) if remarks.iter().all(|r| r.severity == Severity::Warning) => {
+                Ok((cluster, remarks))
+            }
             _ => Err(remarks),
         }
     }
@@ -189,7 +193,8 @@ impl Cluster {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    /// Identifier of a node's data volume: written on a new volume, and named by the seed that may use it.
+    /// Identifier of a node's data volume: written on a new volume, and named by the seed that may
+    /// use it.
     pub fn volume(&self, node: &Node) -> String {
         format!("{}-{}", self.name, node.name)
     }

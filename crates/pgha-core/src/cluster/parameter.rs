@@ -32,7 +32,8 @@ enum Kind {
     Text,
 }
 
-/// The parameter called `name`, if PostgreSQL 17 has one. Those of extensions have a dot in their name and are not known here.
+/// The parameter called `name`, if PostgreSQL 17 has one. Those of extensions have a dot in their
+/// name and are not known here.
 pub(crate) fn find(name: &str) -> Option<&'static Parameter> {
     PARAMETERS.get(name)
 }
@@ -56,8 +57,12 @@ pub(crate) fn whole(value: &Value) -> Option<i64> {
 impl Parameter {
     fn read(line: &str) -> Option<Self> {
         let fields = line.split('\t').collect::<Vec<_>>();
-        let [_, context, kind, least, most] = fields[..] else { return None };
-        let number = |whole| Some(Kind::Number { least: least.parse().ok()?, most: most.parse().ok()?, whole });
+        let [_, context, kind, least, most] = fields[..] else {
+            return None;
+        };
+        let number = |whole| {
+            Some(Kind::Number { least: least.parse().ok()?, most: most.parse().ok()?, whole })
+        };
         let kind = match kind {
             "boolean" => Kind::Boolean,
             "integer" => number(true)?,
@@ -75,7 +80,9 @@ impl Parameter {
                 let fits = match number(value) {
                     // With a unit the bounds are in another one.
                     Some((_, Some(unit))) => UNITS.contains(&unit),
-                    Some((number, None)) => number >= least && number <= most && (!whole || number.fract() == 0.0),
+                    Some((number, None)) => {
+                        number >= least && number <= most && (!whole || number.fract() == 0.0)
+                    }
                     None => false,
                 };
                 let kind = if whole { "a whole number" } else { "a number" };
@@ -94,7 +101,8 @@ fn is_boolean(value: &Value) -> bool {
         other => other.as_str().unwrap_or_default().to_ascii_lowercase(),
     };
     let begins = |whole: &&str| !word.is_empty() && whole.starts_with(&word);
-    ["1", "0", "on", "of", "off"].contains(&word.as_str()) || ["true", "false", "yes", "no"].iter().any(begins)
+    ["1", "0", "on", "of", "off"].contains(&word.as_str())
+        || ["true", "false", "yes", "no"].iter().any(begins)
 }
 
 /// A number and its unit.
@@ -103,7 +111,9 @@ fn number(value: &Value) -> Option<(f64, Option<&str>)> {
         return Some((number, None));
     }
     let text = value.as_str()?.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit() && !['.', '-', '+'].contains(&c)).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && !['.', '-', '+'].contains(&c))
+        .unwrap_or(text.len());
     let unit = text[end..].trim();
     Some((text[..end].parse().ok()?, Some(unit).filter(|unit| !unit.is_empty())))
 }

@@ -62,14 +62,26 @@ impl Timing {
         let check = seconds(self.check_downinter_ms) + 0.5;
         let loop_wait = f64::from(self.loop_wait);
         let start = f64::from(self.primary_start_timeout);
-        let leader_lost = f64::from(self.ttl) + 3.0 * seconds(self.etcd_election_ms) + 0.5 + 2.0 + 1.0 + check + 1.0;
+        let leader_lost = f64::from(self.ttl)
+            + 3.0 * seconds(self.etcd_election_ms)
+            + 0.5
+            + 2.0
+            + 1.0
+            + check
+            + 1.0;
         let (worst, because) = match fault {
-            Fault::LeaderLost => (leader_lost, "ttl + 3 etcd elections + lease scan 0.5 + race 2 + promotion 1 + check + client 1"),
+            Fault::LeaderLost => (
+                leader_lost,
+                "ttl + 3 etcd elections + lease scan 0.5 + race 2 + promotion 1 + check + client 1",
+            ),
             Fault::PostgresKilled => (
                 2.0 * loop_wait + start + 3.0 + check + 1.0,
                 "2 loop_wait + primary_start_timeout + race and promotion 3 + check + client 1",
             ),
-            Fault::Switchover => (loop_wait + 4.0 + check + 1.0, "loop_wait + checkpoint, stop and promotion 4 + check + client 1"),
+            Fault::Switchover => (
+                loop_wait + 4.0 + check + 1.0,
+                "loop_wait + checkpoint, stop and promotion 4 + check + client 1",
+            ),
             Fault::MinorityLost => (check + 1.0, "no failover: one check + client 1"),
         };
         WriteStop { worst_seconds: (worst * 2.0).ceil() / 2.0, because }

@@ -1,4 +1,5 @@
-//! Changes of the dynamic configuration: Patroni applies them, some only after a restart of PostgreSQL.
+//! Changes of the dynamic configuration: Patroni applies them, some only after a restart of
+//! PostgreSQL.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +10,15 @@ use crate::cluster::parameter::{waits_for_restart, whole};
 use crate::cluster::{Fault, Role};
 use crate::inventory::{Observed, Pending};
 
-/// A standby refuses to start with less of these than its primary has: when they shrink, the primary goes first.
-const NOT_LESS_ON_STANDBY: &[&str] =
-    &["max_connections", "max_locks_per_transaction", "max_prepared_transactions", "max_wal_senders", "max_worker_processes"];
+/// A standby refuses to start with less of these than its primary has: when they shrink, the
+/// primary goes first.
+const NOT_LESS_ON_STANDBY: &[&str] = &[
+    "max_connections",
+    "max_locks_per_transaction",
+    "max_prepared_transactions",
+    "max_wal_senders",
+    "max_worker_processes",
+];
 
 /// Seconds PostgreSQL may take to be back after a restart.
 const RESTART_SECONDS: u32 = 120;
@@ -22,9 +29,11 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
         return pending(desired, observed, leader);
     };
     let changed = changed_parameters(old, desired.dynamic);
-    let mut steps = vec![step(Action::SetDynamic { changes: changes(old, desired.dynamic) }, Cost::None)];
+    let mut steps =
+        vec![step(Action::SetDynamic { changes: changes(old, desired.dynamic) }, Cost::None)];
     if changed.iter().any(|name| waits_for_restart(name)) {
-        let shrinks = changed.iter().any(|name| shrinks(name, old, desired.dynamic)) || observed.pending.iter().any(lowers);
+        let shrinks = changed.iter().any(|name| shrinks(name, old, desired.dynamic))
+            || observed.pending.iter().any(lowers);
         steps.extend(restarts(desired, leader, shrinks, |_| true));
     } else {
         steps.push(gate(RESTART_SECONDS, 3));
@@ -32,11 +41,18 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
     steps
 }
 
-/// A configuration with which PostgreSQL does not start must be replaceable while it does not: writing it restarts nobody, and
-/// the rest is planned once the cluster is whole. Absent: nothing to cure, or nothing to cure it with.
+/// A configuration with which PostgreSQL does not start must be replaceable while it does not:
+/// writing it restarts nobody, and the rest is planned once the cluster is whole. Absent: nothing
+/// to cure, or nothing to cure it with.
 pub(super) fn cure(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
-    let old = observed.dynamic.as_ref().filter(|old| !observed.stuck.is_empty() && *old != desired.dynamic)?;
-    Some(vec![step(Action::SetDynamic { changes: changes(old, desired.dynamic) }, Cost::None), gate(RESTART_SECONDS, 3)])
+    let old = observed
+        .dynamic
+        .as_ref()
+        .filter(|old| !observed.stuck.is_empty() && *old != desired.dynamic)?;
+    Some(vec![
+        step(Action::SetDynamic { changes: changes(old, desired.dynamic) }, Cost::None),
+        gate(RESTART_SECONDS, 3),
+    ])
 }
 
 /// The restarts an interrupted change, or one made behind pgha's back, still waits for.
@@ -47,7 +63,8 @@ fn pending(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step
 
 fn lowers(pending: &Pending) -> bool {
     let values = pending.old.parse::<i64>().ok().zip(pending.new.parse::<i64>().ok());
-    NOT_LESS_ON_STANDBY.contains(&pending.parameter.as_str()) && values.is_some_and(|(old, new)| new < old)
+    NOT_LESS_ON_STANDBY.contains(&pending.parameter.as_str())
+        && values.is_some_and(|(old, new)| new < old)
 }
 
 /// Whether the leader lock is to live longer.
@@ -56,7 +73,12 @@ pub(super) fn raises_ttl(desired: &Desired<'_>, observed: &Observed) -> bool {
     observed.dynamic.as_ref().and_then(ttl) < ttl(desired.dynamic)
 }
 
-fn restarts(desired: &Desired<'_>, leader: &str, primary_first: bool, which: impl Fn(&str) -> bool) -> Vec<Step> {
+fn restarts(
+    desired: &Desired<'_>,
+    leader: &str,
+    primary_first: bool,
+    which: impl Fn(&str) -> bool,
+) -> Vec<Step> {
     let leads = |name: &str| name == leader;
     let names = desired.cluster.nodes_with(Role::Postgres).map(|node| node.name.clone());
     let mut names = names.filter(|name| which(name)).collect::<Vec<_>>();
@@ -75,7 +97,10 @@ fn parameter<'v>(dynamic: &'v Value, name: &str) -> &'v Value {
 
 fn changed_parameters(old: &Value, new: &Value) -> Vec<String> {
     let names = |value: &Value| {
-        value["postgresql"]["parameters"].as_object().map(|p| p.keys().cloned().collect::<BTreeSet<_>>()).unwrap_or_default()
+        value["postgresql"]["parameters"]
+            .as_object()
+            .map(|p| p.keys().cloned().collect::<BTreeSet<_>>())
+            .unwrap_or_default()
     };
     let all = names(old).union(&names(new)).cloned().collect::<Vec<_>>();
     all.into_iter().filter(|name| parameter(old, name) != parameter(new, name)).collect()
@@ -83,16 +108,27 @@ fn changed_parameters(old: &Value, new: &Value) -> Vec<String> {
 
 fn shrinks(name: &str, old: &Value, new: &Value) -> bool {
     let number = |value: &Value| whole(parameter(value, name));
-    NOT_LESS_ON_STANDBY.contains(&name) && number(old).zip(number(new)).is_some_and(|(old, new)| new < old)
+    NOT_LESS_ON_STANDBY.contains(&name)
+        && number(old).zip(number(new)).is_some_and(|(old, new)| new < old)
 }
 
 /// `work_mem: "16MB" -> "32MB"`, and the same for every other key.
 fn changes(old: &Value, new: &Value) -> Vec<String> {
     let parameters = changed_parameters(old, new);
-    let mut changes =
-        parameters.iter().map(|name| format!("{name}: {} -> {}", parameter(old, name), parameter(new, name))).collect::<Vec<_>>();
-    let keys = |value: &Value| value.as_object().map(|object| object.keys().cloned().collect::<BTreeSet<_>>()).unwrap_or_default();
-    for key in keys(old).union(&keys(new)).filter(|key| *key != "postgresql" && old[key.as_str()] != new[key.as_str()]) {
+    let mut changes = parameters
+        .iter()
+        .map(|name| format!("{name}: {} -> {}", parameter(old, name), parameter(new, name)))
+        .collect::<Vec<_>>();
+    let keys = |value: &Value| {
+        value
+            .as_object()
+            .map(|object| object.keys().cloned().collect::<BTreeSet<_>>())
+            .unwrap_or_default()
+    };
+    for key in keys(old)
+        .union(&keys(new))
+        .filter(|key| *key != "postgresql" && old[key.as_str()] != new[key.as_str()])
+    {
         changes.push(format!("{key}: {} -> {}", old[key], new[key]));
     }
     if old["postgresql"]["pg_hba"] != new["postgresql"]["pg_hba"] {

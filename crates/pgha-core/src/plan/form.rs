@@ -8,8 +8,14 @@ const FORMATION_SECONDS: u32 = 240;
 
 pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
     if let Some(server) = world.servers.iter().find(|server| !desired.is_current(server)) {
-        let reason = format!("`{}` was started with another image or seed, and the cluster has never been healthy", server.name);
-        return Err(Refused::new(reason, "there is no data to keep yet: run `pgha destroy` and start again"));
+        let reason = format!(
+            "`{}` was started with another image or seed, and the cluster has never been healthy",
+            server.name
+        );
+        return Err(Refused::new(
+            reason,
+            "there is no data to keep yet: run `pgha destroy` and start again",
+        ));
     }
     let mut steps = vec![step(Action::CreateNetwork, Cost::None)];
     let off = world.servers.iter().filter(|server| !server.running);
@@ -20,24 +26,41 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step
         step(Action::CreateServer { node: node.name.clone(), image, seed }, Cost::Resources)
     }));
     steps.push(gate(FORMATION_SECONDS, 0));
-    // The seal first: from its first healthy moment the cluster has data to lose, whatever a declaration then meets.
+    // The seal first: from its first healthy moment the cluster has data to lose, whatever a
+    // declaration then meets.
     steps.push(step(Action::Seal, Cost::None));
     steps.push(step(Action::Declare { missing: Vec::new() }, Cost::None));
     Ok(steps)
 }
 
-/// Every certificate, access line and etcd member holds addresses; and an etcd member that is only switched off still counts
-/// for the quorum.
+/// Every certificate, access line and etcd member holds addresses; and an etcd member that is only
+/// switched off still counts for the quorum.
 pub(super) fn no_changed_servers(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
-    for (server, node) in world.servers.iter().filter_map(|server| Some((server, desired.cluster.node(&server.name)?))) {
+    for (server, node) in world
+        .servers
+        .iter()
+        .filter_map(|server| Some((server, desired.cluster.node(&server.name)?)))
+    {
         if node.address != server.address {
-            let reason = format!("`{}` has the address {}, but the cluster file says {}", node.name, server.address, node.address);
-            return Err(Refused::new(reason, "put the address back, or run `pgha destroy` and start again"));
+            let reason = format!(
+                "`{}` has the address {}, but the cluster file says {}",
+                node.name, server.address, node.address
+            );
+            return Err(Refused::new(
+                reason,
+                "put the address back, or run `pgha destroy` and start again",
+            ));
         }
         let wanted = node.role_set.to_string();
         if let Some(roles) = server.roles.as_ref().filter(|roles| **roles != wanted) {
-            let reason = format!("`{}` was made for the roles {roles}, but the cluster file says {wanted}", node.name);
-            return Err(Refused::new(reason, "this version cannot change the roles of a node: put them back, or destroy and start again"));
+            let reason = format!(
+                "`{}` was made for the roles {roles}, but the cluster file says {wanted}",
+                node.name
+            );
+            return Err(Refused::new(
+                reason,
+                "this version cannot change the roles of a node: put them back, or destroy and start again",
+            ));
         }
     }
     Ok(())
@@ -48,7 +71,10 @@ pub(super) fn no_foreign_servers(desired: &Desired<'_>, world: &Inventory) -> Re
         None => Ok(()),
         Some(server) => Err(Refused::new(
             format!("`{}` is running but no longer in the cluster file", server.name),
-            format!("put node `{}` back into the file, or run `pgha destroy` and start again", server.name),
+            format!(
+                "put node `{}` back into the file, or run `pgha destroy` and start again",
+                server.name
+            ),
         )),
     }
 }

@@ -1,7 +1,7 @@
 //! The plan: a complete list of steps, each with its gate and its cost, or a refusal.
 //!
-//! A plan names the fingerprint of what it was made from. Whoever carries it out compares the fingerprint with the world
-//! first and decides nothing else.
+//! A plan names the fingerprint of what it was made from. Whoever carries it out compares the
+//! fingerprint with the world first and decides nothing else.
 
 mod drift;
 mod dynamic;
@@ -42,13 +42,17 @@ impl Desired<'_> {
     pub fn wish(&self) -> Digest {
         let mut hasher = Hasher::default();
         for (node, image) in &self.images {
-            hasher.part(node.as_bytes()).part(image.as_str().as_bytes()).part(self.seeds[node].as_str().as_bytes());
+            hasher
+                .part(node.as_bytes())
+                .part(image.as_str().as_bytes())
+                .part(self.seeds[node].as_str().as_bytes());
         }
         hasher.finish()
     }
 
     fn is_current(&self, server: &Server) -> bool {
-        self.images.get(&server.name) == Some(&server.image) && self.seeds.get(&server.name) == Some(&server.seed)
+        self.images.get(&server.name) == Some(&server.image)
+            && self.seeds.get(&server.name) == Some(&server.seed)
     }
 }
 
@@ -108,7 +112,8 @@ pub enum Action {
         /// Those known to be missing. Empty: nobody could be asked yet.
         missing: Vec<String>,
     },
-    /// Mark every server as part of a formed cluster: from now on its data is never started from nothing again.
+    /// Mark every server as part of a formed cluster: from now on its data is never started from
+    /// nothing again.
     Seal,
     /// Stop a server cleanly and boot it with another image or seed, on the same data volume.
     Rebuild {
@@ -136,7 +141,8 @@ pub enum Action {
     Switchover {
         /// Node that leads.
         from: String,
-        /// Node that shall lead. Absent: whichever replica is the synchronous one by then; no other may.
+        /// Node that shall lead. Absent: whichever replica is the synchronous one by then; no other
+        /// may.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
@@ -159,7 +165,8 @@ pub enum Action {
     DeleteNetwork,
 }
 
-/// Health of the whole cluster as a condition: every unit runs, etcd complete, one leader, replicas streaming, HAProxy routing.
+/// Health of the whole cluster as a condition: every unit runs, etcd complete, one leader, replicas
+/// streaming, HAProxy routing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     /// Seconds to wait for it.
@@ -198,7 +205,11 @@ impl Action {
     /// The node that this rebuild gives something new, so that there is something to go back to.
     pub fn gives_new(&self) -> Option<&str> {
         match self {
-            Self::Rebuild { node, from, image, from_seed, seed } if from != image || from_seed != seed => Some(node),
+            Self::Rebuild { node, from, image, from_seed, seed }
+                if from != image || from_seed != seed =>
+            {
+                Some(node)
+            }
             _ => None,
         }
     }
@@ -224,9 +235,16 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
     let newest = world.newest_generation();
     // A roll that was interrupted goes on as the same roll: a rollback must undo all of it.
     let wish = desired.wish();
-    let goes_on = world.servers.iter().any(|server| server.generation == newest && server.wish.as_ref() == Some(&wish));
+    let goes_on = world
+        .servers
+        .iter()
+        .any(|server| server.generation == newest && server.wish.as_ref() == Some(&wish));
     let generation = if goes_on { newest } else { newest + 1 };
-    let remarks = world.observed.as_ref().map(|observed| drift::undeclared(desired.cluster, observed)).unwrap_or_default();
+    let remarks = world
+        .observed
+        .as_ref()
+        .map(|observed| drift::undeclared(desired.cluster, observed))
+        .unwrap_or_default();
     Ok(Plan { generation, remarks, ..made(desired, world, steps, more_follows) })
 }
 
@@ -245,7 +263,8 @@ pub fn plan_rollback(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, R
     Ok(made(desired, world, steps, more_follows))
 }
 
-/// The steps of a roll that gives every server what it has already: what a change would cost, without a change.
+/// The steps of a roll that gives every server what it has already: what a change would cost,
+/// without a change.
 ///
 /// # Errors
 /// When a server is outdated, or the cluster is not healthy enough to be rolled.
@@ -255,8 +274,11 @@ pub fn plan_again(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refu
 
 /// The steps that remove every server of the cluster.
 pub fn plan_destroy(cluster: &str, world: &Inventory) -> Plan {
-    let mut steps: Vec<Step> =
-        world.servers.iter().map(|server| step(Action::DeleteServer { node: server.name.clone() }, Cost::Data)).collect();
+    let mut steps: Vec<Step> = world
+        .servers
+        .iter()
+        .map(|server| step(Action::DeleteServer { node: server.name.clone() }, Cost::Data))
+        .collect();
     steps.push(step(Action::DeleteNetwork, Cost::None));
     let mut hasher = Hasher::default();
     hasher.part(cluster.as_bytes()).part(b"destroy");
@@ -285,13 +307,20 @@ fn fingerprint(desired: &Desired<'_>, world: &Inventory) -> Digest {
 /// Servers, digests, the leader and the dynamic configuration; not lag, which changes all the time.
 fn hash_world(hasher: &mut Hasher, world: &Inventory) {
     for server in &world.servers {
-        hasher.part(server.name.as_bytes()).part(&[u8::from(server.running), u8::from(server.formed)]);
+        hasher
+            .part(server.name.as_bytes())
+            .part(&[u8::from(server.running), u8::from(server.formed)]);
         hasher.part(server.image.as_str().as_bytes()).part(server.seed.as_str().as_bytes());
     }
     if let Some(observed) = &world.observed {
         hasher.part(observed.leader.as_deref().unwrap_or_default().as_bytes());
         hasher.part(observed.dynamic.as_ref().map(Value::to_string).unwrap_or_default().as_bytes());
-        for text in observed.objects.iter().flatten().chain(observed.pending.iter().flat_map(|p| [&p.node, &p.parameter, &p.new])) {
+        for text in observed
+            .objects
+            .iter()
+            .flatten()
+            .chain(observed.pending.iter().flat_map(|p| [&p.node, &p.parameter, &p.new]))
+        {
             hasher.part(text.as_bytes());
         }
     }

@@ -7,22 +7,27 @@ use crate::cluster::{Cluster, Role, RoleSet};
 use crate::digest::Digest;
 
 /// Numeric user and group of each daemon, the same on every base: a data volume outlives images.
-pub const IDS: [(&str, u32); 4] = [("postgres", 471), ("etcd", 472), ("haproxy", 473), ("pgbouncer", 474)];
+pub const IDS: [(&str, u32); 4] =
+    [("postgres", 471), ("etcd", 472), ("haproxy", 473), ("pgbouncer", 474)];
 
 /// Port of Patroni's REST interface.
 pub const PATRONI_REST_PORT: u16 = 8008;
 
-/// Port of etcd's JSON gateway, which Patroni and pgha speak to. On the port of gRPC (2379) a member that is being stopped
-/// answers through it with "malformed header: missing HTTP content-type", which Patroni takes for a refusal of the leader
-/// lock: it would demote the primary at once (patroni/patroni#3118). On a port of its own it says that it is unavailable,
-/// and Patroni asks the next member. etcd recommends to part them, too (etcd-io/etcd#15402).
+/// Port of etcd's JSON gateway, which Patroni and pgha speak to. On the port of gRPC (2379) a
+/// member that is being stopped answers through it with "malformed header: missing HTTP
+/// content-type", which Patroni takes for a refusal of the leader lock: it would demote the primary
+/// at once (patroni/patroni#3118). On a port of its own it says that it is unavailable, and Patroni
+/// asks the next member. etcd recommends to part them, too (etcd-io/etcd#15402).
 pub const ETCD_JSON_PORT: u16 = 2382;
 
 /// Where the seed is unpacked on a node.
 pub const SEED_FILES_DIR: &str = "/run/pgha";
 
 pub(super) fn render(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) -> Value {
-    let files = tree.0.iter().map(|(path, file)| (format!("/{path}"), json!(Digest::of(file.content.as_bytes()))));
+    let files = tree
+        .0
+        .iter()
+        .map(|(path, file)| (format!("/{path}"), json!(Digest::of(file.content.as_bytes()))));
     json!({
         "cluster": cluster.name,
         "role_set": role_set,
@@ -75,13 +80,25 @@ fn ports(cluster: &Cluster, role_set: &RoleSet) -> Vec<u16> {
 
 /// Files without which a node must not start, below [`SEED_FILES_DIR`].
 pub(super) fn seed_files(role_set: &RoleSet) -> Vec<&'static str> {
-    let mut files = vec!["identity.json", "tls/ca.crt", "ssh/ssh_host_ed25519_key", "ssh/authorized_keys"];
+    let mut files =
+        vec!["identity.json", "tls/ca.crt", "ssh/ssh_host_ed25519_key", "ssh/authorized_keys"];
     if role_set.has(Role::Etcd) {
         files.extend(["etcd.env", "tls/etcd-ca.crt", "tls/etcd.crt", "tls/etcd.key"]);
     }
     if role_set.has(Role::Postgres) {
-        files.extend(["patroni.d/20-node.yml", "patroni.d/30-secrets.yml", "tls/etcd-ca.crt", "tls/postgres.crt", "tls/postgres.key"]);
-        files.extend(["tls/patroni-etcd.crt", "tls/patroni-etcd.key", "tls/pgbouncer.crt", "tls/pgbouncer.key"]);
+        files.extend([
+            "patroni.d/20-node.yml",
+            "patroni.d/30-secrets.yml",
+            "tls/etcd-ca.crt",
+            "tls/postgres.crt",
+            "tls/postgres.key",
+        ]);
+        files.extend([
+            "tls/patroni-etcd.crt",
+            "tls/patroni-etcd.key",
+            "tls/pgbouncer.crt",
+            "tls/pgbouncer.key",
+        ]);
     }
     if role_set.has(Role::Haproxy) {
         files.extend(["haproxy.env", "tls/haproxy.pem"]);

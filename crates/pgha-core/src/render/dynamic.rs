@@ -23,7 +23,8 @@ pub(super) fn render(cluster: &Cluster) -> Value {
         "postgresql": {
             "use_pg_rewind": true,
             "use_slots": true,
-            // Under async the old leader may hold the only copy of acknowledged rows: a person decides.
+            // Under async the old leader may hold the only copy of acknowledged rows: a person
+            // decides.
             "remove_data_directory_on_rewind_failure": cluster.durability != Durability::Async,
             "parameters": parameters(cluster),
             "pg_hba": hba(cluster),
@@ -83,11 +84,21 @@ fn hba(cluster: &Cluster) -> Vec<String> {
     .into();
     for node in cluster.nodes_with(Role::Postgres) {
         let address = node.address;
-        lines.push(format!("hostssl replication replicator {address}/32 scram-sha-256 clientcert=verify-ca"));
-        lines.push(format!("hostssl all replicator {address}/32 scram-sha-256 clientcert=verify-ca"));
+        lines.push(format!(
+            "hostssl replication replicator {address}/32 scram-sha-256 clientcert=verify-ca"
+        ));
+        lines.push(format!(
+            "hostssl all replicator {address}/32 scram-sha-256 clientcert=verify-ca"
+        ));
         lines.push(format!("hostssl all rewind {address}/32 scram-sha-256 clientcert=verify-ca"));
     }
-    lines.extend(["host all postgres,replicator,rewind,pgbouncer all reject", "host replication all all reject"].map(str::to_owned));
+    lines.extend(
+        [
+            "host all postgres,replicator,rewind,pgbouncer all reject",
+            "host replication all all reject",
+        ]
+        .map(str::to_owned),
+    );
     lines.extend(cluster.postgresql.hba.iter().cloned());
     lines.push("host all all all reject".to_owned());
     lines

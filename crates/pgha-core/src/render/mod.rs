@@ -1,7 +1,9 @@
-//! Turns a [`Cluster`] into files: one tree for each role set, one seed for each node, one dynamic configuration.
+//! Turns a [`Cluster`] into files: one tree for each role set, one seed for each node, one dynamic
+//! configuration.
 //!
-//! The three are kept apart because they change in different ways (README, "Three digests"): a tree changes only by a
-//! new image, a seed by delivering a new one, the dynamic configuration through Patroni.
+//! The three are kept apart because they change in different ways (README, "Three digests"): a tree
+//! changes only by a new image, a seed by delivering a new one, the dynamic configuration through
+//! Patroni.
 
 mod contract;
 mod dynamic;
@@ -65,6 +67,7 @@ pub fn render(cluster: &Cluster) -> Result<Rendered, RenderError> {
         configurations.insert(role_set.clone(), nix::configuration(cluster, &role_set, &tree)?);
         trees.insert(role_set, tree);
     }
-    let seeds = cluster.nodes.iter().map(|node| (node.name.clone(), seed::render(cluster, node))).collect();
+    let seeds =
+        cluster.nodes.iter().map(|node| (node.name.clone(), seed::render(cluster, node))).collect();
     Ok(Rendered { trees, configurations, seeds, dynamic: dynamic::render(cluster) })
 }

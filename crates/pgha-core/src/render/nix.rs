@@ -1,5 +1,5 @@
-//! The Nix side of a rendering: a readable `configuration.nix` for each role set, and the files that make the rendering a
-//! flake of its own, which needs nothing but the pinned nixpkgs.
+//! The Nix side of a rendering: a readable `configuration.nix` for each role set, and the files
+//! that make the rendering a flake of its own, which needs nothing but the pinned nixpkgs.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +52,11 @@ struct Context {
 }
 
 /// The `configuration.nix` of one role set. Everything else a node reads is in its tree.
-pub(super) fn configuration(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) -> Result<String, RenderError> {
+pub(super) fn configuration(
+    cluster: &Cluster,
+    role_set: &RoleSet,
+    tree: &Tree,
+) -> Result<String, RenderError> {
     let databases = cluster.postgresql.databases.iter().filter(|_| role_set.has(Role::Postgres));
     let context = Context {
         cluster: cluster.name.clone(),
@@ -60,7 +64,10 @@ pub(super) fn configuration(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) 
         roles: role_set.iter().map(|role| role.to_string()).collect(),
         digest: tree.digest().to_string(),
         major: cluster.postgresql.major,
-        extensions: databases.flat_map(|database| database.extensions.clone()).filter(|name| !CONTRIB.contains(&name.as_str())).collect(),
+        extensions: databases
+            .flat_map(|database| database.extensions.clone())
+            .filter(|name| !CONTRIB.contains(&name.as_str()))
+            .collect(),
     };
     template::fill(PATH, include_str!("../../templates/nixos/configuration.nix"), &context)
 }

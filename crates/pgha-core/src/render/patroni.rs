@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 
-/// The file baked into the image. The node's addresses, secrets and first dynamic configuration come with the seed, as
-/// further files of the directory Patroni reads.
+/// The file baked into the image. The node's addresses, secrets and first dynamic configuration
+/// come with the seed, as further files of the directory Patroni reads.
 pub(super) fn local(cluster: &Cluster) -> Value {
     let client = json!({
         "sslmode": "verify-full",
@@ -35,8 +35,8 @@ pub(super) fn local(cluster: &Cluster) -> Value {
             "keyfile": "/run/pgha/tls/postgres.key",
         },
         "etcd3": {
-            // The seed has the members in the node's own order, and Patroni is to keep to it: it would learn from etcd only the
-            // ports of gRPC.
+            // The seed has the members in the node's own order, and Patroni is to keep to it: it
+            // would learn from etcd only the ports of gRPC.
             "use_proxies": true,
             "protocol": "https",
             "cacert": "/run/pgha/tls/etcd-ca.crt",
@@ -69,12 +69,14 @@ pub(super) fn local(cluster: &Cluster) -> Value {
 fn initdb() -> Value {
     json!([
         { "encoding": "UTF8" },
-        // Not the C library's collation: it changes between releases and silently breaks text indexes.
+        // Not the C library's collation: it changes between releases and silently breaks text
+        // indexes.
         { "locale-provider": "builtin" },
         { "builtin-locale": "C.UTF-8" },
         { "lc-collate": "C" },
         { "lc-ctype": "C.UTF-8" },
-        // initdb would write the language of the image into the data's own configuration, and another base lacks it.
+        // initdb would write the language of the image into the data's own configuration, and
+        // another base lacks it.
         { "lc-messages": "C" },
         { "lc-monetary": "C" },
         { "lc-numeric": "C" },

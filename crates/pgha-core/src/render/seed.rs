@@ -12,7 +12,8 @@ use crate::digest::{Digest, Hasher};
 /// Files below `/run/pgha`, by relative path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seed {
-    /// Contents by path. Every one belongs to root and is readable by all: secrets are added at delivery.
+    /// Contents by path. Every one belongs to root and is readable by all: secrets are added at
+    /// delivery.
     pub files: BTreeMap<String, String>,
 }
 
@@ -31,7 +32,10 @@ impl Seed {
 pub fn owner_of(path: &str) -> Option<u32> {
     let daemon = match path {
         "tls/etcd.key" => "etcd",
-        "tls/postgres.key" | "tls/patroni-etcd.key" | "patroni.d/30-secrets.yml" | "patroni.d/40-bootstrap.yml" => "postgres",
+        "tls/postgres.key"
+        | "tls/patroni-etcd.key"
+        | "patroni.d/30-secrets.yml"
+        | "patroni.d/40-bootstrap.yml" => "postgres",
         "tls/pgbouncer.key" => "pgbouncer",
         "tls/haproxy.pem" => "haproxy",
         _ => return None,
@@ -85,7 +89,8 @@ fn etcd(node: &Node) -> String {
 
 fn patroni(cluster: &Cluster, node: &Node) -> Value {
     let address = node.address;
-    let mut members = cluster.nodes_with(Role::Etcd).map(|member| member.address).collect::<Vec<_>>();
+    let mut members =
+        cluster.nodes_with(Role::Etcd).map(|member| member.address).collect::<Vec<_>>();
     // A member of its own first: what happens to other nodes does not concern it then.
     members.sort_by_key(|member| *member != address);
     let rest = contract::PATRONI_REST_PORT;

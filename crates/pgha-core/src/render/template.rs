@@ -1,4 +1,5 @@
-//! The template engine, set up so that a value which does not fit a file's format is refused instead of written.
+//! The template engine, set up so that a value which does not fit a file's format is refused
+//! instead of written.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, ValueKind};
@@ -8,7 +9,11 @@ use serde::Serialize;
 use super::RenderError;
 
 /// Fills in one template.
-pub(super) fn fill(path: &str, source: &str, context: &impl Serialize) -> Result<String, RenderError> {
+pub(super) fn fill(
+    path: &str,
+    source: &str,
+    context: &impl Serialize,
+) -> Result<String, RenderError> {
     let fail = |error: Error| RenderError { path: path.to_owned(), reason: format!("{error}") };
     let engine = engine().map_err(fail)?;
     engine.render_named_str(path, source, Value::from(Serde(context))).map_err(fail)
@@ -22,12 +27,18 @@ fn engine() -> Result<Environment<'static>, Error> {
     engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     engine.set_formatter(write_word);
     engine.add_filter("nix", nix_string);
-    engine.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?);
+    engine.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .keep_trailing_newline(true)
+            .build()?,
+    );
     Ok(engine)
 }
 
-/// Writes numbers and plain words. Anything that could mean something in an INI, environment, nftables or HAProxy file
-/// is refused, so no value can ever become a directive.
+/// Writes numbers and plain words. Anything that could mean something in an INI, environment,
+/// nftables or HAProxy file is refused, so no value can ever become a directive.
 fn write_word(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
     let text = value.to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "._:/-+".contains(c);
@@ -35,7 +46,12 @@ fn write_word(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Erro
         ValueKind::Number => {}
         ValueKind::String if value.is_safe() => {}
         ValueKind::String if !text.is_empty() && text.chars().all(plain) => {}
-        kind => return Err(Error::new(ErrorKind::InvalidOperation, format!("{kind} `{text}` cannot be written as a plain word"))),
+        kind => {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                format!("{kind} `{text}` cannot be written as a plain word"),
+            ));
+        }
     }
     out.write_str(&text).map_err(|_| Error::new(ErrorKind::WriteFailure, "output"))
 }
@@ -46,7 +62,14 @@ fn nix_string(text: &str) -> Result<Value, Error> {
         return Err(Error::new(ErrorKind::InvalidOperation, "a Nix string cannot hold a NUL"));
     }
     // A `$` alone is harmless; before `{` it would begin an interpolation.
-    let escapes = [("\\", "\\\\"), ("\"", "\\\""), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("${", "\\${")];
+    let escapes = [
+        ("\\", "\\\\"),
+        ("\"", "\\\""),
+        ("\n", "\\n"),
+        ("\r", "\\r"),
+        ("\t", "\\t"),
+        ("${", "\\${"),
+    ];
     let escaped = escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
     Ok(Value::from_safe_string(format!("\"{escaped}\"")))
 }

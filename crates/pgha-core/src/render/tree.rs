@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{RenderError, contract, patroni, template};
-use crate::cluster::{Cluster, Durability, Haproxy, Network, Node, Pgbouncer, Role, RoleSet, Timing};
+use crate::cluster::{
+    Cluster, Durability, Haproxy, Network, Node, Pgbouncer, Role, RoleSet, Timing,
+};
 use crate::digest::{Digest, Hasher};
 
 /// One file of an image.
@@ -17,7 +19,8 @@ pub struct File {
     pub executable: bool,
 }
 
-/// Files by their path below `/`. All belong to root and are readable by everyone: an image holds no secret.
+/// Files by their path below `/`. All belong to root and are readable by everyone: an image holds
+/// no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tree(pub BTreeMap<String, File>);
 
@@ -26,7 +29,10 @@ impl Tree {
     pub fn digest(&self) -> Digest {
         let mut hasher = Hasher::default();
         for (path, file) in &self.0 {
-            hasher.part(path.as_bytes()).part(&[u8::from(file.executable)]).part(file.content.as_bytes());
+            hasher
+                .part(path.as_bytes())
+                .part(&[u8::from(file.executable)])
+                .part(file.content.as_bytes());
         }
         hasher.finish()
     }
@@ -113,13 +119,18 @@ fn pools(cluster: &Cluster) -> Vec<Pool> {
     let haproxy = &cluster.haproxy;
     // Under quorum Patroni's /sync leaves the quorum standbys out.
     let sync_path = if cluster.durability == Durability::Quorum { "/quorum" } else { "/sync" };
-    // Each check costs a TLS handshake on both ends, and a connection to a dead replica is sent on to another: the pools for
-    // reads are checked five times less often.
+    // Each check costs a TLS handshake on both ends, and a connection to a dead replica is sent on
+    // to another: the pools for reads are checked five times less often.
     let mut pools = vec![
         Pool { name: "primary", port: haproxy.primary_port, path: "/primary", slow: 1 },
         Pool { name: "replicas", port: haproxy.replica_port, path: "/replica", slow: 5 },
     ];
-    pools.extend(haproxy.sync_port.map(|port| Pool { name: "sync", port, path: sync_path, slow: 5 }));
+    pools.extend(haproxy.sync_port.map(|port| Pool {
+        name: "sync",
+        port,
+        path: sync_path,
+        slow: 5,
+    }));
     pools
 }
 
@@ -127,10 +138,14 @@ fn pools(cluster: &Cluster) -> Vec<Pool> {
 pub(super) fn render(cluster: &Cluster, role_set: &RoleSet) -> Result<Tree, RenderError> {
     let context = context(cluster, role_set);
     let mut tree = Tree::default();
-    for (_, path, source) in TEMPLATES.iter().filter(|(audience, ..)| wanted(*audience, cluster, role_set)) {
+    for (_, path, source) in
+        TEMPLATES.iter().filter(|(audience, ..)| wanted(*audience, cluster, role_set))
+    {
         tree.insert(path, template::fill(path, source, &context)?);
     }
-    for (_, path, source) in PROGRAMS.iter().filter(|(audience, ..)| wanted(*audience, cluster, role_set)) {
+    for (_, path, source) in
+        PROGRAMS.iter().filter(|(audience, ..)| wanted(*audience, cluster, role_set))
+    {
         tree.insert(path, (*source).to_owned());
     }
     if role_set.has(Role::Postgres) {
@@ -155,7 +170,9 @@ fn context<'c>(cluster: &'c Cluster, role_set: &RoleSet) -> Context<'c> {
         nodes: &cluster.nodes,
         etcd_nodes: cluster.nodes_with(Role::Etcd).collect(),
         postgres_nodes: cluster.nodes_with(Role::Postgres).collect(),
-        has: [Role::Etcd, Role::Haproxy, Role::Postgres].map(|role| (role.to_string(), role_set.has(role))).into(),
+        has: [Role::Etcd, Role::Haproxy, Role::Postgres]
+            .map(|role| (role.to_string(), role_set.has(role)))
+            .into(),
         timing: &cluster.timing,
         haproxy: &cluster.haproxy,
         pgbouncer: &cluster.pgbouncer,

@@ -1,6 +1,7 @@
 //! The cluster file as written: one struct a section, nothing checked but its shape.
 //!
-//! The doc comments are what `pgha schema` and editors show, so they speak to the person who writes the file.
+//! The doc comments are what `pgha schema` and editors show, so they speak to the person who writes
+//! the file.
 
 mod sections;
 mod shape;
@@ -21,7 +22,10 @@ use crate::diagnostic::Diagnostic;
 pub(crate) struct Spec {
     /// Version of this file's format. Always 1.
     #[schemars(with = "i64", extend("const" = 1))]
-    #[expect(dead_code, reason = "checked by the schema; present so that a later format can be told apart")]
+    #[expect(
+        dead_code,
+        reason = "checked by the schema; present so that a later format can be told apart"
+    )]
     pub(crate) schema: i64,
     /// Name, provider and PostgreSQL version.
     pub(crate) cluster: ClusterSection,
@@ -68,5 +72,7 @@ pub fn schema() -> serde_json::Value {
 /// Reads the text, or says everything that is wrong with its shape.
 pub(crate) fn read(text: &str) -> Result<Spec, Vec<Diagnostic>> {
     shape::check(text, &schema())?;
-    toml::from_str(text).map_err(|error| vec![Diagnostic::error(error.span().unwrap_or(0..0), error.message().to_owned(), "here")])
+    toml::from_str(text).map_err(|error| {
+        vec![Diagnostic::error(error.span().unwrap_or(0..0), error.message().to_owned(), "here")]
+    })
 }

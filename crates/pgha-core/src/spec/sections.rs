@@ -14,7 +14,8 @@ type Table = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClusterSection {
-    /// Name of the cluster: lower-case letters, digits and hyphens, at most 20 characters. It is Patroni's scope and part of every resource's name.
+    /// Name of the cluster: lower-case letters, digits and hyphens, at most 20 characters. It is
+    /// Patroni's scope and part of every resource's name.
     #[schemars(with = "String")]
     pub(crate) name: Spanned<String>,
     /// Where the nodes run.
@@ -34,13 +35,16 @@ fn default_major() -> Spanned<u16> {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PostgresqlSection {
-    /// PostgreSQL parameters. They are kept in the consensus store, so changing one never makes a new image.
+    /// PostgreSQL parameters. They are kept in the consensus store, so changing one never makes a
+    /// new image.
     #[schemars(with = "BTreeMap<String, Parameter>")]
     pub(crate) parameters: Table,
-    /// Lines added to pg_hba.conf after pgha's own and before the final reject. Only TLS lines (`hostssl`) and `local` are accepted.
+    /// Lines added to pg_hba.conf after pgha's own and before the final reject. Only TLS lines
+    /// (`hostssl`) and `local` are accepted.
     #[schemars(with = "Vec<String>")]
     pub(crate) hba: Vec<Spanned<String>>,
-    /// Login roles. Each gets a generated password in the secrets directory. Default: one role, `app`.
+    /// Login roles. Each gets a generated password in the secrets directory. Default: one role,
+    /// `app`.
     #[schemars(with = "Option<Vec<UserSection>>")]
     pub(crate) users: Option<Spanned<Vec<UserSection>>>,
     /// Databases. Default: one database, `app`, owned by `app`.
@@ -99,13 +103,15 @@ pub(crate) struct DurabilitySection {
 pub(crate) struct FailoverSection {
     /// A consistent set of timings for everything between etcd and the client.
     pub(crate) preset: Preset,
-    /// Life of the leader lock in seconds: the longest a lost leader goes unnoticed. Patroni's floor is 20.
+    /// Life of the leader lock in seconds: the longest a lost leader goes unnoticed. Patroni's
+    /// floor is 20.
     #[schemars(with = "Option<u32>", range(min = 1, max = 86_400))]
     pub(crate) ttl: Option<Spanned<u32>>,
     /// Seconds between two looks at the consensus store. Patroni's floor is 1.
     #[schemars(with = "Option<u32>", range(min = 1, max = 86_400))]
     pub(crate) loop_wait: Option<Spanned<u32>>,
-    /// Seconds that an etcd or PostgreSQL operation is retried before the leader gives up. Patroni's floor is 3.
+    /// Seconds that an etcd or PostgreSQL operation is retried before the leader gives up.
+    /// Patroni's floor is 3.
     #[schemars(with = "Option<u32>", range(min = 1, max = 86_400))]
     pub(crate) retry_timeout: Option<Spanned<u32>>,
     /// Seconds a crashed PostgreSQL may take to start again before another node takes over.
@@ -115,7 +121,8 @@ pub(crate) struct FailoverSection {
     pub(crate) maximum_lag_on_failover: Option<u64>,
     /// Keep the leader while etcd is down, as long as it reaches every member. Default true.
     pub(crate) failsafe: Option<bool>,
-    /// Stop PostgreSQL on a leader whose Patroni has not confirmed its lock for ttl - 5 s. Default true.
+    /// Stop PostgreSQL on a leader whose Patroni has not confirmed its lock for ttl - 5 s. Default
+    /// true.
     pub(crate) guard: Option<bool>,
 }
 
@@ -155,7 +162,8 @@ pub(crate) struct HaproxySection {
     /// Port that reaches the replicas in turn. Default 5001.
     #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) replica_port: Option<Spanned<u16>>,
-    /// Port that reaches replicas which hold every acknowledged commit. Default 5002; unused under `async`.
+    /// Port that reaches replicas which hold every acknowledged commit. Default 5002; unused under
+    /// `async`.
     #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) sync_port: Option<Spanned<u16>>,
     /// Port of the statistics page (https). Default 7000.
@@ -176,8 +184,8 @@ pub(crate) struct NetworkSection {
     /// Networks whose hosts may reach HAProxy. Default: the cluster's own network.
     #[schemars(with = "Option<Vec<String>>")]
     pub(crate) clients: Option<Vec<Spanned<String>>>,
-    /// Networks whose hosts may reach PostgreSQL itself on port 5432, past the pooler, where `postgresql.hba` lets them in.
-    /// Default: none.
+    /// Networks whose hosts may reach PostgreSQL itself on port 5432, past the pooler, where
+    /// `postgresql.hba` lets them in. Default: none.
     #[schemars(with = "Vec<String>")]
     pub(crate) direct_clients: Vec<Spanned<String>>,
     /// Networks whose hosts may reach SSH. Default: the cluster's own network.
@@ -189,7 +197,8 @@ pub(crate) struct NetworkSection {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct OsSection {
-    /// sysctl settings, added to pgha's own. Local nodes share the host's kernel, so there only `net.*` takes effect.
+    /// sysctl settings, added to pgha's own. Local nodes share the host's kernel, so there only
+    /// `net.*` takes effect.
     #[schemars(with = "BTreeMap<String, i64>")]
     pub(crate) sysctl: BTreeMap<Spanned<String>, i64>,
 }
@@ -201,8 +210,8 @@ pub(crate) struct ImageSection {
     /// Operating system of the image.
     #[schemars(with = "Option<Base>")]
     pub(crate) base: Option<Spanned<Base>>,
-    /// Megabytes (1,000,000 bytes) that a disk may have after zstd; `build` refuses a larger one. Default 250 for debian, 450
-    /// for nixos.
+    /// Megabytes (1,000,000 bytes) that a disk may have after zstd; `build` refuses a larger one.
+    /// Default 250 for debian, 450 for nixos.
     pub(crate) size_budget_mb: Option<u32>,
 }
 

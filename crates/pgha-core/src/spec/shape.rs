@@ -1,6 +1,8 @@
-//! Compares the text with the schema, so that every misspelt key, wrong type and missing value is reported at once.
+//! Compares the text with the schema, so that every misspelt key, wrong type and missing value is
+//! reported at once.
 //!
-//! The schema is the one `pgha schema` prints: what an editor underlines and what `pgha check` refuses are the same.
+//! The schema is the one `pgha schema` prints: what an editor underlines and what `pgha check`
+//! refuses are the same.
 
 use std::ops::Range;
 
@@ -25,7 +27,8 @@ pub(super) fn check(text: &str, schema: &Value) -> Result<(), Vec<Diagnostic>> {
 /// What is missing has no length: point at the character before which it is missed.
 fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().unwrap_or(0..0);
-    let end = span.end.max(span.start + text[span.start..].chars().next().map_or(0, char::len_utf8));
+    let end =
+        span.end.max(span.start + text[span.start..].chars().next().map_or(0, char::len_utf8));
     Diagnostic::error(span.start..end, error.message(), "here")
 }
 
@@ -38,7 +41,9 @@ impl<'s> Walk<'s> {
     fn value(&mut self, value: &Spanned<DeValue<'_>>, schema: &'s Value, name: &str) {
         let schema = self.resolve(schema);
         let fits = match value.get_ref() {
-            DeValue::Table(table) if accepts(schema, "object") => return self.table(table, value.span(), schema, name),
+            DeValue::Table(table) if accepts(schema, "object") => {
+                return self.table(table, value.span(), schema, name);
+            }
             DeValue::Array(items) if accepts(schema, "array") => {
                 return items.iter().for_each(|item| self.value(item, &schema["items"], name));
             }
@@ -57,26 +62,45 @@ impl<'s> Walk<'s> {
         let properties = schema["properties"].as_object();
         for (key, value) in table {
             let known = properties.and_then(|p| p.get(key.get_ref().as_ref()));
-            match known.or_else(|| schema.get("additionalProperties").filter(|extra| extra.is_object())) {
+            match known
+                .or_else(|| schema.get("additionalProperties").filter(|extra| extra.is_object()))
+            {
                 Some(property) => self.value(value, property, key.get_ref()),
                 None => self.unknown_key(key, schema, name),
             }
         }
-        let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let required =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
         for key in required.filter(|key| !table.keys().any(|k| k.get_ref() == key)) {
-            let cure = if name == "the file" { format!("add `{key}`") } else { format!("add `{key}` to `{name}`") };
-            self.found.push(Diagnostic::error(span.clone(), format!("`{key}` is missing from {name}"), "here").help(cure));
+            let cure = if name == "the file" {
+                format!("add `{key}`")
+            } else {
+                format!("add `{key}` to `{name}`")
+            };
+            self.found.push(
+                Diagnostic::error(span.clone(), format!("`{key}` is missing from {name}"), "here")
+                    .help(cure),
+            );
         }
     }
 
-    fn unknown_key(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, schema: &Value, name: &str) {
-        let known = schema["properties"].as_object().map(|p| p.keys().map(String::as_str).collect::<Vec<_>>()).unwrap_or_default();
+    fn unknown_key(
+        &mut self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        schema: &Value,
+        name: &str,
+    ) {
+        let known = schema["properties"]
+            .as_object()
+            .map(|p| p.keys().map(String::as_str).collect::<Vec<_>>())
+            .unwrap_or_default();
         let message = format!("unknown key `{}` in {name}", key.get_ref());
         let help = match nearest(key.get_ref(), &known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known keys: {}", known.join(", ")),
         };
-        self.found.push(Diagnostic::error(key.span(), message, "not a key of this section").help(help));
+        self.found
+            .push(Diagnostic::error(key.span(), message, "not a key of this section").help(help));
     }
 
     fn string(&mut self, text: &str, span: Range<usize>, schema: &Value, name: &str) {
@@ -86,19 +110,36 @@ impl<'s> Walk<'s> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("one of: {}", names.join(", ")),
             };
-            self.found.push(Diagnostic::error(span, format!("`{text}` is not a value of `{name}`"), "unknown value").help(help));
+            self.found.push(
+                Diagnostic::error(
+                    span,
+                    format!("`{text}` is not a value of `{name}`"),
+                    "unknown value",
+                )
+                .help(help),
+            );
         } else if names.is_empty() && !accepts(schema, "string") {
             self.wrong_type("string", span, schema, name);
         }
     }
 
-    fn integer(&mut self, digits: &toml::de::DeInteger<'_>, span: Range<usize>, schema: &Value, name: &str) {
+    fn integer(
+        &mut self,
+        digits: &toml::de::DeInteger<'_>,
+        span: Range<usize>,
+        schema: &Value,
+        name: &str,
+    ) {
         if !accepts(schema, "integer") && !accepts(schema, "number") {
             return self.wrong_type("integer", span, schema, name);
         }
         let text = digits.as_str().replace('_', "");
         let Ok(number) = i64::from_str_radix(&text, digits.radix()) else {
-            return self.found.push(Diagnostic::error(span, format!("`{name}` is too large"), "does not fit"));
+            return self.found.push(Diagnostic::error(
+                span,
+                format!("`{name}` is too large"),
+                "does not fit",
+            ));
         };
         let bound = |key: &str| schema.get(key).and_then(Value::as_i64);
         // The schema leaves the largest number of a width to its name.
@@ -110,10 +151,18 @@ impl<'s> Walk<'s> {
                 (Some(low), None) if number < low => format!("at least {low}"),
                 _ => format!("at most {}", high.unwrap_or(i64::MAX)),
             };
-            self.found.push(Diagnostic::error(span, format!("`{name}` must be {range}"), "out of range"));
+            self.found.push(Diagnostic::error(
+                span,
+                format!("`{name}` must be {range}"),
+                "out of range",
+            ));
         } else if schema.get("const").is_some_and(|c| c.as_i64() != Some(number)) {
             let message = format!("`{name}` must be {}", schema["const"]);
-            self.found.push(Diagnostic::error(span, message, "this version of pgha cannot read it"));
+            self.found.push(Diagnostic::error(
+                span,
+                message,
+                "this version of pgha cannot read it",
+            ));
         }
     }
 
@@ -122,7 +171,11 @@ impl<'s> Walk<'s> {
             names if !names.is_empty() => format!("one of {}", names.join(", ")),
             _ => wanted(schema),
         };
-        let mut wrong = Diagnostic::error(span, format!("`{name}` must be {wanted}, not {got}"), format!("this is {got}"));
+        let mut wrong = Diagnostic::error(
+            span,
+            format!("`{name}` must be {wanted}, not {got}"),
+            format!("this is {got}"),
+        );
         if got == "table" {
             wrong = wrong.help("if the dot is part of the name, put the name in quotes: \"auto_explain.log_nested_statements\" = true");
         }
@@ -132,25 +185,37 @@ impl<'s> Walk<'s> {
     /// Follows `$ref`, and the `anyOf [T, null]` of an optional value.
     fn resolve(&self, schema: &'s Value) -> &'s Value {
         if let Some(pointer) = schema["$ref"].as_str() {
-            return self.resolve(self.root.pointer(pointer.trim_start_matches('#')).unwrap_or(&Value::Null));
+            return self.resolve(
+                self.root.pointer(pointer.trim_start_matches('#')).unwrap_or(&Value::Null),
+            );
         }
         match schema["anyOf"].as_array() {
-            Some(options) if options.iter().any(|o| o["type"] == "null") => {
-                options.iter().find(|o| o["type"] != "null").map_or(schema, |option| self.resolve(option))
-            }
+            Some(options) if options.iter().any(|o| o["type"] == "null") => options
+                .iter()
+                .find(|o| o["type"] != "null")
+                .map_or(schema, |option| self.resolve(option)),
             _ => schema,
         }
     }
 }
 
 fn accepts(schema: &Value, kind: &str) -> bool {
-    let is = |value: &Value| value == kind || value.as_array().is_some_and(|kinds| kinds.iter().any(|k| k == kind));
-    is(&schema["type"]) || schema["anyOf"].as_array().is_some_and(|options| options.iter().any(|o| accepts(o, kind)))
+    let is = |value: &Value| {
+        value == kind || value.as_array().is_some_and(|kinds| kinds.iter().any(|k| k == kind))
+    };
+    is(&schema["type"])
+        || schema["anyOf"]
+            .as_array()
+            .is_some_and(|options| options.iter().any(|o| accepts(o, kind)))
 }
 
 /// The values a choice allows.
 fn names(schema: &Value) -> Vec<&str> {
-    let consts = schema["oneOf"].as_array().into_iter().flatten().filter_map(|option| option["const"].as_str());
+    let consts = schema["oneOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|option| option["const"].as_str());
     let plain = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
     consts.chain(plain).collect()
 }
@@ -158,10 +223,20 @@ fn names(schema: &Value) -> Vec<&str> {
 fn wanted(schema: &Value) -> String {
     match &schema["type"] {
         Value::String(kind) => article(kind),
-        Value::Array(kinds) => {
-            kinds.iter().filter_map(Value::as_str).filter(|k| *k != "null").map(article).collect::<Vec<_>>().join(" or ")
-        }
-        _ => schema["anyOf"].as_array().into_iter().flatten().map(wanted).collect::<Vec<_>>().join(" or "),
+        Value::Array(kinds) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|k| *k != "null")
+            .map(article)
+            .collect::<Vec<_>>()
+            .join(" or "),
+        _ => schema["anyOf"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(wanted)
+            .collect::<Vec<_>>()
+            .join(" or "),
     }
 }
 
@@ -177,5 +252,9 @@ fn article(kind: &str) -> String {
 /// What of `known` is likely meant by `word`.
 pub(crate) fn nearest<'n>(word: &str, known: &[&'n str]) -> Option<&'n str> {
     let score = |name: &&str| strsim::jaro_winkler(word, name);
-    known.iter().copied().filter(|name| score(name) > 0.8).max_by(|a, b| score(a).total_cmp(&score(b)))
+    known
+        .iter()
+        .copied()
+        .filter(|name| score(name) > 0.8)
+        .max_by(|a, b| score(a).total_cmp(&score(b)))
 }

@@ -28,7 +28,9 @@ pub enum ExecuteError {
     #[error("the plan names `{0}`, which the cluster file does not have")]
     Unknown(String),
     /// A node was given its previous image back.
-    #[error("`{node}` did not become healthy with its new image; {outcome}; no later node was touched\n{why}")]
+    #[error(
+        "`{node}` did not become healthy with its new image; {outcome}; no later node was touched\n{why}"
+    )]
     Returned {
         /// The node.
         node: String,
@@ -37,7 +39,8 @@ pub enum ExecuteError {
         /// What was wrong.
         why: String,
     },
-    /// A node with something new did not become healthy, and could not be stopped for its previous image.
+    /// A node with something new did not become healthy, and could not be stopped for its previous
+    /// image.
     #[error("`{node}` did not become healthy with its new image, and keeps it: {because}\n{why}")]
     Kept {
         /// The node.
@@ -59,7 +62,9 @@ pub enum ExecuteError {
     #[error("`{0}` has become the leader since the plan was made; it was not touched")]
     LeaderMoved(String),
     /// Another node was lost while the plan was carried out.
-    #[error("`{node}` was not touched, because {sick} does not do its work: the cluster could not bear the loss of another node")]
+    #[error(
+        "`{node}` was not touched, because {sick} does not do its work: the cluster could not bear the loss of another node"
+    )]
     Needed {
         /// The node whose turn it was.
         node: String,

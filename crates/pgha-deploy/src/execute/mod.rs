@@ -1,4 +1,5 @@
-//! Carries a plan out, step by step. Every step may be repeated, so recovery from anything is to plan again.
+//! Carries a plan out, step by step. Every step may be repeated, so recovery from anything is to
+//! plan again.
 
 mod error;
 mod undo;
@@ -28,8 +29,8 @@ use crate::{observe, seed};
 /// How long a node may fail to answer before a step counts it as lost.
 const SETTLE: Duration = Duration::from_secs(6);
 
-/// File beside the secrets that says that the cluster has been formed. Without it a lost or unmounted state directory would
-/// look like a cluster that never was.
+/// File beside the secrets that says that the cluster has been formed. Without it a lost or
+/// unmounted state directory would look like a cluster that never was.
 pub const FORMED: &str = "formed";
 
 /// What a plan is carried out with.
@@ -73,8 +74,9 @@ pub async fn destroy<P: Provider>(provider: &P, plan: &Plan) -> Result<(), Provi
 }
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    /// Carries out every step in order and stops at the first that fails. What a failed gate is put down to is taken back: a
-    /// node that was rebuilt gets what it ran before, a changed dynamic configuration its old values.
+    /// Carries out every step in order and stops at the first that fails. What a failed gate is put
+    /// down to is taken back: a node that was rebuilt gets what it ran before, a changed dynamic
+    /// configuration its old values.
     ///
     /// # Errors
     /// The failed step's.
@@ -82,7 +84,11 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let mut tried = Tried::Nothing;
         for step in &plan.steps {
             self.journal.note(plan, step, "begun");
-            let previous = if let Action::SetDynamic { .. } = step.action { self.good_config().await } else { None };
+            let previous = if let Action::SetDynamic { .. } = step.action {
+                self.good_config().await
+            } else {
+                None
+            };
             let result = match &step.action {
                 Action::Gate(gate) => self.pass_or_undo(*gate, &tried).await,
                 action => self.step(action).await,
@@ -98,14 +104,19 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     async fn step(&self, action: &Action) -> Result<(), ExecuteError> {
         match action {
             Action::CreateNetwork => Ok(self.provider.create_network().await?),
-            Action::CreateServer { node, .. } => Ok(self.provider.create_server(&self.request(node)?).await?),
+            Action::CreateServer { node, .. } => {
+                Ok(self.provider.create_server(&self.request(node)?).await?)
+            }
             Action::Rebuild { node, image, .. } => {
                 self.can_be_spared(node).await?;
                 tracing::info!("{node}: stopping, then booting image {}", image.short());
                 let mut request = self.request(node)?;
                 if action.gives_new().is_none() {
                     // The same again is no roll that a rollback could undo.
-                    request.labels.retain(|label, _| ["image", "seed", "roles", "postgresql", "collations"].contains(&label.as_str()));
+                    request.labels.retain(|label, _| {
+                        ["image", "seed", "roles", "postgresql", "collations"]
+                            .contains(&label.as_str())
+                    });
                 }
                 Ok(self.provider.rebuild_server(&request).await?)
             }
@@ -130,14 +141,15 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
-    /// Judged by what runs, not by what the file asks for: its durability may only come with a later step.
+    /// Judged by what runs, not by what the file asks for: its durability may only come with a
+    /// later step.
     async fn gate(&self, gate: Gate) -> Result<(), GateError> {
         let running = observe::running(self.cluster, self.daemons.config().await.as_ref());
         gate::healthy(self.provider, self.daemons, &running, gate).await.map(drop)
     }
 
-    /// Between the last gate and this moment a failover may have made `node` the leader, or another node may have gone. One
-    /// late answer is no reason to stop, so it looks for a few seconds.
+    /// Between the last gate and this moment a failover may have made `node` the leader, or another
+    /// node may have gone. One late answer is no reason to stop, so it looks for a few seconds.
     async fn can_be_spared(&self, node: &str) -> Result<(), ExecuteError> {
         let until = Instant::now() + SETTLE;
         loop {
@@ -145,12 +157,19 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             if health.leader().is_some_and(|leader| leader.name == node) {
                 return Err(ExecuteError::LeaderMoved(node.to_owned()));
             }
-            let others = health.sick(self.cluster).into_iter().filter(|name| name != node).collect::<Vec<_>>();
+            let others = health
+                .sick(self.cluster)
+                .into_iter()
+                .filter(|name| name != node)
+                .collect::<Vec<_>>();
             if others.is_empty() {
                 return Ok(());
             }
             if Instant::now() > until {
-                return Err(ExecuteError::Needed { node: node.to_owned(), sick: others.join(", ") });
+                return Err(ExecuteError::Needed {
+                    node: node.to_owned(),
+                    sick: others.join(", "),
+                });
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -163,7 +182,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             tracing::info!("{} leads already", leader.name);
             return Ok(());
         }
-        tracing::info!("handing the leadership from {from} to {}", to.unwrap_or("its synchronous replica"));
+        tracing::info!(
+            "handing the leadership from {from} to {}",
+            to.unwrap_or("its synchronous replica")
+        );
         Ok(self.daemons.switchover(leader, to).await?)
     }
 
@@ -175,8 +197,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     async fn restart(&self, name: &str) -> Result<(), ExecuteError> {
         tracing::info!("{name}: restarting PostgreSQL");
         let node = self.node(name)?;
-        // A member reads a new configuration once in loop_wait. A restart before that would bring back the old values.
-        let read_by = Instant::now() + Duration::from_secs(2 * u64::from(self.cluster.timing.loop_wait) + 2);
+        // A member reads a new configuration once in loop_wait. A restart before that would bring
+        // back the old values.
+        let read_by =
+            Instant::now() + Duration::from_secs(2 * u64::from(self.cluster.timing.loop_wait) + 2);
         while !self.daemons.restart_if_pending(node).await? {
             if Instant::now() > read_by {
                 tracing::info!("{name}: nothing waits for a restart");
@@ -189,7 +213,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     async fn leader(&self) -> Result<&Node, ExecuteError> {
         let health = self.daemons.health().await;
-        health.leader().and_then(|member| self.cluster.node(&member.name)).ok_or(ExecuteError::NoLeader)
+        health
+            .leader()
+            .and_then(|member| self.cluster.node(&member.name))
+            .ok_or(ExecuteError::NoLeader)
     }
 
     fn node(&self, name: &str) -> Result<&Node, ExecuteError> {
@@ -199,10 +226,14 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// What a node is to boot from.
     fn request(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
         let node = self.node(name)?;
-        let image = self.manifest.image(&node.role_set).ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
+        let image = self
+            .manifest
+            .image(&node.role_set)
+            .ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
         let seed = seed::pack(self.rendered, node, self.secrets, false)?;
         let data = image.data_format(self.cluster);
-        let (postgresql, collations) = data.map(|data| (data.postgresql.to_string(), data.collations)).unwrap_or_default();
+        let (postgresql, collations) =
+            data.map(|data| (data.postgresql.to_string(), data.collations)).unwrap_or_default();
         Ok(ServerRequest {
             name: node.name.clone(),
             address: node.address,
@@ -232,7 +263,11 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     async fn seal(&self) -> Result<(), ExecuteError> {
         // Before the labels: once the last server has its own, no later plan seals again.
-        files::write(&self.secrets.path(FORMED), b"the cluster has data; `pgha destroy` removes this file\n", 0o600)?;
+        files::write(
+            &self.secrets.path(FORMED),
+            b"the cluster has data; `pgha destroy` removes this file\n",
+            0o600,
+        )?;
         let formed = labels(&[("formed", "yes"), ("proven", "yes")]);
         for node in &self.cluster.nodes {
             self.provider.label(&node.name, &formed).await?;

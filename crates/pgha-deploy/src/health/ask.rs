@@ -12,7 +12,8 @@ impl Health {
     /// Asks every node at once, and then the replicas for their view of the cluster.
     pub async fn observe(fleet: &Fleet) -> Self {
         let answers = join_all(fleet.nodes.iter().map(|node| ask(fleet, node))).await;
-        let mut health = Self { nodes: fleet.nodes.iter().map(|node| node.name.clone()).zip(answers).collect() };
+        let mut health =
+            Self { nodes: fleet.nodes.iter().map(|node| node.name.clone()).zip(answers).collect() };
         health.see(fleet, |instance| !instance.is_primary()).await;
         if health.view().is_none() {
             health.see(fleet, Instance::is_primary).await;
@@ -20,8 +21,8 @@ impl Health {
         health
     }
 
-    /// Adds the view of every node whose PostgreSQL is `asked`, and where that is now: later than the leader was asked, so that
-    /// the WAL written between two answers does not pass for a lag.
+    /// Adds the view of every node whose PostgreSQL is `asked`, and where that is now: later than
+    /// the leader was asked, so that the WAL written between two answers does not pass for a lag.
     async fn see(&mut self, fleet: &Fleet, asked: impl Fn(&Instance) -> bool) {
         let chosen = |node: &&Node| self.nodes[&node.name].instance.as_ref().is_some_and(&asked);
         let chosen = fleet.nodes.iter().filter(chosen).collect::<Vec<_>>();
@@ -44,7 +45,9 @@ async fn view(fleet: &Fleet, node: &Node) -> Option<(View, Instance)> {
 async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let link = match fleet.link(node).await {
         Ok(link) => link,
-        Err(error) => return NodeHealth { unreachable: Some(with_causes(&error)), ..NodeHealth::default() },
+        Err(error) => {
+            return NodeHealth { unreachable: Some(with_causes(&error)), ..NodeHealth::default() };
+        }
     };
     let etcd = async { Some(link.etcd.as_ref()?.status().await) };
     let instance = async { Some(link.patroni.as_ref()?.instance().await) };
@@ -52,7 +55,8 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let pools = async { if proxy { Some(haproxy::pools(&link.session).await) } else { None } };
     let units = units::units(&link.session, &link.units);
     let (etcd, instance, pools, units) = tokio::join!(etcd, instance, pools, units);
-    let (etcd, instance, pools, units) = (heard(etcd), heard(instance), heard(pools), heard(Some(units)));
+    let (etcd, instance, pools, units) =
+        (heard(etcd), heard(instance), heard(pools), heard(Some(units)));
     NodeHealth { unreachable: None, etcd, instance, view: None, pools, units }
 }
 

@@ -49,14 +49,23 @@ pub struct Condition {
 }
 
 impl Health {
-    /// The view to go by. One that is cut off goes on telling what it saw last, and may be one of only two that were asked. So
-    /// whoever has a quorum knows better, then whoever names a leader that says the same of itself, then the majority.
+    /// The view to go by. One that is cut off goes on telling what it saw last, and may be one of
+    /// only two that were asked. So whoever has a quorum knows better, then whoever names a leader
+    /// that says the same of itself, then the majority.
     pub fn view(&self) -> Option<&View> {
         let views = || self.nodes.values().filter_map(|node| Some((node, node.view.as_ref()?)));
-        let leader = |view: &View| view.members.iter().find(|member| member.is_leader()).map(|member| member.name.clone());
+        let leader = |view: &View| {
+            view.members.iter().find(|member| member.is_leader()).map(|member| member.name.clone())
+        };
         let has_quorum = |node: &NodeHealth| node.etcd.as_ref().is_none_or(|etcd| etcd.has_leader);
-        let leads = |name: &str| self.nodes.get(name).and_then(|node| node.instance.as_ref()).is_some_and(Instance::is_primary);
-        let alike = |view: &View| views().filter(|(_, other)| leader(other) == leader(view)).count();
+        let leads = |name: &str| {
+            self.nodes
+                .get(name)
+                .and_then(|node| node.instance.as_ref())
+                .is_some_and(Instance::is_primary)
+        };
+        let alike =
+            |view: &View| views().filter(|(_, other)| leader(other) == leader(view)).count();
         let rank = |(node, view): &(&NodeHealth, &View)| {
             let leader = leader(view);
             (has_quorum(node), leader.as_deref().is_some_and(leads), leader.is_some(), alike(view))
@@ -69,8 +78,8 @@ impl Health {
         self.view()?.members.iter().find(|member| member.is_leader())
     }
 
-    /// Bytes of WAL that a replica lacks: by what it and the leader say at this moment, else by what Patroni keeps in etcd,
-    /// which is up to `loop_wait` old and under load looks like a lag.
+    /// Bytes of WAL that a replica lacks: by what it and the leader say at this moment, else by
+    /// what Patroni keeps in etcd, which is up to `loop_wait` old and under load looks like a lag.
     pub fn lag(&self, member: &Member) -> Option<u64> {
         let position = |name: &str| self.nodes.get(name)?.instance.as_ref()?.position();
         let now = || Some(position(&self.leader()?.name)?.saturating_sub(position(&member.name)?));
@@ -80,7 +89,12 @@ impl Health {
     /// Whether every HAProxy that answers sends writes to the leader and nobody else.
     pub fn takes_writes(&self) -> bool {
         let leader = self.leader().map(|member| member.name.as_str());
-        leader.is_some() && self.nodes.values().filter_map(|node| node.pools.as_ref()).all(|pools| up(pools, "primary").eq(leader))
+        leader.is_some()
+            && self
+                .nodes
+                .values()
+                .filter_map(|node| node.pools.as_ref())
+                .all(|pools| up(pools, "primary").eq(leader))
     }
 
     /// Every condition of a healthy cluster, met or not.
@@ -98,49 +112,73 @@ impl Health {
 
     /// Nodes that do not do what their roles say.
     pub fn sick(&self, cluster: &Cluster) -> Vec<String> {
-        let sick = cluster.nodes.iter().filter(|node| self.nodes.get(&node.name).is_none_or(|heard| !self.does_its_work(node, heard)));
+        let sick = cluster.nodes.iter().filter(|node| {
+            self.nodes.get(&node.name).is_none_or(|heard| !self.does_its_work(node, heard))
+        });
         sick.map(|node| node.name.clone()).collect()
     }
 
     /// Nodes whose Patroni answers and whose PostgreSQL does not start.
     pub fn stuck(&self) -> Vec<String> {
-        let stuck = |node: &NodeHealth| node.instance.as_ref().is_some_and(Instance::does_not_start);
+        let stuck =
+            |node: &NodeHealth| node.instance.as_ref().is_some_and(Instance::does_not_start);
         self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
     }
 
     fn does_its_work(&self, node: &Node, heard: &NodeHealth) -> bool {
-        let stores = !node.role_set.has(Role::Etcd) || heard.etcd.as_ref().is_some_and(|etcd| etcd.has_leader);
+        let stores = !node.role_set.has(Role::Etcd)
+            || heard.etcd.as_ref().is_some_and(|etcd| etcd.has_leader);
         let routes = !node.role_set.has(Role::Haproxy) || heard.pools.is_some();
-        let member = self.view().and_then(|view| view.members.iter().find(|member| member.name == node.name));
-        let serves =
-            !node.role_set.has(Role::Postgres) || (heard.instance.is_some() && member.is_some_and(|m| m.is_leader() || m.is_streaming()));
+        let member = self
+            .view()
+            .and_then(|view| view.members.iter().find(|member| member.name == node.name));
+        let serves = !node.role_set.has(Role::Postgres)
+            || (heard.instance.is_some()
+                && member.is_some_and(|m| m.is_leader() || m.is_streaming()));
         let runs = heard.units.as_ref().is_some_and(|units| units.values().all(Unit::is_active));
         stores && routes && serves && runs
     }
 
     fn answering(&self, cluster: &Cluster) -> Condition {
         let count = self.nodes.values().filter(|node| node.unreachable.is_none()).count();
-        condition(count == cluster.nodes.len(), format!("{count} of {} nodes answer", cluster.nodes.len()))
+        condition(
+            count == cluster.nodes.len(),
+            format!("{count} of {} nodes answer", cluster.nodes.len()),
+        )
     }
 
     /// Those that do not run are named: which it is tells more than how many.
     fn running(&self, cluster: &Cluster) -> Condition {
-        let known = || self.nodes.iter().filter_map(|(node, heard)| Some((node, heard.units.as_ref()?)));
+        let known =
+            || self.nodes.iter().filter_map(|(node, heard)| Some((node, heard.units.as_ref()?)));
         let count = known().filter(|(_, units)| units.values().all(Unit::is_active)).count();
         let down = |(node, units): (&String, &Units)| {
             let down = units.iter().filter(|(_, unit)| !unit.is_active());
-            down.map(|(name, unit)| format!("{name} of {node} is {}", unit.state)).collect::<Vec<_>>()
+            down.map(|(name, unit)| format!("{name} of {node} is {}", unit.state))
+                .collect::<Vec<_>>()
         };
         let down = known().flat_map(down).collect::<Vec<_>>();
         let why = if down.is_empty() { String::new() } else { format!(" ({})", down.join(", ")) };
-        condition(count == cluster.nodes.len(), format!("units run on {count} of {} nodes{why}", cluster.nodes.len()))
+        condition(
+            count == cluster.nodes.len(),
+            format!("units run on {count} of {} nodes{why}", cluster.nodes.len()),
+        )
     }
 
     fn etcd(&self, cluster: &Cluster) -> Condition {
         let members = cluster.nodes_with(Role::Etcd).count();
-        let statuses = self.nodes.values().filter_map(|node| node.etcd.as_ref()).filter(|status| status.has_leader);
-        let (count, leaders) = statuses.fold((0, 0), |(count, leaders), status| (count + 1, leaders + usize::from(status.leader)));
-        condition(count == members && leaders == 1, format!("etcd {count} of {members} with {leaders} leader"))
+        let statuses = self
+            .nodes
+            .values()
+            .filter_map(|node| node.etcd.as_ref())
+            .filter(|status| status.has_leader);
+        let (count, leaders) = statuses.fold((0, 0), |(count, leaders), status| {
+            (count + 1, leaders + usize::from(status.leader))
+        });
+        condition(
+            count == members && leaders == 1,
+            format!("etcd {count} of {members} with {leaders} leader"),
+        )
     }
 
     fn led(&self) -> Condition {
@@ -153,26 +191,33 @@ impl Health {
     fn replicated(&self, cluster: &Cluster) -> Condition {
         let wanted = cluster.nodes_with(Role::Postgres).count() - 1;
         let members = self.view().map_or(&[][..], |view| &view.members);
-        let good = |member: &&Member| member.is_streaming() && self.lag(member).is_some_and(|lag| lag <= HEALTHY_LAG);
+        let good = |member: &&Member| {
+            member.is_streaming() && self.lag(member).is_some_and(|lag| lag <= HEALTHY_LAG)
+        };
         let count = members.iter().filter(good).count();
         condition(count == wanted, format!("{count} of {wanted} replicas streaming"))
     }
 
     fn synchronous(&self, cluster: &Cluster) -> Condition {
-        let count = self.view().map_or(0, |view| view.members.iter().filter(|member| member.is_synchronous()).count());
+        let count = self
+            .view()
+            .map_or(0, |view| view.members.iter().filter(|member| member.is_synchronous()).count());
         let text = format!("{count} synchronous ({})", cluster.durability);
         condition(cluster.durability == Durability::Async || count > 0, text)
     }
 
-    /// Every HAProxy sends writes to the leader alone, and reads to every replica. Reads may reach a new leader for some seconds:
-    /// readers are checked less often.
+    /// Every HAProxy sends writes to the leader alone, and reads to every replica. Reads may reach
+    /// a new leader for some seconds: readers are checked less often.
     fn routed(&self, cluster: &Cluster) -> Condition {
         let proxies = cluster.nodes_with(Role::Haproxy).count();
         let leader = self.leader().map(|member| member.name.as_str());
         let members = || cluster.nodes_with(Role::Postgres).map(|node| node.name.as_str());
         let replicas = members().filter(|name| Some(*name) != leader).collect::<BTreeSet<_>>();
-        let routes = |pools: &&Pools| up(pools, "primary").eq(leader) && replicas.is_subset(&up(pools, "replicas").collect());
-        let count = self.nodes.values().filter_map(|node| node.pools.as_ref()).filter(routes).count();
+        let routes = |pools: &&Pools| {
+            up(pools, "primary").eq(leader) && replicas.is_subset(&up(pools, "replicas").collect())
+        };
+        let count =
+            self.nodes.values().filter_map(|node| node.pools.as_ref()).filter(routes).count();
         condition(count == proxies, format!("{count} of {proxies} HAProxy route"))
     }
 }
@@ -192,7 +237,10 @@ mod tests {
 
     fn led_by(name: &str) -> NodeHealth {
         let member = serde_json::json!({ "name": name, "role": "leader", "state": "running" });
-        NodeHealth { view: serde_json::from_value(serde_json::json!({ "members": [member] })).ok(), ..NodeHealth::default() }
+        NodeHealth {
+            view: serde_json::from_value(serde_json::json!({ "members": [member] })).ok(),
+            ..NodeHealth::default()
+        }
     }
 
     #[test]
@@ -204,18 +252,33 @@ mod tests {
 
     #[test]
     fn whoever_has_a_quorum_knows_better_than_who_lost_it() {
-        let etcd = |has_leader| EtcdStatus { version: "3".to_owned(), leader: false, has_leader, db_bytes: 1 };
+        let etcd = |has_leader| EtcdStatus {
+            version: "3".to_owned(),
+            leader: false,
+            has_leader,
+            db_bytes: 1,
+        };
         let sees = |leader, quorum| NodeHealth { etcd: Some(etcd(quorum)), ..led_by(leader) };
         // With etcd on the same node, and on others: then only the leader's own word tells.
         for (cut_off, etcd_here) in [("a", true), ("c", true), ("a", false), ("c", false)] {
-            let mut nodes = BTreeMap::from(
-                ["a", "c"].map(|name| (name.to_owned(), if name == cut_off { sees(cut_off, false) } else { sees("b", true) })),
-            );
+            let mut nodes = BTreeMap::from(["a", "c"].map(|name| {
+                (
+                    name.to_owned(),
+                    if name == cut_off { sees(cut_off, false) } else { sees("b", true) },
+                )
+            }));
             nodes.values_mut().for_each(|node| node.etcd = node.etcd.take().filter(|_| etcd_here));
             let primary = Instance { role: "primary".to_owned(), ..Instance::default() };
-            nodes.insert("b".to_owned(), NodeHealth { instance: Some(primary), ..NodeHealth::default() });
+            nodes.insert(
+                "b".to_owned(),
+                NodeHealth { instance: Some(primary), ..NodeHealth::default() },
+            );
             let health = Health { nodes };
-            assert_eq!(health.leader().map(|member| member.name.as_str()), Some("b"), "{cut_off} is cut off");
+            assert_eq!(
+                health.leader().map(|member| member.name.as_str()),
+                Some("b"),
+                "{cut_off} is cut off"
+            );
         }
     }
 }

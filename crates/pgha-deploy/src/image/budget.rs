@@ -14,19 +14,29 @@ use super::ImageError;
 const NAMED: usize = 5;
 
 /// What is known of a finished disk. It lies at `path`, which need not be where `file` will be.
-pub(super) fn measure(path: &Path, file: Layer, mut contents: Vec<Content>) -> Result<Disk, FileError> {
+pub(super) fn measure(
+    path: &Path,
+    file: Layer,
+    mut contents: Vec<Content>,
+) -> Result<Disk, FileError> {
     contents.sort_by_key(|content| std::cmp::Reverse(content.bytes));
     let compressed = compressed(path).map_err(FileError::at("compress", path))?;
     Ok(Disk { file, compressed, contents })
 }
 
 fn compressed(path: &Path) -> io::Result<u64> {
-    let mut encoder = zstd::stream::read::Encoder::new(File::open(path)?, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+    let mut encoder =
+        zstd::stream::read::Encoder::new(File::open(path)?, zstd::DEFAULT_COMPRESSION_LEVEL)?;
     io::copy(&mut encoder, &mut io::sink())
 }
 
 /// Refuses a disk that is larger than the cluster file allows for its base.
-pub(super) fn check(cluster: &Cluster, base: Base, role_set: &RoleSet, disk: &Disk) -> Result<(), ImageError> {
+pub(super) fn check(
+    cluster: &Cluster,
+    base: Base,
+    role_set: &RoleSet,
+    disk: &Disk,
+) -> Result<(), ImageError> {
     let of_base = match base {
         Base::Debian => 250,
         Base::Nixos => 450,
@@ -35,7 +45,11 @@ pub(super) fn check(cluster: &Cluster, base: Base, role_set: &RoleSet, disk: &Di
     if disk.compressed <= u64::from(budget_mb) * 1_000_000 {
         return Ok(());
     }
-    let named = disk.contents.iter().take(NAMED).map(|content| format!("{} {:.1} MB", content.name, mb(content.bytes)));
+    let named = disk
+        .contents
+        .iter()
+        .take(NAMED)
+        .map(|content| format!("{} {:.1} MB", content.name, mb(content.bytes)));
     Err(ImageError::OverBudget {
         role_set: role_set.to_string(),
         compressed_mb: mb(disk.compressed),

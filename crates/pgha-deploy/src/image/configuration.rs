@@ -1,4 +1,5 @@
-//! The configuration layer of the Debian base: the rendered tree, links to the daemons, and which units start.
+//! The configuration layer of the Debian base: the rendered tree, links to the daemons, and which
+//! units start.
 
 use std::path::Path;
 
@@ -11,7 +12,8 @@ use serde_json::Value;
 
 use super::{ImageError, cache};
 
-/// Changed whenever equal trees would give other bytes, so that old cache entries are not taken for new ones.
+/// Changed whenever equal trees would give other bytes, so that old cache entries are not taken for
+/// new ones.
 const FORMAT: &[u8] = b"debian configuration layer 2";
 
 /// Programs behind `/etc/pgha/bin`, which lets the units be byte-identical on every base.
@@ -42,8 +44,14 @@ const POSTGRES: &[&str] = &[
     "psql",
 ];
 
-/// The layer of one role set, built if it is missing or damaged. `major` is PostgreSQL's, or 0 without PostgreSQL.
-pub(super) async fn ensure(cache_dir: &Path, tree: &Tree, image: &Image, major: u16) -> Result<Layer, ImageError> {
+/// The layer of one role set, built if it is missing or damaged. `major` is PostgreSQL's, or 0
+/// without PostgreSQL.
+pub(super) async fn ensure(
+    cache_dir: &Path,
+    tree: &Tree,
+    image: &Image,
+    major: u16,
+) -> Result<Layer, ImageError> {
     let dir = cache_dir.join("configurations");
     files::make_dir(&dir, 0o755)?;
     let manifest = manifest(image);
@@ -58,14 +66,22 @@ pub(super) async fn ensure(cache_dir: &Path, tree: &Tree, image: &Image, major: 
     let work = tempfile::tempdir_in(&dir).map_err(FileError::at("create", &dir))?;
     let finished = work.path().join("configuration.squashfs");
     let options = ["-tar", "-comp", "zstd", "-reproducible", "-noappend", "-no-progress", "-quiet"];
-    Command::new("mksquashfs").arg("-").arg(&finished).args(options).env("SOURCE_DATE_EPOCH", "0").input(tar).run().await?;
+    Command::new("mksquashfs")
+        .arg("-")
+        .arg(&finished)
+        .args(options)
+        .env("SOURCE_DATE_EPOCH", "0")
+        .input(tar)
+        .run()
+        .await?;
     let (sha256, bytes) = files::digest(&finished)?;
     let layer = super::layer(&path, sha256, bytes);
     cache::keep(&[(&finished, &layer)], &note, &layer)?;
     Ok(layer)
 }
 
-/// What the node knows of its own image. An image cannot hold its own digest, so it names its parts'.
+/// What the node knows of its own image. An image cannot hold its own digest, so it names its
+/// parts'.
 fn manifest(image: &Image) -> String {
     let value = serde_json::json!({
         "role_set": image.role_set, "base": image.base, "tree": image.tree, "package_root": image.package_root.sha256, "versions": image.versions,
@@ -83,12 +99,24 @@ fn pack(tree: &Tree, manifest: &str, major: u16) -> std::io::Result<Vec<u8>> {
         add_link(&mut archive, &format!("etc/pgha/bin/{name}"), target)?;
     }
     for name in POSTGRES.iter().filter(|_| major > 0) {
-        add_link(&mut archive, &format!("etc/pgha/bin/{name}"), &format!("/usr/lib/postgresql/{major}/bin/{name}"))?;
+        add_link(
+            &mut archive,
+            &format!("etc/pgha/bin/{name}"),
+            &format!("/usr/lib/postgresql/{major}/bin/{name}"),
+        )?;
     }
     for unit in units(tree) {
         let own = format!("etc/systemd/system/{unit}");
-        let target = if tree.0.contains_key(&own) { format!("/{own}") } else { format!("/usr/lib/systemd/system/{unit}") };
-        add_link(&mut archive, &format!("etc/systemd/system/multi-user.target.wants/{unit}"), &target)?;
+        let target = if tree.0.contains_key(&own) {
+            format!("/{own}")
+        } else {
+            format!("/usr/lib/systemd/system/{unit}")
+        };
+        add_link(
+            &mut archive,
+            &format!("etc/systemd/system/multi-user.target.wants/{unit}"),
+            &target,
+        )?;
     }
     // The host key comes with the seed; keys made at first boot would only be in the way.
     add_link(&mut archive, "etc/systemd/system/sshd-keygen.service", "/dev/null")?;
@@ -99,10 +127,21 @@ fn pack(tree: &Tree, manifest: &str, major: u16) -> std::io::Result<Vec<u8>> {
 fn units(tree: &Tree) -> Vec<String> {
     let contract = tree.0.get("etc/pgha/contract.json").map_or("null", |file| &file.content);
     let contract: Value = serde_json::from_str(contract).unwrap_or_default();
-    contract["units"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    contract["units"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
-fn add_file(archive: &mut tar::Builder<Vec<u8>>, path: &str, content: &str, mode: u32) -> std::io::Result<()> {
+fn add_file(
+    archive: &mut tar::Builder<Vec<u8>>,
+    path: &str,
+    content: &str,
+    mode: u32,
+) -> std::io::Result<()> {
     let mut header = header(mode);
     header.set_size(content.len() as u64);
     archive.append_data(&mut header, path, content.as_bytes())

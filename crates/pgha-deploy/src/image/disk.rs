@@ -1,4 +1,5 @@
-//! Raw disks of the Debian base: the layers of an image as they are, a kernel, and a boot loader for BIOS and UEFI.
+//! Raw disks of the Debian base: the layers of an image as they are, a kernel, and a boot loader
+//! for BIOS and UEFI.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,8 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe::{self, recipe_files};
 use super::{ImageError, budget, cache};
 
-const MACHINE: &[(&str, &str)] =
-    recipe_files!["debian/": "machine.sh", "machine.txt", "machine-init", "machine/etc/systemd/network/50-pgha.network"];
+const MACHINE: &[(&str, &str)] = recipe_files!["debian/": "machine.sh", "machine.txt", "machine-init", "machine/etc/systemd/network/50-pgha.network"];
 const ASSEMBLER: &[(&str, &str)] = recipe_files!["disk/": "assemble.sh"];
 
 /// Kernel messages and refusals go to the screen and to the serial line; a panic becomes a reboot.
@@ -45,9 +45,14 @@ pub(super) fn checks() -> Vec<Check> {
         ("xz", "xz-utils"),
         ("zstd", "zstd"),
     ];
-    let files = [("/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin"), ("/usr/lib/grub/x86_64-efi/moddep.lst", "grub-efi-amd64-bin")];
+    let files = [
+        ("/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin"),
+        ("/usr/lib/grub/x86_64-efi/moddep.lst", "grub-efi-amd64-bin"),
+    ];
     let programs = programs.iter().map(|(program, package)| Check::installed(program, package));
-    programs.chain(files.iter().map(|(file, package)| Check::present(Path::new(file), package))).collect()
+    programs
+        .chain(files.iter().map(|(file, package)| Check::present(Path::new(file), package)))
+        .collect()
 }
 
 /// The disk of one image, assembled if it is missing or damaged.
@@ -56,7 +61,9 @@ pub(super) async fn ensure(cache_dir: &Path, image: &Image) -> Result<Disk, Imag
     let dir = cache_dir.join("disks");
     files::make_dir(&dir, 0o755)?;
     let mut key = Hasher::default();
-    key.part(image.digest().as_str().as_bytes()).part(recipe::digest(ASSEMBLER).as_str().as_bytes()).part(COMMAND_LINE.as_bytes());
+    key.part(image.digest().as_str().as_bytes())
+        .part(recipe::digest(ASSEMBLER).as_str().as_bytes())
+        .part(COMMAND_LINE.as_bytes());
     for layer in machine.layers() {
         key.part(layer.sha256.as_str().as_bytes());
     }
@@ -70,7 +77,8 @@ pub(super) async fn ensure(cache_dir: &Path, image: &Image) -> Result<Disk, Imag
     let finished = work.path().join("disk.raw");
     assemble(work.path(), &finished, &machine, image).await?;
     let (sha256, bytes) = files::digest(&finished)?;
-    let disk = budget::measure(&finished, super::layer(&path, sha256, bytes), contents(&machine, image))?;
+    let disk =
+        budget::measure(&finished, super::layer(&path, sha256, bytes), contents(&machine, image))?;
     cache::keep(&[(&finished, &disk.file)], &note, &disk)?;
     Ok(disk)
 }
@@ -86,12 +94,28 @@ fn contents(machine: &Machine, image: &Image) -> Vec<Content> {
     parts.map(|(name, layer)| Content { name: name.to_owned(), bytes: layer.bytes }).into()
 }
 
-async fn assemble(work: &Path, out: &Path, machine: &Machine, image: &Image) -> Result<(), ImageError> {
+async fn assemble(
+    work: &Path,
+    out: &Path,
+    machine: &Machine,
+    image: &Image,
+) -> Result<(), ImageError> {
     let recipe = recipe::unpack(ASSEMBLER, work)?;
-    let parts = [("packages", &image.package_root), ("machine", &machine.modules), ("configuration", &image.configuration)];
+    let parts = [
+        ("packages", &image.package_root),
+        ("machine", &machine.modules),
+        ("configuration", &image.configuration),
+    ];
     let parts = parts.map(|(name, layer)| format!("{name}={}", layer.path));
-    let assembler = Command::new(recipe.join("assemble.sh").to_string_lossy()).arg(work.join("parts")).arg(out);
-    assembler.arg(&machine.kernel.path).arg(&machine.initrd.path).arg(COMMAND_LINE).args(parts).run().await?;
+    let assembler =
+        Command::new(recipe.join("assemble.sh").to_string_lossy()).arg(work.join("parts")).arg(out);
+    assembler
+        .arg(&machine.kernel.path)
+        .arg(&machine.initrd.path)
+        .arg(COMMAND_LINE)
+        .args(parts)
+        .run()
+        .await?;
     Ok(())
 }
 
@@ -108,15 +132,23 @@ async fn machine(cache_dir: &Path) -> Result<Machine, ImageError> {
     files::make_dir(&out, 0o755)?;
     files::make_dir(&work.path().join("work"), 0o755)?;
     let recipe = recipe::unpack(MACHINE, work.path())?;
-    let arguments: [&OsStr; 3] = [recipe.as_ref(), &work.path().join("work").into_os_string(), out.as_ref()];
+    let arguments: [&OsStr; 3] =
+        [recipe.as_ref(), &work.path().join("work").into_os_string(), out.as_ref()];
     recipe::run("machine layer", &recipe.join("machine.sh"), arguments).await?;
     let layer = |file: &str| {
         let (sha256, bytes) = files::digest(&out.join(file))?;
         Ok::<Layer, FileError>(super::layer(&dir.join(format!("{name}-{file}")), sha256, bytes))
     };
-    let machine = Machine { kernel: layer("kernel")?, initrd: layer("initrd")?, modules: layer("machine.squashfs")? };
-    let moved =
-        [(out.join("kernel"), &machine.kernel), (out.join("initrd"), &machine.initrd), (out.join("machine.squashfs"), &machine.modules)];
+    let machine = Machine {
+        kernel: layer("kernel")?,
+        initrd: layer("initrd")?,
+        modules: layer("machine.squashfs")?,
+    };
+    let moved = [
+        (out.join("kernel"), &machine.kernel),
+        (out.join("initrd"), &machine.initrd),
+        (out.join("machine.squashfs"), &machine.modules),
+    ];
     cache::keep(&moved.each_ref().map(|(file, layer)| (file.as_path(), *layer)), &note, &machine)?;
     Ok(machine)
 }

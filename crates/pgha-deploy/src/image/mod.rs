@@ -1,4 +1,5 @@
-//! Images: a package root, built rarely, and a configuration layer for each role set, built in well under a second.
+//! Images: a package root, built rarely, and a configuration layer for each role set, built in well
+//! under a second.
 
 mod budget;
 mod cache;
@@ -46,7 +47,9 @@ pub enum ImageError {
         needed_mb: u64,
     },
     /// A disk is larger than the cluster file allows.
-    #[error("the disk of {role_set} has {compressed_mb:.1} MB compressed, its budget is {budget_mb} MB; the most take: {contents}")]
+    #[error(
+        "the disk of {role_set} has {compressed_mb:.1} MB compressed, its budget is {budget_mb} MB; the most take: {contents}"
+    )]
     OverBudget {
         /// Roles of the nodes that boot it.
         role_set: String,
@@ -100,7 +103,11 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::build`], and when a disk is over its budget.
-    pub async fn disks(&self, cluster: &Cluster, manifest: &mut Manifest) -> Result<(), ImageError> {
+    pub async fn disks(
+        &self,
+        cluster: &Cluster,
+        manifest: &mut Manifest,
+    ) -> Result<(), ImageError> {
         for image in &mut manifest.images {
             let disk = disk::ensure(&self.cache, image).await?;
             budget::check(cluster, image.base, &image.role_set, &disk)?;
@@ -109,11 +116,17 @@ impl Builder {
         Ok(())
     }
 
-    /// Builds what is missing and gives the manifest. With `refresh` the package root is built anew from today's packages.
+    /// Builds what is missing and gives the manifest. With `refresh` the package root is built anew
+    /// from today's packages.
     ///
     /// # Errors
     /// When a tool is missing or fails, or the disk is full. Nothing half-built stays.
-    pub async fn build(&self, cluster: &Cluster, rendered: &Rendered, refresh: bool) -> Result<Manifest, ImageError> {
+    pub async fn build(
+        &self,
+        cluster: &Cluster,
+        rendered: &Rendered,
+        refresh: bool,
+    ) -> Result<Manifest, ImageError> {
         let root = package_root::ensure(&self.cache, refresh).await?;
         let mut images = Vec::new();
         for (role_set, tree) in &rendered.trees {
@@ -137,7 +150,12 @@ impl Builder {
     ///
     /// # Errors
     /// When nix fails, and when a disk is over its budget.
-    pub async fn nixos(&self, cluster: &Cluster, rendered: &Rendered, options: &nixos::NixOptions) -> Result<DiskManifest, ImageError> {
+    pub async fn nixos(
+        &self,
+        cluster: &Cluster,
+        rendered: &Rendered,
+        options: &nixos::NixOptions,
+    ) -> Result<DiskManifest, ImageError> {
         nixos::build(&self.cache, cluster, rendered, options).await
     }
 
@@ -150,16 +168,32 @@ impl Builder {
         let second = package_root::ensure(&self.cache, true).await?;
         match first.layer.sha256 == second.layer.sha256 {
             true => Ok(second),
-            false => Err(ImageError::NotReproducible { first: first.layer.sha256, second: second.layer.sha256 }),
+            false => Err(ImageError::NotReproducible {
+                first: first.layer.sha256,
+                second: second.layer.sha256,
+            }),
         }
     }
 }
 
 /// The packages whose version people ask for.
 fn versions(packages: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let wanted = ["postgresql-17", "patroni", "etcd-server", "haproxy", "pgbouncer", "systemd", "openssh-server", "libc6"];
+    let wanted = [
+        "postgresql-17",
+        "patroni",
+        "etcd-server",
+        "haproxy",
+        "pgbouncer",
+        "systemd",
+        "openssh-server",
+        "libc6",
+    ];
     let asked = |name: &str| wanted.contains(&name) || name.starts_with("libicu");
-    packages.iter().filter(|(name, _)| asked(name)).map(|(name, version)| (name.clone(), version.clone())).collect()
+    packages
+        .iter()
+        .filter(|(name, _)| asked(name))
+        .map(|(name, version)| (name.clone(), version.clone()))
+        .collect()
 }
 
 fn layer(path: &Path, sha256: String, bytes: u64) -> Layer {

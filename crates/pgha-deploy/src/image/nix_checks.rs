@@ -15,7 +15,8 @@ const OLDEST: (u32, u32) = (2, 8);
 /// The first version that the pinned nixpkgs takes (its lib/minfeatures.nix).
 const OLDEST_FOR_PIN: (u32, u32) = (2, 18);
 
-/// A system (1.5 GB), and its store and disk once more as files. An estimate: none has been built yet.
+/// A system (1.5 GB), and its store and disk once more as files. An estimate: none has been built
+/// yet.
 const NEEDED_BYTES: u64 = 4 << 30;
 
 /// Looks at nix: whether it is there, new enough, knows flakes, can use its store, and has room.
@@ -32,7 +33,10 @@ async fn new_enough(oldest: (u32, u32)) -> Check {
     let text = Command::new("nix").arg("--version").run().await.unwrap_or_default();
     let problem = version(&text).filter(|found| *found < oldest).map(|found| Problem {
         what: format!("nix {}.{} is too old", found.0, found.1),
-        cure: format!("install nix {}.{} or newer; Debian has that from version 13 on", oldest.0, oldest.1),
+        cure: format!(
+            "install nix {}.{} or newer; Debian has that from version 13 on",
+            oldest.0, oldest.1
+        ),
         packages: Vec::new(),
     });
     Check { name: text.trim().to_owned(), problem }
@@ -46,7 +50,11 @@ fn version(text: &str) -> Option<(u32, u32)> {
 
 /// Evaluates a word of flakes, which also opens the store.
 async fn knows_flakes() -> Check {
-    let tried = Command::new("nix").args(FEATURES).args(["eval", "--expr", "builtins ? getFlake"]).run().await;
+    let tried = Command::new("nix")
+        .args(FEATURES)
+        .args(["eval", "--expr", "builtins ? getFlake"])
+        .run()
+        .await;
     let what = match tried {
         Ok(answer) if answer.trim() == "true" => None,
         Ok(_) => Some("this nix does not know flakes".to_owned()),
@@ -64,7 +72,12 @@ fn has_room() -> Check {
     let store = if Path::new("/nix").exists() { Path::new("/nix") } else { Path::new("/") };
     let free = files::free_bytes(store).unwrap_or(u64::MAX);
     let problem = (free < NEEDED_BYTES).then(|| Problem {
-        what: format!("{} has {} MB free, a NixOS build needs {} MB", store.display(), free >> 20, NEEDED_BYTES >> 20),
+        what: format!(
+            "{} has {} MB free, a NixOS build needs {} MB",
+            store.display(),
+            free >> 20,
+            NEEDED_BYTES >> 20
+        ),
         cure: "make room, for example with `nix store gc`".to_owned(),
         packages: Vec::new(),
     });

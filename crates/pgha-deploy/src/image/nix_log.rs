@@ -1,4 +1,5 @@
-//! nix's log in its `internal-json` format (nix, `src/libutil/logging.hh`): one `@nix {...}` a line.
+//! nix's log in its `internal-json` format (nix, `src/libutil/logging.hh`): one `@nix {...}` a
+//! line.
 
 use std::collections::VecDeque;
 
@@ -24,12 +25,16 @@ pub(super) struct Log {
 impl Log {
     /// Takes in one line and gives what people should see of it at once.
     pub(super) fn read(&mut self, line: &str) -> Option<String> {
-        let Some(event) = line.strip_prefix("@nix ").and_then(|json| serde_json::from_str::<Value>(json).ok()) else {
+        let Some(event) =
+            line.strip_prefix("@nix ").and_then(|json| serde_json::from_str::<Value>(json).ok())
+        else {
             self.keep(line);
             return None;
         };
         match (event["action"].as_str()?, event["type"].as_u64()) {
-            ("start", Some(BUILD | COPY)) => event["text"].as_str().filter(|text| !text.is_empty()).map(shortened),
+            ("start", Some(BUILD | COPY)) => {
+                event["text"].as_str().filter(|text| !text.is_empty()).map(shortened)
+            }
             ("result", Some(LINE)) => {
                 self.keep(event["fields"][0].as_str()?);
                 None
@@ -52,14 +57,21 @@ impl Log {
 
     /// Nix's errors, then the last lines of what was built.
     pub(super) fn complaint(&self) -> String {
-        self.errors.iter().chain(&self.lines).map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+        self.errors
+            .iter()
+            .chain(&self.lines)
+            .map(|line| line.trim_end())
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
 /// `building '/nix/store/HASH-name.drv'` without the hash.
 fn shortened(text: &str) -> String {
     let short = |word: &str| {
-        let name = word.rsplit_once('/').map_or(word, |(_, name)| if name.get(32..33) == Some("-") { &name[33..] } else { name });
+        let name = word.rsplit_once('/').map_or(word, |(_, name)| {
+            if name.get(32..33) == Some("-") { &name[33..] } else { name }
+        });
         name.trim_matches('\'').to_owned()
     };
     text.split_whitespace().map(short).collect::<Vec<_>>().join(" ")
@@ -84,7 +96,10 @@ mod tests {
         let mut log = Log::default();
         let building = r#"@nix {"action":"start","fields":["/nix/store/x.drv","",1,1],"id":2,"level":3,"parent":0,"text":"building '/nix/store/wf7sdm0npfgrysnc9lh3cv9hsbnmzs0a-pgha-image.drv'","type":105}"#;
         assert_eq!(log.read(building).as_deref(), Some("building pgha-image.drv"));
-        assert_eq!(log.read(r#"@nix {"action":"result","fields":["mkfs: no space"],"id":2,"type":101}"#), None);
+        assert_eq!(
+            log.read(r#"@nix {"action":"result","fields":["mkfs: no space"],"id":2,"type":101}"#),
+            None
+        );
         assert_eq!(log.read(r#"@nix {"action":"msg","level":5,"msg":"chatter"}"#), None);
         log.read("@nix {\"action\":\"msg\",\"level\":0,\"msg\":\"\\u001b[31;1merror:\\u001b[0m builder failed\"}");
         assert_eq!(log.complaint(), "error: builder failed\nmkfs: no space");

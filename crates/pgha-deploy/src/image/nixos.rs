@@ -1,4 +1,5 @@
-//! The NixOS base: each role set's disk, built by `nix` from a rendering, with nix's own log as progress.
+//! The NixOS base: each role set's disk, built by `nix` from a rendering, with nix's own log as
+//! progress.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -29,8 +30,14 @@ pub struct NixOptions {
 /// Renders into `cache_dir` and builds every role set's disk.
 ///
 /// # Errors
-/// When nix cannot be started or fails; its error and the last lines of the build that failed are part of it.
-pub async fn build(cache_dir: &Path, cluster: &Cluster, rendered: &Rendered, options: &NixOptions) -> Result<DiskManifest, ImageError> {
+/// When nix cannot be started or fails; its error and the last lines of the build that failed are
+/// part of it.
+pub async fn build(
+    cache_dir: &Path,
+    cluster: &Cluster,
+    rendered: &Rendered,
+    options: &NixOptions,
+) -> Result<DiskManifest, ImageError> {
     let tree = write_tree(cache_dir, cluster, rendered)?;
     let mut images = Vec::new();
     for (role_set, files) in &rendered.trees {
@@ -43,7 +50,12 @@ pub async fn build(cache_dir: &Path, cluster: &Cluster, rendered: &Rendered, opt
         let (sha256, bytes) = files::digest(&path)?;
         let disk = budget::measure(&path, super::layer(&path, sha256, bytes), contents(&out))?;
         budget::check(cluster, Base::Nixos, role_set, &disk)?;
-        images.push(DiskImage { role_set: role_set.clone(), base: Base::Nixos, tree: files.digest(), disk });
+        images.push(DiskImage {
+            role_set: role_set.clone(),
+            base: Base::Nixos,
+            tree: files.digest(),
+            disk,
+        });
     }
     Ok(DiskManifest { cluster: cluster.name.clone(), images })
 }
@@ -59,7 +71,11 @@ fn contents(out: &Path) -> Vec<Content> {
 }
 
 /// A rendering of its own for nix to read, written anew, so that nobody can have altered it.
-fn write_tree(cache_dir: &Path, cluster: &Cluster, rendered: &Rendered) -> Result<PathBuf, FileError> {
+fn write_tree(
+    cache_dir: &Path,
+    cluster: &Cluster,
+    rendered: &Rendered,
+) -> Result<PathBuf, FileError> {
     let dir = cache_dir.join("trees").join(&cluster.name);
     let new = dir.with_extension(format!("new{}", std::process::id()));
     flake::write(rendered, &new)?;
@@ -69,7 +85,12 @@ fn write_tree(cache_dir: &Path, cluster: &Cluster, rendered: &Rendered) -> Resul
 }
 
 /// Gives the path of the result in the store.
-async fn nix_build(tree: &Path, role_set: &RoleSet, options: &NixOptions, again: bool) -> Result<PathBuf, ImageError> {
+async fn nix_build(
+    tree: &Path,
+    role_set: &RoleSet,
+    options: &NixOptions,
+    again: bool,
+) -> Result<PathBuf, ImageError> {
     let target = format!("path:{}#{role_set}", tree.display());
     // nix dies with pgha, however that ends: a builder must not go on using the machine.
     let mut command = Command::new("setpriv");
@@ -81,7 +102,12 @@ async fn nix_build(tree: &Path, role_set: &RoleSet, options: &NixOptions, again:
     }
     command.args(again.then_some("--rebuild"));
     let start = |source| CommandError::Start { program: "nix".to_owned(), source };
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
+    let spawned = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
     let mut child = spawned.map_err(start)?;
     let stderr = child.stderr.take();
     let (log, output) = tokio::join!(follow(role_set, stderr), child.wait_with_output());

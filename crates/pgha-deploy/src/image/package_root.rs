@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe::{self, recipe_files};
 use super::{ImageError, cache};
 
-const RECIPE: &[(&str, &str)] =
-    recipe_files!["debian/": "build.sh", "essential.sh", "customize.sh", "packages.txt", "requirements.txt", "users.txt"];
+const RECIPE: &[(&str, &str)] = recipe_files!["debian/": "build.sh", "essential.sh", "customize.sh", "packages.txt", "requirements.txt", "users.txt"];
 
 /// Room for the finished file, its predecessor and, on disk, the unpacked tree.
 const NEEDED_BYTES: u64 = 1 << 30;
@@ -36,7 +35,9 @@ pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoo
     let dir = cache_dir.join("package-roots");
     files::make_dir(&dir, 0o755)?;
     let note = dir.join(format!("debian-{}.json", recipe::digest(RECIPE).short()));
-    if !refresh && let Some(found) = cache::find(&note, |root: &PackageRoot| vec![root.layer.clone()]) {
+    if !refresh
+        && let Some(found) = cache::find(&note, |root: &PackageRoot| vec![root.layer.clone()])
+    {
         return Ok(found);
     }
     space(&dir)?;
@@ -45,9 +46,14 @@ pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoo
     let finished = build(work.path()).await?;
     let (sha256, bytes) = files::digest(&finished)?;
     let packages = read_packages(&finished.with_extension("squashfs.packages"))?;
-    // Named by its content: nodes that run an older root must find theirs unchanged when they boot again.
+    // Named by its content: nodes that run an older root must find theirs unchanged when they boot
+    // again.
     let path = dir.join(format!("debian-{}.squashfs", &sha256[..16]));
-    let root = PackageRoot { layer: super::layer(&path, sha256, bytes), packages, build_seconds: started.elapsed().as_secs_f64() };
+    let root = PackageRoot {
+        layer: super::layer(&path, sha256, bytes),
+        packages,
+        build_seconds: started.elapsed().as_secs_f64(),
+    };
     cache::keep(&[(&finished, &root.layer)], &note, &root)?;
     Ok(root)
 }
@@ -57,15 +63,33 @@ fn space(dir: &Path) -> Result<(), ImageError> {
     if free >= NEEDED_BYTES {
         return Ok(());
     }
-    Err(ImageError::Space { dir: dir.to_owned(), free_mb: free >> 20, needed_mb: NEEDED_BYTES >> 20 })
+    Err(ImageError::Space {
+        dir: dir.to_owned(),
+        free_mb: free >> 20,
+        needed_mb: NEEDED_BYTES >> 20,
+    })
 }
 
 async fn build(work: &Path) -> Result<PathBuf, ImageError> {
     let recipe = recipe::unpack(RECIPE, work)?;
     files::make_dir(&work.join("tree"), 0o755)?;
     tracing::info!("package root: downloading Patroni");
-    let download = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest"];
-    Command::new("pip3").args(download).arg(&recipe).arg("-r").arg(recipe.join("requirements.txt")).run().await?;
+    let download = [
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--dest",
+    ];
+    Command::new("pip3")
+        .args(download)
+        .arg(&recipe)
+        .arg("-r")
+        .arg(recipe.join("requirements.txt"))
+        .run()
+        .await?;
     let out = work.join("root.squashfs");
     let place = if free_memory() > MEMORY_BYTES { "tmpfs" } else { "disk" };
     recipe::run(
@@ -86,11 +110,19 @@ fn free_memory() -> u64 {
 
 fn read_packages(path: &Path) -> Result<BTreeMap<String, String>, FileError> {
     let text = files::read(path)?;
-    let debian = text.lines().filter_map(|line| line.split_once(' ')).map(|(name, version)| (name.to_owned(), version.to_owned()));
+    let debian = text
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, version)| (name.to_owned(), version.to_owned()));
     let mut packages: BTreeMap<String, String> = debian.collect();
     // Patroni comes from its wheel, in front of Debian's copy.
-    let requirement = RECIPE.iter().find(|(name, _)| *name == "requirements.txt").map_or("", |(_, text)| text);
-    if let Some(version) = requirement.lines().find_map(|line| line.strip_prefix("patroni==")).and_then(|rest| rest.split(' ').next()) {
+    let requirement =
+        RECIPE.iter().find(|(name, _)| *name == "requirements.txt").map_or("", |(_, text)| text);
+    if let Some(version) = requirement
+        .lines()
+        .find_map(|line| line.strip_prefix("patroni=="))
+        .and_then(|rest| rest.split(' ').next())
+    {
         packages.insert("patroni".to_owned(), version.to_owned());
     }
     Ok(packages)

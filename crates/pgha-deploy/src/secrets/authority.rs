@@ -1,6 +1,9 @@
 //! A private certificate authority.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
 use time::{Duration, OffsetDateTime};
 
 /// An authority outlives every certificate it signs. Ten years.
@@ -29,14 +32,22 @@ pub(super) fn key() -> Result<String, rcgen::Error> {
     Ok(KeyPair::generate()?.serialize_pem())
 }
 
-/// Makes a certificate, PEM, for a daemon with this key that serves under `names` and also calls others.
-pub(super) fn sign(authority: &Pair, key: &KeyPair, name: &str, names: &[SanType]) -> Result<String, rcgen::Error> {
+/// Makes a certificate, PEM, for a daemon with this key that serves under `names` and also calls
+/// others.
+pub(super) fn sign(
+    authority: &Pair,
+    key: &KeyPair,
+    name: &str,
+    names: &[SanType],
+) -> Result<String, rcgen::Error> {
     let mut params = params(name, CERTIFICATE_DAYS);
     params.subject_alt_names = names.to_vec();
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    let issuer = Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    let issuer =
+        Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
     Ok(params.signed_by(key, &issuer)?.pem())
 }
 

@@ -13,12 +13,14 @@ use x509_parser::pem::Pem;
 use super::authority::{self, Pair};
 use super::{Secrets, SecretsError};
 
-/// Days before its end at which a certificate is signed anew. The next `apply` then brings it to the nodes.
+/// Days before its end at which a certificate is signed anew. The next `apply` then brings it to
+/// the nodes.
 const RENEW_DAYS: i64 = 120;
 
 /// Makes the two authorities, and every certificate that is missing or no longer fits.
 ///
-/// etcd has an authority of its own: a certificate of the services must not open the store that holds the leader lock.
+/// etcd has an authority of its own: a certificate of the services must not open the store that
+/// holds the leader lock.
 pub(super) fn ensure(secrets: &mut Secrets, cluster: &Cluster) -> Result<(), SecretsError> {
     let services = ensure_authority(secrets, "ca", &format!("pgha {} services", cluster.name))?;
     let etcd = ensure_authority(secrets, "etcd-ca", &format!("pgha {} etcd", cluster.name))?;
@@ -33,9 +35,20 @@ pub(super) fn ensure(secrets: &mut Secrets, cluster: &Cluster) -> Result<(), Sec
         if node.role_set.has(Role::Postgres) {
             ensure_certificate(secrets, &services, &file("postgres"), &node.name, &own)?;
             ensure_certificate(secrets, &etcd, &file("patroni-etcd"), &node.name, &own)?;
-            // A client names the HAProxy it connects to, but TLS ends at whichever PgBouncer is behind it.
-            let endpoints = cluster.nodes.iter().filter(|n| n.role_set.has(Role::Haproxy) || n.name == node.name).collect::<Vec<_>>();
-            ensure_certificate(secrets, &services, &file("pgbouncer"), &node.name, &names(&endpoints))?;
+            // A client names the HAProxy it connects to, but TLS ends at whichever PgBouncer is
+            // behind it.
+            let endpoints = cluster
+                .nodes
+                .iter()
+                .filter(|n| n.role_set.has(Role::Haproxy) || n.name == node.name)
+                .collect::<Vec<_>>();
+            ensure_certificate(
+                secrets,
+                &services,
+                &file("pgbouncer"),
+                &node.name,
+                &names(&endpoints),
+            )?;
         }
         if node.role_set.has(Role::Haproxy) {
             ensure_certificate(secrets, &services, &file("haproxy"), &node.name, &own)?;
@@ -63,13 +76,24 @@ fn ensure_authority(secrets: &mut Secrets, file: &str, name: &str) -> Result<Pai
     Ok(Pair { certificate: text(&certificate), key: text(&key) })
 }
 
-/// The key stays when a certificate is signed anew: an interruption between two files could part a new pair.
-fn ensure_certificate(secrets: &mut Secrets, issuer: &Pair, file: &str, name: &str, names: &[SanType]) -> Result<(), SecretsError> {
+/// The key stays when a certificate is signed anew: an interruption between two files could part a
+/// new pair.
+fn ensure_certificate(
+    secrets: &mut Secrets,
+    issuer: &Pair,
+    file: &str,
+    name: &str,
+    names: &[SanType],
+) -> Result<(), SecretsError> {
     let (certificate, key) = (format!("{file}.crt"), format!("{file}.key"));
     let had_key = secrets.files.contains_key(&key);
     secrets.ensure_file(&key, || authority::key().map_err(failed(file)))?;
     let pair = KeyPair::from_pem(secrets.file(&key).expose()).map_err(failed(file))?;
-    let fits = had_key && secrets.files.get(&certificate).is_some_and(|pem| fits(pem.expose(), names, &pair, issuer).unwrap_or(false));
+    let fits = had_key
+        && secrets
+            .files
+            .get(&certificate)
+            .is_some_and(|pem| fits(pem.expose(), names, &pair, issuer).unwrap_or(false));
     if fits {
         return Ok(());
     }
@@ -82,15 +106,23 @@ fn failed(file: &str) -> impl FnOnce(rcgen::Error) -> SecretsError {
     move |source| SecretsError::Certificate { name, source }
 }
 
-/// Whether a certificate is valid for exactly these names, and for long enough, belongs to `key`, and was signed by `issuer`.
+/// Whether a certificate is valid for exactly these names, and for long enough, belongs to `key`,
+/// and was signed by `issuer`.
 fn fits(pem: &str, names: &[SanType], key: &KeyPair, issuer: &Pair) -> Option<bool> {
     let (pem, issuer) = (first(pem)?, first(&issuer.certificate)?);
     let (certificate, issuer) = (pem.parse_x509().ok()?, issuer.parse_x509().ok()?);
     let left = certificate.validity().time_to_expiration().map_or(0, |left| left.whole_days());
     let has = certificate.subject_alternative_name().ok().flatten();
-    let has = has.map_or(BTreeSet::new(), |extension| extension.value.general_names.iter().map(said).collect());
+    let has = has.map_or(BTreeSet::new(), |extension| {
+        extension.value.general_names.iter().map(said).collect()
+    });
     let own = certificate.public_key().raw == key.subject_public_key_info();
-    Some(left >= RENEW_DAYS && has == names.iter().map(wanted).collect() && own && signer(&certificate)? == identifier(&issuer)?)
+    Some(
+        left >= RENEW_DAYS
+            && has == names.iter().map(wanted).collect()
+            && own
+            && signer(&certificate)? == identifier(&issuer)?,
+    )
 }
 
 fn first(pem: &str) -> Option<Pem> {
@@ -100,7 +132,9 @@ fn first(pem: &str) -> Option<Pem> {
 /// The key identifier of who signed it (RFC 5280, 4.2.1.1).
 fn signer<'c>(certificate: &'c X509Certificate<'_>) -> Option<&'c [u8]> {
     certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(signer) => signer.key_identifier.as_ref().map(|id| id.0),
+        ParsedExtension::AuthorityKeyIdentifier(signer) => {
+            signer.key_identifier.as_ref().map(|id| id.0)
+        }
         _ => None,
     })
 }
@@ -145,7 +179,10 @@ mod tests {
         };
         let (mine, other) = (certificate("mine"), certificate("other"));
         assert_eq!(certificate("mine"), mine);
-        let take = |file: &str| std::fs::copy(dir.path().join("other").join(file), dir.path().join("mine").join(file)).expect("a copy");
+        let take = |file: &str| {
+            std::fs::copy(dir.path().join("other").join(file), dir.path().join("mine").join(file))
+                .expect("a copy")
+        };
         take("nodes/node-1/etcd.key");
         let signed = certificate("mine");
         assert_ne!(signed, mine, "the key is another one");

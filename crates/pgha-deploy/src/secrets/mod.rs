@@ -1,7 +1,8 @@
-//! The secrets directory: made once beside the cluster file, kept by the user. Only certificates are ever written anew.
+//! The secrets directory: made once beside the cluster file, kept by the user. Only certificates
+//! are ever written anew.
 //!
-//! Whoever loses it keeps a running cluster but can no longer administer it: nodes accept only the SSH key and the
-//! certificate authorities made here.
+//! Whoever loses it keeps a running cluster but can no longer administer it: nodes accept only the
+//! SSH key and the certificate authorities made here.
 
 mod authority;
 mod certificates;
@@ -93,7 +94,8 @@ impl SecretsError {
 }
 
 /// Passwords that every cluster has. Users of the cluster file come on top.
-const SYSTEM_PASSWORDS: [&str; 5] = ["postgres", "replicator", "rewind", "rest-api", "haproxy-stats"];
+const SYSTEM_PASSWORDS: [&str; 5] =
+    ["postgres", "replicator", "rewind", "rest-api", "haproxy-stats"];
 
 /// The secrets of one cluster, read into memory.
 pub struct Secrets {
@@ -109,8 +111,9 @@ impl Secrets {
         cluster_file.with_extension("secrets")
     }
 
-    /// Reads the secrets, and makes those that are missing. `running` names the nodes that have servers: what those know
-    /// must be there. Certificates are signed anew when their names or their remaining life no longer fit.
+    /// Reads the secrets, and makes those that are missing. `running` names the nodes that have
+    /// servers: what those know must be there. Certificates are signed anew when their names or
+    /// their remaining life no longer fit.
     ///
     /// # Errors
     /// When the directory is open to others, belongs to another cluster, or has lost something.
@@ -120,7 +123,8 @@ impl Secrets {
         }
         files::make_dir(dir, 0o700)?;
         Self::check(dir, cluster)?;
-        let mut secrets = Self { dir: dir.to_owned(), files: BTreeMap::new(), running: running.to_vec() };
+        let mut secrets =
+            Self { dir: dir.to_owned(), files: BTreeMap::new(), running: running.to_vec() };
         secrets.read_all("")?;
         secrets.complete(cluster)?;
         // Last: its presence says that a first run came to its end.
@@ -135,9 +139,11 @@ impl Secrets {
             return Err(SecretsError::Exposed { dir: dir.to_owned(), mode });
         }
         match files::read(&dir.join("cluster")) {
-            Ok(found) if found.trim() != cluster.name => {
-                Err(SecretsError::Foreign { dir: dir.to_owned(), found: found.trim().to_owned(), wanted: cluster.name.clone() })
-            }
+            Ok(found) if found.trim() != cluster.name => Err(SecretsError::Foreign {
+                dir: dir.to_owned(),
+                found: found.trim().to_owned(),
+                wanted: cluster.name.clone(),
+            }),
             Err(error) if !error.is_missing() => Err(error.into()),
             _ => Ok(()),
         }
@@ -159,11 +165,19 @@ impl Secrets {
     /// Files that running nodes know, so that new ones in their place would open nothing.
     fn known_to_nodes(&self) -> Vec<String> {
         let system = SYSTEM_PASSWORDS.into_iter().map(|name| format!("passwords/{name}"));
-        let keys = ["ca.crt", "ca.key", "etcd-ca.crt", "etcd-ca.key", "ssh/operator"].map(str::to_owned);
+        let keys =
+            ["ca.crt", "ca.key", "etcd-ca.crt", "etcd-ca.key", "ssh/operator"].map(str::to_owned);
         // A password without its verifier, or the other way round, was a pair once.
-        let of = |name: &str| name.strip_prefix("passwords/").or(name.strip_prefix("verifiers/")).map(str::to_owned);
-        let users = self.files.keys().filter_map(|name| of(name)).filter(|name| !SYSTEM_PASSWORDS.contains(&name.as_str()));
-        let pairs = users.flat_map(|name| [format!("passwords/{name}"), format!("verifiers/{name}")]);
+        let of = |name: &str| {
+            name.strip_prefix("passwords/").or(name.strip_prefix("verifiers/")).map(str::to_owned)
+        };
+        let users = self
+            .files
+            .keys()
+            .filter_map(|name| of(name))
+            .filter(|name| !SYSTEM_PASSWORDS.contains(&name.as_str()));
+        let pairs =
+            users.flat_map(|name| [format!("passwords/{name}"), format!("verifiers/{name}")]);
         let hosts = self.running.iter().map(|node| format!("nodes/{node}/ssh_host_ed25519_key"));
         system.chain(keys).chain(pairs).chain(hosts).collect()
     }
@@ -171,7 +185,10 @@ impl Secrets {
     fn complete(&mut self, cluster: &Cluster) -> Result<(), SecretsError> {
         let known = if self.running.is_empty() { Vec::new() } else { self.known_to_nodes() };
         if let Some(name) = known.into_iter().find(|name| !self.files.contains_key(name)) {
-            return Err(SecretsError::Lost { cluster: cluster.name.clone(), path: self.dir.join(name) });
+            return Err(SecretsError::Lost {
+                cluster: cluster.name.clone(),
+                path: self.dir.join(name),
+            });
         }
         // Git must never see it, whatever the user's own ignore file says.
         self.ensure_file(".gitignore", || Ok("*\n".to_owned()))?;
@@ -195,16 +212,25 @@ impl Secrets {
     fn ensure_ssh_key(&mut self, name: &str) -> Result<(), SecretsError> {
         let fail = |reason: String| SecretsError::SshKey { name: name.to_owned(), reason };
         self.ensure_file(name, || {
-            let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(|e| fail(e.to_string()))?;
-            Ok(key.to_openssh(russh::keys::ssh_key::LineEnding::LF).map_err(|e| fail(e.to_string()))?.to_string())
+            let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)
+                .map_err(|e| fail(e.to_string()))?;
+            Ok(key
+                .to_openssh(russh::keys::ssh_key::LineEnding::LF)
+                .map_err(|e| fail(e.to_string()))?
+                .to_string())
         })?;
-        let key = russh::keys::decode_secret_key(self.file(name).expose(), None).map_err(|e| fail(e.to_string()))?;
+        let key = russh::keys::decode_secret_key(self.file(name).expose(), None)
+            .map_err(|e| fail(e.to_string()))?;
         let public = key.public_key().to_openssh().map_err(|e| fail(e.to_string()))?;
         self.ensure_file(&format!("{name}.pub"), || Ok(format!("{public}\n")))
     }
 
     /// Makes a file once. One that exists is never touched.
-    fn ensure_file(&mut self, name: &str, make: impl FnOnce() -> Result<String, SecretsError>) -> Result<(), SecretsError> {
+    fn ensure_file(
+        &mut self,
+        name: &str,
+        make: impl FnOnce() -> Result<String, SecretsError>,
+    ) -> Result<(), SecretsError> {
         if self.files.contains_key(name) {
             return Ok(());
         }

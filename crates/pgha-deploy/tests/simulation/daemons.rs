@@ -21,11 +21,22 @@ use crate::state::State;
 /// What every node that is well says.
 fn answer(state: &State) -> NodeHealth {
     let (well, leader) = (state.well(), state.leader.as_ref());
-    let view = View { members: well.iter().map(|name| member(state, name)).collect(), pause: false };
-    let pool = |names: Vec<&String>| names.into_iter().map(|name| (name.clone(), "UP".to_owned())).collect();
+    let view =
+        View { members: well.iter().map(|name| member(state, name)).collect(), pause: false };
+    let pool = |names: Vec<&String>| {
+        names.into_iter().map(|name| (name.clone(), "UP".to_owned())).collect()
+    };
     let replicas = well.iter().filter(|name| Some(*name) != leader).collect();
-    let pools = BTreeMap::from([("primary".to_owned(), pool(leader.into_iter().collect())), ("replicas".to_owned(), pool(replicas))]);
-    let etcd = EtcdStatus { version: "3".into(), leader: false, has_leader: state.has_quorum(), db_bytes: 1 };
+    let pools = BTreeMap::from([
+        ("primary".to_owned(), pool(leader.into_iter().collect())),
+        ("replicas".to_owned(), pool(replicas)),
+    ]);
+    let etcd = EtcdStatus {
+        version: "3".into(),
+        leader: false,
+        has_leader: state.has_quorum(),
+        db_bytes: 1,
+    };
     NodeHealth {
         unreachable: None,
         etcd: Some(etcd),
@@ -38,15 +49,28 @@ fn answer(state: &State) -> NodeHealth {
 
 /// What a leader says that does not know yet that the others have done without it.
 fn cut_off(name: &str) -> NodeHealth {
-    let alone = Member { name: name.to_owned(), role: "leader".to_owned(), state: "running".to_owned(), ..Member::default() };
+    let alone = Member {
+        name: name.to_owned(),
+        role: "leader".to_owned(),
+        state: "running".to_owned(),
+        ..Member::default()
+    };
     let view = View { members: vec![alone], pause: false };
-    NodeHealth { instance: Some(Instance::default()), view: Some(view), units: Some(Units::new()), ..NodeHealth::default() }
+    NodeHealth {
+        instance: Some(Instance::default()),
+        view: Some(view),
+        units: Some(Units::new()),
+        ..NodeHealth::default()
+    }
 }
 
 /// What a node with a bad image says once its daemons have failed.
 fn failed() -> NodeHealth {
     let unit = Unit { state: "failed".to_owned(), restarts: 0 };
-    NodeHealth { units: Some(Units::from([("haproxy.service".to_owned(), unit)])), ..NodeHealth::default() }
+    NodeHealth {
+        units: Some(Units::from([("haproxy.service".to_owned(), unit)])),
+        ..NodeHealth::default()
+    }
 }
 
 fn member(state: &State, name: &str) -> Member {
@@ -59,7 +83,10 @@ fn member(state: &State, name: &str) -> Member {
         timeline: Some(1),
         lag: Some(0),
         pending_restart: pending,
-        pending_restart_reason: pending.then(|| ("max_connections".to_owned(), change)).into_iter().collect(),
+        pending_restart_reason: pending
+            .then(|| ("max_connections".to_owned(), change))
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -85,11 +112,15 @@ impl Daemons for World {
         let mut nodes = BTreeMap::new();
         for name in self.cluster.nodes.iter().map(|node| node.name.clone()) {
             let silent = !calm && state.rng.random_bool(0.01);
-            let mut heard = NodeHealth { unreachable: Some("silent".into()), ..NodeHealth::default() };
+            let mut heard =
+                NodeHealth { unreachable: Some("silent".into()), ..NodeHealth::default() };
             if well.contains(&name) && !silent {
                 heard = answer.clone();
                 // One of those that are well leads etcd.
-                heard.etcd = heard.etcd.map(|etcd| EtcdStatus { leader: etcd.has_leader && well.first() == Some(&name), ..etcd });
+                heard.etcd = heard.etcd.map(|etcd| EtcdStatus {
+                    leader: etcd.has_leader && well.first() == Some(&name),
+                    ..etcd
+                });
             } else if !silent && state.has_failed(&name) {
                 heard = failed();
             } else if !silent && state.machines[&name].on && state.machines[&name].cut_off {
@@ -97,7 +128,11 @@ impl Daemons for World {
             }
             nodes.insert(name, heard);
         }
-        state.seen_well = nodes.iter().filter(|(_, node)| node.etcd.is_some()).map(|(name, _)| name.clone()).collect();
+        state.seen_well = nodes
+            .iter()
+            .filter(|(_, node)| node.etcd.is_some())
+            .map(|(name, _)| name.clone())
+            .collect();
         let leader = state.leader.clone();
         state.seen_leader = leader;
         Health { nodes }
@@ -121,7 +156,9 @@ impl Daemons for World {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let mut state = self.state();
         let well = state.well();
-        let named = to.map(str::to_owned).filter(|to| well.contains(to) && (!state.strict || state.synchronous.as_ref() == Some(to)));
+        let named = to.map(str::to_owned).filter(|to| {
+            well.contains(to) && (!state.strict || state.synchronous.as_ref() == Some(to))
+        });
         let heir = if to.is_some() { named } else { state.heir(Some(&from.name)) };
         match heir.filter(|_| state.leader.as_deref() == Some(&from.name)) {
             Some(heir) => {
@@ -139,7 +176,8 @@ impl Daemons for World {
         if !state.has_quorum() {
             return Err(refused("etcd", "no quorum"));
         }
-        let restart = state.dynamic["postgresql"]["parameters"]["max_connections"] != config["postgresql"]["parameters"]["max_connections"];
+        let restart = state.dynamic["postgresql"]["parameters"]["max_connections"]
+            != config["postgresql"]["parameters"]["max_connections"];
         state.dynamic = config.clone();
         state.machines.values_mut().for_each(|machine| machine.pending |= restart);
         Ok(())

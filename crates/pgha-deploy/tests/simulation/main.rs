@@ -1,7 +1,9 @@
-//! The planner and the executor against a model of a cluster and its provider, with a clock that is turned, not waited for.
+//! The planner and the executor against a model of a cluster and its provider, with a clock that is
+//! turned, not waited for.
 //!
-//! Each run has a seed. Nodes crash, replies get lost, images are bad, pgha itself is killed at random moments and run
-//! again. `RUNS=1000` sets the number of runs, `SEED=n` replays one. What must hold is in `state.rs`, where it is broken.
+//! Each run has a seed. Nodes crash, replies get lost, images are bad, pgha itself is killed at
+//! random moments and run again. `RUNS=1000` sets the number of runs, `SEED=n` replays one. What
+//! must hold is in `state.rs`, where it is broken.
 
 mod daemons;
 mod model;
@@ -25,7 +27,11 @@ enum End {
     Stopped(String),
 }
 
-fn operator<'w>(world: &'w World, wanted: &'w Wanted, journal: &'w Journal) -> Operator<'w, World, World> {
+fn operator<'w>(
+    world: &'w World,
+    wanted: &'w Wanted,
+    journal: &'w Journal,
+) -> Operator<'w, World, World> {
     Operator {
         provider: world,
         daemons: world,
@@ -55,7 +61,8 @@ async fn operate(world: &World, goal: Goal) -> End {
     }
 }
 
-/// An operator who goes on after whatever happened, corrects a bad image once it was returned, and at times wants it all back.
+/// An operator who goes on after whatever happened, corrects a bad image once it was returned, and
+/// at times wants it all back.
 async fn one_run(world: &World) {
     for _ in 0..12 {
         let (limit, goal) = (world.patience(), world.mood());
@@ -74,7 +81,8 @@ async fn one_run(world: &World) {
     until(world, Goal::Rollback, true, |world| world.what_runs() == before).await;
 }
 
-/// Runs pgha until the world is as it should be. A few runs must do. `settled`: all was well before, so nothing may come back.
+/// Runs pgha until the world is as it should be. A few runs must do. `settled`: all was well
+/// before, so nothing may come back.
 async fn until(world: &World, goal: Goal, settled: bool, reached: impl Fn(&World) -> bool) {
     let mut last = String::new();
     for _ in 0..8 {
@@ -101,11 +109,19 @@ async fn a_plan_of_a_world_that_moved_is_not_carried_out() {
     let (images, dynamic) = (world.what_runs(), world.state().dynamic.clone());
     world.state().leader = Some("node-2".to_owned());
     assert!(matches!(operator.carry_out(Goal::Apply, &plan).await, Err(OperateError::Changed)));
-    assert_eq!((world.what_runs(), &world.state().dynamic), (images, &dynamic), "something was done");
+    assert_eq!(
+        (world.what_runs(), &world.state().dynamic),
+        (images, &dynamic),
+        "something was done"
+    );
 }
 
 #[test]
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "how fast it runs, and how to replay a run that failed")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "how fast it runs, and how to replay a run that failed"
+)]
 fn whatever_happens_the_cluster_survives_the_roll() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match number("SEED") {
@@ -116,11 +132,17 @@ fn whatever_happens_the_cluster_survives_the_roll() {
     let count = seeds.end - seeds.start;
     for seed in seeds {
         let run = std::panic::catch_unwind(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .expect("a runtime");
             runtime.block_on(async { one_run(&World::new(seed)).await });
         });
         if let Err(panic) = run {
-            eprintln!("replay with: SEED={seed} cargo test -p pgha-deploy --test simulation -- --nocapture");
+            eprintln!(
+                "replay with: SEED={seed} cargo test -p pgha-deploy --test simulation -- --nocapture"
+            );
             std::panic::resume_unwind(panic);
         }
     }

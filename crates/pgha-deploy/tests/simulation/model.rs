@@ -1,4 +1,5 @@
-//! A cluster as the executor meets it: nodes take time to boot, crash, forget to answer, and break with a bad image or seed.
+//! A cluster as the executor meets it: nodes take time to boot, crash, forget to answer, and break
+//! with a bad image or seed.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
@@ -30,7 +31,11 @@ impl World {
         let (cluster, secrets) = wish::cluster(seed);
         let rendered = render::render(&cluster).expect("a rendering");
         let mut rng = StdRng::seed_from_u64(seed);
-        let labels = [("image", wish::image(&cluster, 0)), ("seed", wish::seed(0).to_string()), ("formed", "yes".to_owned())];
+        let labels = [
+            ("image", wish::image(&cluster, 0)),
+            ("seed", wish::seed(0).to_string()),
+            ("formed", "yes".to_owned()),
+        ];
         let labels = Labels::from(labels.map(|(key, value)| (key.to_owned(), value)));
         let machine = |_: &Node| Machine {
             on: true,
@@ -54,7 +59,11 @@ impl World {
             seen_leader: None,
             version: 1,
             seed_version: 0,
-            bad: if rng.random_bool(0.3) { BTreeSet::from([wish::image(&cluster, 1)]) } else { BTreeSet::new() },
+            bad: if rng.random_bool(0.3) {
+                BTreeSet::from([wish::image(&cluster, 1)])
+            } else {
+                BTreeSet::new()
+            },
             max_connections: if rng.random_bool(0.3) { 150 } else { 200 },
             calm: false,
             rng,
@@ -69,14 +78,23 @@ impl World {
     pub(crate) fn wanted(&self) -> Wanted {
         let state = self.state();
         let mut rendered = self.rendered.clone();
-        rendered.dynamic["postgresql"]["parameters"]["max_connections"] = json!(state.max_connections);
-        Wanted { rendered, manifest: wish::manifest(&self.cluster, state.version), seed: wish::seed(state.seed_version) }
+        rendered.dynamic["postgresql"]["parameters"]["max_connections"] =
+            json!(state.max_connections);
+        Wanted {
+            rendered,
+            manifest: wish::manifest(&self.cluster, state.version),
+            seed: wish::seed(state.seed_version),
+        }
     }
 
     /// How long this pgha lives.
     pub(crate) fn patience(&self) -> Duration {
         let mut state = self.state();
-        if state.rng.random_bool(0.5) { Duration::from_secs(state.rng.random_range(1..200)) } else { Duration::from_secs(100_000) }
+        if state.rng.random_bool(0.5) {
+            Duration::from_secs(state.rng.random_range(1..200))
+        } else {
+            Duration::from_secs(100_000)
+        }
     }
 
     /// What this operator wants.
@@ -86,7 +104,11 @@ impl World {
 
     /// The image and the seed of each node.
     pub(crate) fn what_runs(&self) -> Vec<(String, String)> {
-        self.state().machines.values().map(|machine| (machine.labels["image"].clone(), machine.labels["seed"].clone())).collect()
+        self.state()
+            .machines
+            .values()
+            .map(|machine| (machine.labels["image"].clone(), machine.labels["seed"].clone()))
+            .collect()
     }
 
     /// Another image and another seed, both good.
@@ -122,16 +144,26 @@ impl World {
     pub(crate) fn is_as_wanted(&self) -> bool {
         let (wanted, mut state) = (self.wanted(), self.state());
         state.turn();
-        let (image, seed) = (wanted.manifest.images[0].digest().to_string(), wanted.seed.to_string());
-        let has = |machine: &Machine| machine.labels["image"] == image && machine.labels["seed"] == seed && !machine.pending;
-        let whole = state.machines.iter().all(|(name, machine)| state.is_well(name) && has(machine));
+        let (image, seed) =
+            (wanted.manifest.images[0].digest().to_string(), wanted.seed.to_string());
+        let has = |machine: &Machine| {
+            machine.labels["image"] == image && machine.labels["seed"] == seed && !machine.pending
+        };
+        let whole =
+            state.machines.iter().all(|(name, machine)| state.is_well(name) && has(machine));
         whole && state.leader.is_some() && state.dynamic == wanted.rendered.dynamic
     }
 
     pub(crate) fn describe(&self) -> String {
         let state = self.state();
         let line = |(name, machine): (&String, &Machine)| {
-            format!("{name}: on {} well {} labels {:?} previous {:?}\n", machine.on, state.is_well(name), machine.labels, machine.previous)
+            format!(
+                "{name}: on {} well {} labels {:?} previous {:?}\n",
+                machine.on,
+                state.is_well(name),
+                machine.labels,
+                machine.previous
+            )
         };
         format!(
             "leader {:?}, synchronous {:?}, version {} bad {:?}\n{}",
@@ -158,7 +190,11 @@ impl World {
     }
 
     /// Stops and boots a node, and checks that the plan may do so.
-    pub(crate) async fn replace(&self, name: &str, change: impl FnOnce(&mut Machine)) -> Result<(), ProviderError> {
+    pub(crate) async fn replace(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Machine),
+    ) -> Result<(), ProviderError> {
         let (down, reply_lost) = {
             let mut state = self.state();
             state.may_be_rebuilt(name);
@@ -172,9 +208,14 @@ impl World {
         let joins_after = Duration::from_secs(state.rng.random_range(2..20));
         let machine = state.machine(name);
         change(machine);
-        (machine.on, machine.booted, machine.joins_after, machine.pending) = (true, Instant::now(), joins_after, false);
+        (machine.on, machine.booted, machine.joins_after, machine.pending) =
+            (true, Instant::now(), joins_after, false);
         if reply_lost {
-            return Err(ProviderError::Slow { name: name.to_owned(), what: "answer", seconds: down });
+            return Err(ProviderError::Slow {
+                name: name.to_owned(),
+                what: "answer",
+                seconds: down,
+            });
         }
         Ok(())
     }

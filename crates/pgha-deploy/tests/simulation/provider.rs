@@ -26,7 +26,10 @@ impl Provider for World {
         let state = self.state();
         let server = |node: &Node| {
             let machine = &state.machines[&node.name];
-            let previous = machine.previous.as_ref().map(|labels| ("previous_image".to_owned(), labels["image"].clone()));
+            let previous = machine
+                .previous
+                .as_ref()
+                .map(|labels| ("previous_image".to_owned(), labels["image"].clone()));
             let labels = machine.labels.clone().into_iter().chain(previous).collect();
             Server { name: node.name.clone(), address: node.address, running: machine.on, labels }
         };
@@ -51,7 +54,8 @@ impl Provider for World {
         self.replace(&request.name, |machine| {
             let old = machine.labels.clone();
             labels = old.clone().into_iter().chain(std::mem::take(&mut labels)).collect();
-            let unproven = old.get("proven").is_some_and(|proven| proven == "no") && machine.previous.is_some();
+            let unproven = old.get("proven").is_some_and(|proven| proven == "no")
+                && machine.previous.is_some();
             if (old["image"] != labels["image"] || old["seed"] != labels["seed"]) && !unproven {
                 machine.previous = Some(old);
             }
@@ -61,7 +65,12 @@ impl Provider for World {
     }
 
     async fn revert_server(&self, name: &str) -> Result<(), ProviderError> {
-        let previous = self.state().machine(name).previous.clone().ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+        let previous = self
+            .state()
+            .machine(name)
+            .previous
+            .clone()
+            .ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
         self.replace(name, |machine| (machine.labels, machine.previous) = (previous, None)).await
     }
 

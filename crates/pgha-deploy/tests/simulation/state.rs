@@ -63,7 +63,10 @@ impl State {
 
     pub(crate) fn is_well(&self, name: &str) -> bool {
         let machine = &self.machines[name];
-        machine.on && !machine.cut_off && machine.booted.elapsed() >= machine.joins_after && !self.is_bad(&machine.labels)
+        machine.on
+            && !machine.cut_off
+            && machine.booted.elapsed() >= machine.joins_after
+            && !self.is_bad(&machine.labels)
     }
 
     pub(crate) fn perhaps_bad(&mut self, digest: String) {
@@ -75,7 +78,9 @@ impl State {
     /// Whether its daemons have tried for long enough.
     pub(crate) fn has_failed(&self, name: &str) -> bool {
         let machine = &self.machines[name];
-        machine.on && machine.booted.elapsed() > Duration::from_secs(10) && self.is_bad(&machine.labels)
+        machine.on
+            && machine.booted.elapsed() > Duration::from_secs(10)
+            && self.is_bad(&machine.labels)
     }
 
     pub(crate) fn well(&self) -> BTreeSet<String> {
@@ -86,11 +91,16 @@ impl State {
         self.well().len() > self.machines.len() / 2
     }
 
-    /// Who may lead in place of `leader`: under strict only the synchronous replica, which alone has every row.
+    /// Who may lead in place of `leader`: under strict only the synchronous replica, which alone
+    /// has every row.
     pub(crate) fn heir(&self, leader: Option<&str>) -> Option<String> {
         let well = self.well();
         let mut candidates = well.into_iter().filter(|name| Some(name.as_str()) != leader);
-        if self.strict { candidates.find(|name| self.synchronous.as_ref() == Some(name)) } else { candidates.next() }
+        if self.strict {
+            candidates.find(|name| self.synchronous.as_ref() == Some(name))
+        } else {
+            candidates.next()
+        }
     }
 
     /// Elects a leader when there is none for long enough; a leader names its synchronous replica.
@@ -100,7 +110,8 @@ impl State {
             self.led_last = Some(leader);
             self.leaderless_since = Instant::now();
         }
-        if self.leader.is_none() && self.has_quorum() && self.leaderless_since.elapsed() >= FAILOVER {
+        if self.leader.is_none() && self.has_quorum() && self.leaderless_since.elapsed() >= FAILOVER
+        {
             let returned = self.led_last.clone().filter(|last| self.strict && well.contains(last));
             self.leader = self.heir(None).or(returned);
         }

@@ -11,8 +11,10 @@ use pgha_core::render::Rendered;
 use pgha_deploy::secrets::Secrets;
 
 /// Three nodes under quorum, and five of which one is synchronous.
-const FILES: [&str; 2] =
-    [include_str!("../../../../tests/clusters/minimal.toml"), include_str!("../../../../tests/clusters/five-strict.toml")];
+const FILES: [&str; 2] = [
+    include_str!("../../../../tests/clusters/minimal.toml"),
+    include_str!("../../../../tests/clusters/five-strict.toml"),
+];
 
 /// What is wanted at one moment.
 pub(crate) struct Wanted {
@@ -24,8 +26,16 @@ pub(crate) struct Wanted {
 impl Wanted {
     pub(crate) fn desired<'c>(&'c self, cluster: &'c Cluster) -> Desired<'c> {
         let image = self.manifest.images[0].digest();
-        let all = |digest: &Digest| cluster.nodes.iter().map(|node| (node.name.clone(), digest.clone())).collect();
-        Desired { cluster, images: all(&image), seeds: all(&self.seed), data: BTreeMap::new(), dynamic: &self.rendered.dynamic }
+        let all = |digest: &Digest| {
+            cluster.nodes.iter().map(|node| (node.name.clone(), digest.clone())).collect()
+        };
+        Desired {
+            cluster,
+            images: all(&image),
+            seeds: all(&self.seed),
+            data: BTreeMap::new(),
+            dynamic: &self.rendered.dynamic,
+        }
     }
 }
 
@@ -42,7 +52,11 @@ pub(crate) fn cluster(seed: u64) -> (Cluster, &'static Secrets) {
 }
 
 pub(crate) fn manifest(cluster: &Cluster, version: u32) -> Manifest {
-    let layer = |what: &str| Layer { path: format!("/{what}"), sha256: Digest::of(format!("{what} {version}").as_bytes()), bytes: 1 };
+    let layer = |what: &str| Layer {
+        path: format!("/{what}"),
+        sha256: Digest::of(format!("{what} {version}").as_bytes()),
+        bytes: 1,
+    };
     let image = Image {
         role_set: cluster.nodes[0].role_set.clone(),
         base: cluster.base,

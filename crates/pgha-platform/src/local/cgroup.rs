@@ -8,16 +8,22 @@ const KILL_SECONDS: u64 = 10;
 
 /// Where this machine has cgroup version 2: alone, or beside version 1.
 pub(super) fn unified() -> Option<PathBuf> {
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from).into_iter().find(|root| root.join("cgroup.controllers").exists())
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|root| root.join("cgroup.controllers").exists())
 }
 
 /// Whether any process of the machine lives.
 pub(super) fn is_populated(machine: &str) -> bool {
     let events = unified().map(|root| root.join(machine).join("cgroup.events"));
-    events.and_then(|path| fs::read_to_string(path).ok()).is_some_and(|text| text.contains("populated 1"))
+    events
+        .and_then(|path| fs::read_to_string(path).ok())
+        .is_some_and(|text| text.contains("populated 1"))
 }
 
-/// Kills every process of the machine at once and removes its groups. Gives the seconds waited when one would not die.
+/// Kills every process of the machine at once and removes its groups. Gives the seconds waited when
+/// one would not die.
 pub(super) async fn kill(machine: &str) -> Result<(), u64> {
     if let Some(root) = unified() {
         let _ = fs::write(root.join(machine).join("cgroup.kill"), "1");
@@ -41,7 +47,10 @@ pub(super) async fn emptied(machine: &str, seconds: u64) -> Result<(), u64> {
 /// Whether process `id` belongs to the machine. Its number alone could by now be somebody else's.
 pub(super) fn has(machine: &str, id: i32) -> bool {
     let path = fs::read_to_string(format!("/proc/{id}/cgroup")).unwrap_or_default();
-    let inside = |line: &str| line.starts_with("0::") && line["0::".len()..].trim_start_matches('/').split('/').next() == Some(machine);
+    let inside = |line: &str| {
+        line.starts_with("0::")
+            && line["0::".len()..].trim_start_matches('/').split('/').next() == Some(machine)
+    };
     path.lines().any(inside)
 }
 

@@ -23,7 +23,12 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
     let script = run.join("launch-node.sh");
     files::write(&script, LAUNCH.as_bytes(), 0o700)?;
     let path = node.join("console.log");
-    let console = OpenOptions::new().create(true).write(true).truncate(true).open(&path).map_err(FileError::at("open", &path))?;
+    let console = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .open(&path)
+        .map_err(FileError::at("open", &path))?;
     let errors = console.try_clone().map_err(FileError::at("open", &path))?;
     // A session of its own: the node must survive the terminal that started it.
     let child = Command::new("setsid")
@@ -43,8 +48,11 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
 
 /// Asks the container to power itself off. False when it does not run.
 pub(super) fn ask_to_stop(machine: &str) -> bool {
-    let note = std::fs::read_to_string(Path::new(RUN).join(machine).join("pid")).unwrap_or_default();
-    let Ok(id) = note.trim().parse::<i32>() else { return false };
+    let note =
+        std::fs::read_to_string(Path::new(RUN).join(machine).join("pid")).unwrap_or_default();
+    let Ok(id) = note.trim().parse::<i32>() else {
+        return false;
+    };
     // systemd-nspawn passes it on as an orderly power-off.
     cgroup::has(machine, id) && kill(Pid::from_raw(id), Signal::SIGTERM).is_ok()
 }

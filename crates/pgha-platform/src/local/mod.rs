@@ -1,7 +1,8 @@
 //! The local provider: every node is a systemd-nspawn container on this machine.
 //!
-//! A node boots from two read-only squashfs files under a volatile overlay, lives in a network namespace of its own, and
-//! keeps its data in a directory. Processes and mounts outlive `pgha`; what is left on disk is in the state directory:
+//! A node boots from two read-only squashfs files under a volatile overlay, lives in a network
+//! namespace of its own, and keeps its data in a directory. Processes and mounts outlive `pgha`;
+//! what is left on disk is in the state directory:
 //!
 //! ```text
 //! STATE_DIR/CLUSTER/lock                     held while a pgha changes the cluster
@@ -59,14 +60,17 @@ impl Local {
     }
 
     fn machine(&self, name: &str) -> String {
-        // A full stop, which no name may hold: `a` with node `b-c` must not meet `a-b` with node `c`.
+        // A full stop, which no name may hold: `a` with node `b-c` must not meet `a-b` with node
+        // `c`.
         format!("pgha-{}.{name}", self.options.cluster)
     }
 
     /// Stops a node as `poweroff` would; one that does not stop in time loses its power.
     async fn shut_down(&self, name: &str) -> Result<(), ProviderError> {
         let machine = self.machine(name);
-        if !machine::ask_to_stop(&machine) || cgroup::emptied(&machine, SHUT_DOWN_SECONDS).await.is_err() {
+        if !machine::ask_to_stop(&machine)
+            || cgroup::emptied(&machine, SHUT_DOWN_SECONDS).await.is_err()
+        {
             return self.power_cut(name).await;
         }
         cgroup::remove(&machine);
@@ -92,8 +96,18 @@ impl Provider for Local {
             .map(|name| {
                 let record = self.records.read(&name)?;
                 let previous = record.previous.and_then(|given| given.labels.get("image").cloned());
-                let labels = record.given.labels.into_iter().chain(previous.map(|image| ("previous_image".to_owned(), image))).collect();
-                Ok(Server { running: cgroup::is_populated(&self.machine(&name)), address: record.address, name, labels })
+                let labels = record
+                    .given
+                    .labels
+                    .into_iter()
+                    .chain(previous.map(|image| ("previous_image".to_owned(), image)))
+                    .collect();
+                Ok(Server {
+                    running: cgroup::is_populated(&self.machine(&name)),
+                    address: record.address,
+                    name,
+                    labels,
+                })
             })
             .collect()
     }
@@ -104,7 +118,8 @@ impl Provider for Local {
 
     async fn delete_network(&self) -> Result<(), ProviderError> {
         self.switch.delete().await?;
-        // Only what this provider made, and only while it is empty: the directory may hold other things.
+        // Only what this provider made, and only while it is empty: the directory may hold other
+        // things.
         let _ = std::fs::remove_dir(self.records.dir.join("nodes"));
         files::remove(&self.records.dir.join("lock"))?;
         let _ = std::fs::remove_dir(&self.records.dir);
@@ -112,7 +127,8 @@ impl Provider for Local {
     }
 
     async fn create_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
-        // A machine that runs without a record has its data somewhere else: a new volume must not slip in under it.
+        // A machine that runs without a record has its data somewhere else: a new volume must not
+        // slip in under it.
         let machine = self.machine(&request.name);
         if cgroup::is_populated(&machine) && self.records.read(&request.name).is_err() {
             return Err(ProviderError::Unrecorded(machine));
@@ -129,7 +145,11 @@ impl Provider for Local {
     }
 
     async fn revert_server(&self, name: &str) -> Result<(), ProviderError> {
-        let previous = self.records.read(name)?.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+        let previous = self
+            .records
+            .read(name)?
+            .previous
+            .ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
         // Before the node is stopped: it would have nothing to boot from.
         unchanged(name, [&previous.package_root, &previous.configuration])?;
         self.shut_down(name).await?;
@@ -143,7 +163,11 @@ impl Provider for Local {
         Ok(self.records.delete(name)?)
     }
 
-    async fn label(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), ProviderError> {
+    async fn label(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), ProviderError> {
         let mut record = self.records.read(name)?;
         record.given.labels.extend(labels.clone());
         self.records.write(name, &record)
@@ -164,9 +188,14 @@ impl Provider for Local {
 
     async fn power_cut(&self, name: &str) -> Result<(), ProviderError> {
         let machine = self.machine(name);
-        // The link first: dying processes make the kernel send FIN and RST, which a power cut would not.
+        // The link first: dying processes make the kernel send FIN and RST, which a power cut would
+        // not.
         self.switch.unplug(&machine).await;
-        cgroup::kill(&machine).await.map_err(|seconds| ProviderError::Slow { name: name.to_owned(), what: "die", seconds })?;
+        cgroup::kill(&machine).await.map_err(|seconds| ProviderError::Slow {
+            name: name.to_owned(),
+            what: "die",
+            seconds,
+        })?;
         machine::forget(&machine);
         Ok(())
     }
@@ -194,7 +223,11 @@ fn unchanged(server: &str, files: [&ImageFile; 2]) -> Result<(), ProviderError> 
             Err(error) if error.is_missing() => "is gone",
             Err(error) => return Err(error.into()),
         };
-        return Err(ProviderError::ImageChanged { server: server.to_owned(), file: file.path.display().to_string(), what });
+        return Err(ProviderError::ImageChanged {
+            server: server.to_owned(),
+            file: file.path.display().to_string(),
+            what,
+        });
     }
     Ok(())
 }

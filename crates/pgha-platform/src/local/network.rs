@@ -1,7 +1,9 @@
-//! The cluster's network: a bridge in a namespace of its own, one cable to the host and one to each node.
+//! The cluster's network: a bridge in a namespace of its own, one cable to the host and one to each
+//! node.
 //!
-//! The bridge is not the host's, so neither the host's firewall nor a container engine's rules touch its traffic, and
-//! deleting one namespace removes bridge, cables and packet filters together.
+//! The bridge is not the host's, so neither the host's firewall nor a container engine's rules
+//! touch its traffic, and deleting one namespace removes bridge, cables and packet filters
+//! together.
 
 use std::net::Ipv4Addr;
 
@@ -40,18 +42,21 @@ impl Switch {
         }
         self.delete().await?;
         ip(None, &["netns", "add", space]).await?;
-        batch(Some(space), &["link add br0 type bridge".to_owned(), "link set br0 up".to_owned()]).await?;
+        batch(Some(space), &["link add br0 type bridge".to_owned(), "link set br0 up".to_owned()])
+            .await?;
         let cable = [
             format!("link add {host} type veth peer name host netns {space}"),
             format!("addr add {}/{} dev {host}", self.gateway, self.prefix),
             format!("link set {host} up"),
         ];
         batch(None, &cable).await?;
-        batch(Some(space), &["link set host master br0".to_owned(), "link set host up".to_owned()]).await
+        batch(Some(space), &["link set host master br0".to_owned(), "link set host up".to_owned()])
+            .await
     }
 
     pub(super) async fn delete(&self) -> Result<(), CommandError> {
-        // A veth pair vanishes with either end's namespace, but only after a while: delete the host's end at once.
+        // A veth pair vanishes with either end's namespace, but only after a while: delete the
+        // host's end at once.
         let host = self.host_port();
         if std::path::Path::new("/sys/class/net").join(&host).exists() {
             ip(None, &["link", "del", &host]).await?;
@@ -60,7 +65,11 @@ impl Switch {
     }
 
     /// Gives a machine its namespace, cable and address. Plugs it in again if it was unplugged.
-    pub(super) async fn attach(&self, machine: &str, address: Ipv4Addr) -> Result<(), CommandError> {
+    pub(super) async fn attach(
+        &self,
+        machine: &str,
+        address: Ipv4Addr,
+    ) -> Result<(), CommandError> {
         let (space, cable) = (&self.namespace, port("n", machine));
         if ip(Some(space), &["link", "show", &cable]).await.is_err() {
             // Also when an interrupted run left the namespace without its cable.
@@ -68,11 +77,19 @@ impl Switch {
             ip(None, &["netns", "add", machine]).await?;
             let prefix = self.prefix;
             let link = format!("link add eth0 type veth peer name {cable} netns {space}");
-            let inside =
-                [link, format!("addr add {address}/{prefix} dev eth0"), "link set lo up".to_owned(), "link set eth0 up".to_owned()];
+            let inside = [
+                link,
+                format!("addr add {address}/{prefix} dev eth0"),
+                "link set lo up".to_owned(),
+                "link set eth0 up".to_owned(),
+            ];
             batch(Some(machine), &inside).await?;
         }
-        batch(Some(space), &[format!("link set {cable} master br0"), format!("link set {cable} up")]).await
+        batch(
+            Some(space),
+            &[format!("link set {cable} master br0"), format!("link set {cable} up")],
+        )
+        .await
     }
 
     /// Pulls a machine's cable. Not an error when there is none.
@@ -85,7 +102,8 @@ impl Switch {
         remove(machine).await
     }
 
-    /// Drops what the bridge would forward between this machine and any other but the host, without a word to either.
+    /// Drops what the bridge would forward between this machine and any other but the host, without
+    /// a word to either.
     pub(super) async fn isolate(&self, machine: &str) -> Result<(), CommandError> {
         let cable = port("n", machine);
         let rules = format!(
@@ -100,14 +118,22 @@ impl Switch {
     }
 
     async fn nft(&self, rules: String) -> Result<(), CommandError> {
-        Command::new("ip").args(["netns", "exec", &self.namespace, "nft", "-f", "-"]).input(rules).run().await.map(drop)
+        Command::new("ip")
+            .args(["netns", "exec", &self.namespace, "nft", "-f", "-"])
+            .input(rules)
+            .run()
+            .await
+            .map(drop)
     }
 }
 
 /// Interface names have at most 15 characters, machine names may have more.
 fn port(prefix: &str, machine: &str) -> String {
     let hash = Sha256::digest(machine.as_bytes());
-    format!("{prefix}-{}", hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>())
+    format!(
+        "{prefix}-{}",
+        hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>()
+    )
 }
 
 fn exists(namespace: &str) -> bool {
@@ -124,7 +150,12 @@ async fn ip(namespace: Option<&str>, arguments: &[&str]) -> Result<(), CommandEr
 
 /// Several changes by one process: starting one costs more than most changes.
 async fn batch(namespace: Option<&str>, lines: &[String]) -> Result<(), CommandError> {
-    in_namespace(namespace).args(["-batch", "-"]).input(lines.join("\n") + "\n").run().await.map(drop)
+    in_namespace(namespace)
+        .args(["-batch", "-"])
+        .input(lines.join("\n") + "\n")
+        .run()
+        .await
+        .map(drop)
 }
 
 fn in_namespace(namespace: Option<&str>) -> Command {

@@ -30,27 +30,43 @@ pub(super) async fn checks(options: &Options, switch: &Switch) -> Vec<Check> {
 }
 
 fn check(name: impl Into<String>, problem: Option<(String, &str)>) -> Check {
-    let problem = problem.map(|(what, cure)| Problem { what, cure: cure.to_owned(), packages: Vec::new() });
+    let problem =
+        problem.map(|(what, cure)| Problem { what, cure: cure.to_owned(), packages: Vec::new() });
     Check { name: name.into(), problem }
 }
 
 fn root() -> Check {
     let wrong = !nix::unistd::geteuid().is_root();
-    let what = "local nodes are containers with their own mounts and network, which only root may make".to_owned();
+    let what =
+        "local nodes are containers with their own mounts and network, which only root may make"
+            .to_owned();
     check("running as root", wrong.then_some((what, "run pgha with sudo")))
 }
 
 fn cgroups() -> Check {
     let wrong = cgroup::unified().is_none();
-    let what = "no cgroup version 2 hierarchy is mounted, so a node's processes could not be told apart".to_owned();
-    check("cgroup version 2", wrong.then_some((what, "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")))
+    let what =
+        "no cgroup version 2 hierarchy is mounted, so a node's processes could not be told apart"
+            .to_owned();
+    check(
+        "cgroup version 2",
+        wrong.then_some((what, "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")),
+    )
 }
 
 fn space(state_dir: &Path) -> Check {
     let existing = state_dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
     let free = files::free_bytes(existing).unwrap_or(u64::MAX);
-    let what = format!("{} has {} MB free, the nodes' data needs {} MB", existing.display(), free >> 20, FREE_BYTES >> 20);
-    check("disk space", (free < FREE_BYTES).then_some((what, "free some space, or set provider.local.state_dir")))
+    let what = format!(
+        "{} has {} MB free, the nodes' data needs {} MB",
+        existing.display(),
+        free >> 20,
+        FREE_BYTES >> 20
+    );
+    check(
+        "disk space",
+        (free < FREE_BYTES).then_some((what, "free some space, or set provider.local.state_dir")),
+    )
 }
 
 /// The cluster's network must not be one this machine already has a way to.
@@ -59,19 +75,35 @@ async fn address(options: &Options, switch: &Switch) -> Check {
     if switch.exists() {
         return check(name, None);
     }
-    let routes = Command::new("ip").args(["-j", "route", "show", "table", "all"]).run().await.unwrap_or_default();
+    let routes = Command::new("ip")
+        .args(["-j", "route", "show", "table", "all"])
+        .run()
+        .await
+        .unwrap_or_default();
     let routes: Vec<serde_json::Value> = serde_json::from_str(&routes).unwrap_or_default();
     let taken = routes.iter().find_map(|route| {
         let destination = route["dst"].as_str()?;
-        overlaps(options, destination)
-            .then(|| format!("{destination} is already reached through {}", route["dev"].as_str().unwrap_or("another device")))
+        overlaps(options, destination).then(|| {
+            format!(
+                "{destination} is already reached through {}",
+                route["dev"].as_str().unwrap_or("another device")
+            )
+        })
     });
-    check(name, taken.map(|what| (what, "give the nodes addresses of another network, for example 10.90.0.x")))
+    check(
+        name,
+        taken.map(|what| {
+            (what, "give the nodes addresses of another network, for example 10.90.0.x")
+        }),
+    )
 }
 
 fn overlaps(options: &Options, destination: &str) -> bool {
     let (address, prefix) = destination.split_once('/').unwrap_or((destination, "32"));
-    let (Ok(address), Ok(prefix)) = (address.parse::<std::net::Ipv4Addr>(), prefix.parse::<u8>()) else { return false };
+    let (Ok(address), Ok(prefix)) = (address.parse::<std::net::Ipv4Addr>(), prefix.parse::<u8>())
+    else {
+        return false;
+    };
     let shortest = prefix.min(options.prefix);
     let mask = u32::MAX.checked_shl(32 - u32::from(shortest)).unwrap_or(0);
     shortest > 0 && (u32::from(address) & mask) == (u32::from(options.gateway) & mask)

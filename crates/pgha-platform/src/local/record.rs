@@ -25,7 +25,8 @@ pub(super) struct Record {
 pub(super) struct Given {
     pub(super) package_root: ImageFile,
     pub(super) configuration: ImageFile,
-    /// Name of the seed's file beside the record. A new seed gets a new name, so that record and seed change together.
+    /// Name of the seed's file beside the record. A new seed gets a new name, so that record and
+    /// seed change together.
     pub(super) seed: String,
     pub(super) labels: BTreeMap<String, String>,
 }
@@ -54,7 +55,9 @@ impl Records {
             entries => entries.map_err(FileError::at("read", &dir))?,
         };
         let complete = entries.flatten().filter(|entry| entry.path().join("record.json").exists());
-        let mut names = complete.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>();
+        let mut names = complete
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect::<Vec<_>>();
         names.sort();
         Ok(names)
     }
@@ -65,7 +68,8 @@ impl Records {
             true => ProviderError::NoServer(name.to_owned()),
             false => error.into(),
         })?;
-        serde_json::from_str(&text).map_err(|source| ProviderError::Record { path: path.display().to_string(), source })
+        serde_json::from_str(&text)
+            .map_err(|source| ProviderError::Record { path: path.display().to_string(), source })
     }
 
     pub(super) fn write(&self, name: &str, record: &Record) -> Result<(), ProviderError> {
@@ -73,7 +77,8 @@ impl Records {
         Ok(files::write(&self.node(name).join("record.json"), text.as_bytes(), 0o600)?)
     }
 
-    /// Makes the directory, the marked data volume, the seed and last the record, whose presence means that all is there.
+    /// Makes the directory, the marked data volume, the seed and last the record, whose presence
+    /// means that all is there.
     pub(super) fn create(&self, request: &ServerRequest) -> Result<(), ProviderError> {
         let dir = self.node(&request.name);
         if dir.join("record.json").exists() {
@@ -89,25 +94,42 @@ impl Records {
     /// Writes the seed under a name of its own.
     fn give(&self, request: &ServerRequest) -> Result<Given, FileError> {
         let hash = Sha256::digest(&request.seed);
-        let seed = format!("seed-{}", hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>());
+        let seed = format!(
+            "seed-{}",
+            hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>()
+        );
         files::write(&self.node(&request.name).join(&seed), &request.seed, 0o600)?;
-        let (package_root, configuration) = (request.package_root.clone(), request.configuration.clone());
+        let (package_root, configuration) =
+            (request.package_root.clone(), request.configuration.clone());
         Ok(Given { package_root, configuration, seed, labels: request.labels.clone() })
     }
 
-    /// Gives a server something else to boot from, and keeps what it had, unless that never proved itself: then what it had
-    /// before that is still what there is to go back to. Repeated, it changes nothing more.
+    /// Gives a server something else to boot from, and keeps what it had, unless that never proved
+    /// itself: then what it had before that is still what there is to go back to. Repeated, it
+    /// changes nothing more.
     pub(super) fn replace(&self, request: &ServerRequest) -> Result<(), ProviderError> {
         let record = self.read(&request.name)?;
         let mut given = self.give(request)?;
-        given.labels = record.given.labels.iter().map(|(key, value)| (key.clone(), value.clone())).chain(given.labels).collect();
+        given.labels = record
+            .given
+            .labels
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .chain(given.labels)
+            .collect();
         let same = |label: &str| record.given.labels.get(label) == given.labels.get(label);
-        let unproven = record.given.labels.get("proven").is_some_and(|proven| proven == "no") && record.previous.is_some();
-        let previous = if unproven || (same("image") && same("seed")) { record.previous } else { Some(record.given) };
+        let unproven = record.given.labels.get("proven").is_some_and(|proven| proven == "no")
+            && record.previous.is_some();
+        let previous = if unproven || (same("image") && same("seed")) {
+            record.previous
+        } else {
+            Some(record.given)
+        };
         self.write(&request.name, &Record { address: request.address, given, previous })
     }
 
-    /// Gives a server what it had before, and forgets what it had: that was bad, and a rollback must never lead to it.
+    /// Gives a server what it had before, and forgets what it had: that was bad, and a rollback
+    /// must never lead to it.
     pub(super) fn revert(&self, name: &str) -> Result<(), ProviderError> {
         let record = self.read(name)?;
         let previous = record.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;

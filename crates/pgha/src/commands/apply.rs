@@ -33,7 +33,8 @@ impl<'w> Prepared<'w> {
     async fn new(workspace: &'w Workspace, install: bool) -> Result<Self, Failure> {
         super::preflight::require(workspace, &[], install).await?;
         not_lost(workspace).await?;
-        let manifest = workspace.builder.build(&workspace.cluster, &workspace.rendered, false).await?;
+        let manifest =
+            workspace.builder.build(&workspace.cluster, &workspace.rendered, false).await?;
         let secrets = workspace.secrets().await?;
         let fleet = Arc::new(Fleet::new(&workspace.cluster, Arc::clone(&secrets)));
         let journal = Journal::new(secrets.path("journal.jsonl"));
@@ -74,16 +75,24 @@ impl<'w> Prepared<'w> {
     }
 }
 
-/// A formed cluster without servers is one whose state directory is not there, not one to be made anew.
+/// A formed cluster without servers is one whose state directory is not there, not one to be made
+/// anew.
 async fn not_lost(workspace: &Workspace) -> Result<(), Failure> {
     let mark = workspace.secrets_dir().join(execute::FORMED);
     let lost = mark.exists() && observe::servers(&workspace.provider).await?.servers.is_empty();
     if lost { Err(workspace.no_servers()) } else { Ok(()) }
 }
 
-/// With `detailed`, the exit code tells "nothing to do" (0) from "something to do" (2) and from every failure (1).
-pub(super) async fn plan(workspace: &Workspace, json: bool, detailed: bool) -> Result<ExitCode, Failure> {
-    let plan = made(workspace).await.map_err(|failure| if detailed { failure.exit_with(1) } else { failure })?;
+/// With `detailed`, the exit code tells "nothing to do" (0) from "something to do" (2) and from
+/// every failure (1).
+pub(super) async fn plan(
+    workspace: &Workspace,
+    json: bool,
+    detailed: bool,
+) -> Result<ExitCode, Failure> {
+    let plan = made(workspace)
+        .await
+        .map_err(|failure| if detailed { failure.exit_with(1) } else { failure })?;
     if json {
         print::line(&serde_json::to_string_pretty(&plan).unwrap_or_default());
     } else {
@@ -116,7 +125,11 @@ pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
     apply(workspace, yes).await?;
     let secrets = workspace.secrets().await?;
-    print::note(&format!("{} cluster `{}` is healthy", print::green("ready:"), workspace.cluster.name));
+    print::note(&format!(
+        "{} cluster `{}` is healthy",
+        print::green("ready:"),
+        workspace.cluster.name
+    ));
     print::data(&Endpoints::of(workspace, &secrets).text());
     Ok(())
 }
@@ -127,13 +140,22 @@ pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Fail
     let plan = plan::plan_destroy(&workspace.cluster.name, &world);
     if !world.servers.is_empty() {
         print::note(plan.to_string().trim_end());
-        if !yes && !print::confirm(&format!("Delete cluster `{}` with all its data?", workspace.cluster.name)) {
+        if !yes
+            && !print::confirm(&format!(
+                "Delete cluster `{}` with all its data?",
+                workspace.cluster.name
+            ))
+        {
             return Err(Failure::no("nothing was deleted").hint("answer y, or give --yes"));
         }
     }
     execute::destroy(&workspace.provider, &plan).await?;
     files::remove(&workspace.secrets_dir().join(execute::FORMED))?;
     drop(lock);
-    print::note(&format!("cluster `{}` is gone; its secrets stay in {}", workspace.cluster.name, workspace.secrets_dir().display()));
+    print::note(&format!(
+        "cluster `{}` is gone; its secrets stay in {}",
+        workspace.cluster.name,
+        workspace.secrets_dir().display()
+    ));
     Ok(())
 }

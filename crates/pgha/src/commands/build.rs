@@ -23,16 +23,23 @@ async fn debian(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure> 
     super::preflight::require(workspace, &extra, false).await?;
     if args.verify_reproducible {
         let root = workspace.builder.verify_reproducible().await?;
-        print::note(&format!("two builds of the package root are equal: sha256 {}", root.layer.sha256));
+        print::note(&format!(
+            "two builds of the package root are equal: sha256 {}",
+            root.layer.sha256
+        ));
     }
-    let mut manifest = workspace.builder.build(&workspace.cluster, &workspace.rendered, args.refresh).await?;
+    let mut manifest =
+        workspace.builder.build(&workspace.cluster, &workspace.rendered, args.refresh).await?;
     if args.disk {
         workspace.builder.disks(&workspace.cluster, &mut manifest).await?;
     }
     for image in &manifest.images {
         let (root, configuration) = (mb(image.package_root.bytes), mb(image.configuration.bytes));
         let (digest, role_set) = (image.digest(), &image.role_set);
-        print::note(&format!("image {} for {role_set}: package root {root}, configuration {configuration}", digest.short()));
+        print::note(&format!(
+            "image {} for {role_set}: package root {root}, configuration {configuration}",
+            digest.short()
+        ));
         if let Some(disk) = &image.disk {
             describe(disk);
         }
@@ -43,11 +50,15 @@ async fn debian(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure> 
 
 async fn with_nix(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure> {
     if args.refresh {
-        return Err(Failure::no("the NixOS base has no packages of today: its packages are pinned").hint("leave --refresh out"));
+        return Err(Failure::no(
+            "the NixOS base has no packages of today: its packages are pinned",
+        )
+        .hint("leave --refresh out"));
     }
     let options = NixOptions { nixpkgs: args.nixpkgs.clone(), rebuild: args.verify_reproducible };
     super::preflight::require_all(&nix_checks::checks(&options).await)?;
-    let manifest = workspace.builder.nixos(&workspace.cluster, &workspace.rendered, &options).await?;
+    let manifest =
+        workspace.builder.nixos(&workspace.cluster, &workspace.rendered, &options).await?;
     for image in &manifest.images {
         print::note(&format!("image for {}", image.role_set));
         describe(&image.disk);
@@ -57,7 +68,12 @@ async fn with_nix(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure
 }
 
 fn describe(disk: &Disk) {
-    print::note(&format!("  disk {}, {} compressed: {}", mb(disk.file.bytes), mb(disk.compressed), disk.file.path));
+    print::note(&format!(
+        "  disk {}, {} compressed: {}",
+        mb(disk.file.bytes),
+        mb(disk.compressed),
+        disk.file.path
+    ));
     for content in &disk.contents {
         print::note(&format!("    {:>9}  {}", mb(content.bytes), content.name));
     }

@@ -30,7 +30,11 @@ impl Endpoints {
         let cluster = &workspace.cluster;
         let user = cluster.postgresql.users.first().cloned().unwrap_or_default();
         Self {
-            database: cluster.postgresql.databases.first().map_or_else(|| "postgres".to_owned(), |database| database.name.clone()),
+            database: cluster
+                .postgresql
+                .databases
+                .first()
+                .map_or_else(|| "postgres".to_owned(), |database| database.name.clone()),
             hosts: cluster.nodes_with(Role::Haproxy).map(|node| node.address.to_string()).collect(),
             primary_port: cluster.haproxy.primary_port,
             replica_port: cluster.haproxy.replica_port,
@@ -46,8 +50,10 @@ impl Endpoints {
 
     /// A connection string with every host, so that a client survives the loss of any of them.
     pub(super) fn dsn(&self, replica: bool) -> String {
-        let (port, target) = if replica { (self.replica_port, "any") } else { (self.primary_port, "read-write") };
-        let hosts = self.hosts.iter().map(|host| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
+        let (port, target) =
+            if replica { (self.replica_port, "any") } else { (self.primary_port, "read-write") };
+        let hosts =
+            self.hosts.iter().map(|host| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
         format!(
             "postgresql://{}@{hosts}/{}?target_session_attrs={target}&sslmode=verify-full&sslrootcert={}&connect_timeout=3&tcp_user_timeout={}",
             self.user, self.database, self.ca, self.tcp_user_timeout_ms
@@ -80,7 +86,8 @@ pub(super) async fn psql(
     if let Some(user) = user {
         if !workspace.cluster.postgresql.users.iter().any(|known| known == user) {
             let known = workspace.cluster.postgresql.users.join(", ");
-            return Err(Failure::no(format!("the cluster file has no user `{user}`")).hint(format!("its users are {known}")));
+            return Err(Failure::no(format!("the cluster file has no user `{user}`"))
+                .hint(format!("its users are {known}")));
         }
         endpoints.user = user.to_owned();
     }
@@ -89,12 +96,23 @@ pub(super) async fn psql(
     }
     let password = secrets.file(&format!("passwords/{}", endpoints.user)).expose().to_owned();
     // In the environment, not in the arguments: other users can read those.
-    replace(Command::new("psql").arg(endpoints.dsn(replica)).args(arguments).env("PGPASSWORD", password), "postgresql-client")
+    replace(
+        Command::new("psql")
+            .arg(endpoints.dsn(replica))
+            .args(arguments)
+            .env("PGPASSWORD", password),
+        "postgresql-client",
+    )
 }
 
-pub(super) async fn ssh(workspace: &Workspace, node: &str, arguments: &[String]) -> Result<ExitCode, Failure> {
+pub(super) async fn ssh(
+    workspace: &Workspace,
+    node: &str,
+    arguments: &[String],
+) -> Result<ExitCode, Failure> {
     let node = workspace.node(node)?;
-    let line = shlex::try_join(arguments.iter().map(String::as_str)).map_err(|error| Failure::no(error.to_string()))?;
+    let line = shlex::try_join(arguments.iter().map(String::as_str))
+        .map_err(|error| Failure::no(error.to_string()))?;
     let mut command = ssh_command(workspace, node).await?;
     if !line.is_empty() {
         command.arg(line);
@@ -102,8 +120,15 @@ pub(super) async fn ssh(workspace: &Workspace, node: &str, arguments: &[String])
     replace(&mut command, "openssh-client")
 }
 
-pub(super) async fn logs(workspace: &Workspace, node: &str, unit: Option<&str>, follow: bool, lines: u32) -> Result<ExitCode, Failure> {
-    let mut arguments = vec!["journalctl".to_owned(), "--no-pager".to_owned(), format!("--lines={lines}")];
+pub(super) async fn logs(
+    workspace: &Workspace,
+    node: &str,
+    unit: Option<&str>,
+    follow: bool,
+    lines: u32,
+) -> Result<ExitCode, Failure> {
+    let mut arguments =
+        vec!["journalctl".to_owned(), "--no-pager".to_owned(), format!("--lines={lines}")];
     arguments.extend(unit.map(|unit| format!("--unit={unit}")));
     arguments.extend(follow.then(|| "--follow".to_owned()));
     ssh(workspace, node, &arguments).await
@@ -113,10 +138,27 @@ pub(super) async fn logs(workspace: &Workspace, node: &str, unit: Option<&str>, 
 async fn ssh_command(workspace: &Workspace, node: &Node) -> Result<Command, Failure> {
     let (secrets, fleet) = workspace.fleet().await?;
     let known_hosts = secrets.path(&format!("nodes/{}/known_hosts", node.name));
-    files::write(&known_hosts, format!("{} {}\n", node.address, fleet.target(node).host_key).as_bytes(), 0o600)?;
+    files::write(
+        &known_hosts,
+        format!("{} {}\n", node.address, fleet.target(node).host_key).as_bytes(),
+        0o600,
+    )?;
     let mut command = Command::new("ssh");
-    command.arg("-i").arg(secrets.path("ssh/operator")).arg("-o").arg(format!("UserKnownHostsFile={}", known_hosts.display()));
-    command.args(["-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR"]);
+    command
+        .arg("-i")
+        .arg(secrets.path("ssh/operator"))
+        .arg("-o")
+        .arg(format!("UserKnownHostsFile={}", known_hosts.display()));
+    command.args([
+        "-o",
+        "StrictHostKeyChecking=yes",
+        "-o",
+        "IdentitiesOnly=yes",
+        "-o",
+        "ConnectTimeout=5",
+        "-o",
+        "LogLevel=ERROR",
+    ]);
     command.arg(format!("root@{}", node.address));
     Ok(command)
 }
@@ -126,5 +168,9 @@ fn replace(command: &mut Command, package: &str) -> Result<ExitCode, Failure> {
     let error = command.exec();
     let program = command.get_program().to_string_lossy().into_owned();
     let failure = Failure::no(format!("cannot start `{program}`: {error}"));
-    Err(if error.kind() == std::io::ErrorKind::NotFound { failure.hint(format!("apt-get install {package}")) } else { failure })
+    Err(if error.kind() == std::io::ErrorKind::NotFound {
+        failure.hint(format!("apt-get install {package}"))
+    } else {
+        failure
+    })
 }

@@ -16,13 +16,18 @@ pub(super) async fn run(workspace: &Workspace, args: &DoctorArgs) -> Result<Exit
     let mut healthy = true;
     let mut checks = super::preflight::checks(workspace).await;
     if args.base.map_or(workspace.cluster.base, Base::from) == Base::Nixos {
-        checks.extend(nix_checks::checks(&NixOptions { nixpkgs: args.nixpkgs.clone(), rebuild: false }).await);
+        checks.extend(
+            nix_checks::checks(&NixOptions { nixpkgs: args.nixpkgs.clone(), rebuild: false }).await,
+        );
     }
     for check in checks {
         healthy &= check.problem.is_none();
         match check.problem {
             None => print::line(&format!("ok      {}", check.name)),
-            Some(problem) => print::line(&format!("problem {}: {}; cure: {}", check.name, problem.what, problem.cure)),
+            Some(problem) => print::line(&format!(
+                "problem {}: {}; cure: {}",
+                check.name, problem.what, problem.cure
+            )),
         }
     }
     if !observe::servers(&workspace.provider).await?.servers.is_empty() {
@@ -49,7 +54,11 @@ async fn nodes(workspace: &Workspace) -> Result<bool, Failure> {
         healthy &= kept;
         let verdict = if kept { "ok     " } else { "problem" };
         print::line(&format!("{verdict} node {}: contract", node.name));
-        output.stdout.lines().chain(output.stderr.lines()).for_each(|line| print::line(&format!("        {line}")));
+        output
+            .stdout
+            .lines()
+            .chain(output.stderr.lines())
+            .for_each(|line| print::line(&format!("        {line}")));
     }
     Ok(healthy)
 }

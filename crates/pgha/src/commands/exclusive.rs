@@ -1,4 +1,5 @@
-//! One operator at a time: the provider's lock on this machine, and a lease in the cluster's etcd against other machines.
+//! One operator at a time: the provider's lock on this machine, and a lease in the cluster's etcd
+//! against other machines.
 
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::lease::{Lease, LeaseError};
@@ -8,7 +9,8 @@ use pgha_platform::Provider;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// Runs `work` while nobody else works on the cluster. A cluster whose etcd does not answer has only the lock.
+/// Runs `work` while nobody else works on the cluster. A cluster whose etcd does not answer has
+/// only the lock.
 pub(super) async fn exclusively<T>(
     workspace: &Workspace,
     fleet: &Fleet,
@@ -17,7 +19,9 @@ pub(super) async fn exclusively<T>(
 ) -> Result<T, Failure> {
     let _lock = workspace.provider.lock(purpose)?;
     let lease = lease(workspace, fleet, purpose).await?;
-    let Some(lease) = lease else { return work.await };
+    let Some(lease) = lease else {
+        return work.await;
+    };
     tokio::select! {
         result = work => {
             lease.release().await;
@@ -29,11 +33,16 @@ pub(super) async fn exclusively<T>(
 }
 
 fn ran_out() -> Failure {
-    let why = "stopped: this pgha was suspended or did not reach etcd for 30 s, and its lease ran out";
+    let why =
+        "stopped: this pgha was suspended or did not reach etcd for 30 s, and its lease ran out";
     Failure::no(why).hint("another may have worked on the cluster since: see `pgha plan`, then run the same command again")
 }
 
-async fn lease<'f>(workspace: &Workspace, fleet: &'f Fleet, purpose: &str) -> Result<Option<Lease<'f>>, Failure> {
+async fn lease<'f>(
+    workspace: &Workspace,
+    fleet: &'f Fleet,
+    purpose: &str,
+) -> Result<Option<Lease<'f>>, Failure> {
     let world = observe::servers(&workspace.provider).await?;
     // Before it is formed nobody else can know of it; while it is off it cannot keep a lease.
     if !world.servers.iter().any(|server| server.formed && server.running) {
@@ -47,7 +56,9 @@ async fn lease<'f>(workspace: &Workspace, fleet: &'f Fleet, purpose: &str) -> Re
             Err(Failure::no(held.to_string()).hint(hint).exit_with(2))
         }
         Err(LeaseError::Node(error)) => {
-            tracing::warn!("etcd keeps no lease now, so pgha on another machine would not be noticed: {error}");
+            tracing::warn!(
+                "etcd keeps no lease now, so pgha on another machine would not be noticed: {error}"
+            );
             Ok(None)
         }
     }

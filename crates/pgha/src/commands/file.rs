@@ -20,9 +20,8 @@ const MARK: &str = ".pgha-rendered";
 pub(super) fn init(name: &str) -> Result<(), Failure> {
     let text = TEMPLATE.replace("{name}", name);
     if Cluster::parse(&text).is_err() {
-        return Err(
-            Failure::no(format!("`{name}` is no cluster name")).hint("lower-case letters, digits and hyphens, at most 20 characters")
-        );
+        return Err(Failure::no(format!("`{name}` is no cluster name"))
+            .hint("lower-case letters, digits and hyphens, at most 20 characters"));
     }
     print::data(&text);
     Ok(())
@@ -42,7 +41,8 @@ pub(super) fn check(workspace: &Workspace) {
     ));
 }
 
-/// Writes everything into a directory beside `out` first, then swaps: whenever it is interrupted, one of both is whole.
+/// Writes everything into a directory beside `out` first, then swaps: whenever it is interrupted,
+/// one of both is whole.
 pub(super) fn render(workspace: &Workspace, out: &Path) -> Result<(), Failure> {
     let there = replaceable(out)?;
     let (new, old) = (beside(out, "new")?, beside(out, "old")?);
@@ -56,17 +56,21 @@ pub(super) fn render(workspace: &Workspace, out: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether there is a directory at `out`. Only one that is empty or an earlier rendering may be replaced.
+/// Whether there is a directory at `out`. Only one that is empty or an earlier rendering may be
+/// replaced.
 fn replaceable(out: &Path) -> Result<bool, Failure> {
     let mut entries = match std::fs::read_dir(out) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            return Err(Failure::no(format!("{} is a file", out.display())).hint("name a new directory"));
+            return Err(
+                Failure::no(format!("{} is a file", out.display())).hint("name a new directory")
+            );
         }
         entries => entries.map_err(FileError::at("read", out))?,
     };
     if entries.next().is_some() && !out.join(MARK).exists() {
-        let failure = Failure::no(format!("{} is not empty and holds no earlier rendering", out.display()));
+        let failure =
+            Failure::no(format!("{} is not empty and holds no earlier rendering", out.display()));
         return Err(failure.hint("name a new directory"));
     }
     Ok(true)
@@ -74,7 +78,8 @@ fn replaceable(out: &Path) -> Result<bool, Failure> {
 
 fn beside(out: &Path, what: &str) -> Result<PathBuf, Failure> {
     let Some(name) = out.file_name() else {
-        return Err(Failure::no(format!("{} has no name of its own", out.display())).hint("name a new directory, such as ./rendered"));
+        return Err(Failure::no(format!("{} has no name of its own", out.display()))
+            .hint("name a new directory, such as ./rendered"));
     };
     Ok(out.with_file_name(format!(".{}.{what}{}", name.to_string_lossy(), std::process::id())))
 }
@@ -85,7 +90,14 @@ fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), Failure> {
     flake::write(rendered, dir)?;
     for (node, seed) in &rendered.seeds {
         for (path, content) in &seed.files {
-            put(&dir.join("seeds").join(node).join(SEED_FILES_DIR.trim_start_matches('/')).join(path), content, 0o644)?;
+            put(
+                &dir.join("seeds")
+                    .join(node)
+                    .join(SEED_FILES_DIR.trim_start_matches('/'))
+                    .join(path),
+                content,
+                0o644,
+            )?;
         }
     }
     put(&dir.join("dynamic.json"), &format!("{:#}\n", rendered.dynamic), 0o644)?;
@@ -93,11 +105,16 @@ fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The three digests, of the rendering. A seed's digest also covers secrets, so it is only known where those are.
+/// The three digests, of the rendering. A seed's digest also covers secrets, so it is only known
+/// where those are.
 fn digests(workspace: &Workspace) -> serde_json::Value {
     let rendered = &workspace.rendered;
-    let trees = rendered.trees.iter().map(|(role_set, tree)| (role_set.to_string(), serde_json::json!(tree.digest())));
-    let seeds = rendered.seeds.iter().map(|(node, seed)| (node.clone(), serde_json::json!(seed.digest())));
+    let trees = rendered
+        .trees
+        .iter()
+        .map(|(role_set, tree)| (role_set.to_string(), serde_json::json!(tree.digest())));
+    let seeds =
+        rendered.seeds.iter().map(|(node, seed)| (node.clone(), serde_json::json!(seed.digest())));
     serde_json::json!({
         "image": trees.collect::<serde_json::Map<_, _>>(),
         "seed": seeds.collect::<serde_json::Map<_, _>>(),

@@ -43,18 +43,31 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
         Command::Check => file::check(&workspace),
         Command::Render { out } => file::render(&workspace, out)?,
         Command::Build(args) => build::run(&workspace, args).await?,
-        Command::Seed { node, out, new_volume } => seed::run(&workspace, node, out, *new_volume).await?,
-        Command::Plan { detailed_exitcode, json } => return apply::plan(&workspace, json.json, *detailed_exitcode).await,
+        Command::Seed { node, out, new_volume } => {
+            seed::run(&workspace, node, out, *new_volume).await?
+        }
+        Command::Plan { detailed_exitcode, json } => {
+            return apply::plan(&workspace, json.json, *detailed_exitcode).await;
+        }
         Command::Apply(yes) => apply::apply(&workspace, yes.yes).await?,
         Command::Up(yes) => apply::up(&workspace, yes.yes).await?,
         Command::Rollback(yes) => apply::rollback(&workspace, yes.yes).await?,
         Command::Destroy(yes) => apply::destroy(&workspace, yes.yes).await?,
         Command::Status { watch, json } => status::run(&workspace, *watch, json.json).await?,
         Command::Psql { user, database, replica, arguments } => {
-            return connect::psql(&workspace, user.as_deref(), database.as_deref(), *replica, arguments).await;
+            return connect::psql(
+                &workspace,
+                user.as_deref(),
+                database.as_deref(),
+                *replica,
+                arguments,
+            )
+            .await;
         }
         Command::Ssh { node, arguments } => return connect::ssh(&workspace, node, arguments).await,
-        Command::Logs { node, unit, follow, lines } => return connect::logs(&workspace, node, unit.as_deref(), *follow, *lines).await,
+        Command::Logs { node, unit, follow, lines } => {
+            return connect::logs(&workspace, node, unit.as_deref(), *follow, *lines).await;
+        }
         Command::Switchover { to } => switchover::run(&workspace, to.as_deref()).await?,
         Command::Verify(args) => return verify::run(&workspace, args).await,
         Command::Doctor(args) => return doctor::run(&workspace, args).await,

@@ -14,12 +14,21 @@ pub(super) async fn checks(workspace: &Workspace) -> Vec<Check> {
     checks
 }
 
-/// Fails with every problem at once, those of `extra` checks among them. With `install`, Debian packages that cure a problem are installed first.
-pub(super) async fn require(workspace: &Workspace, extra: &[Check], install: bool) -> Result<(), Failure> {
+/// Fails with every problem at once, those of `extra` checks among them. With `install`, Debian
+/// packages that cure a problem are installed first.
+pub(super) async fn require(
+    workspace: &Workspace,
+    extra: &[Check],
+    install: bool,
+) -> Result<(), Failure> {
     let mut problems = problems(workspace, extra).await;
     let packages = packages(&problems);
     let root = nix_is_root();
-    if root && !packages.is_empty() && (install || print::confirm(&format!("Install the Debian packages {}?", packages.join(", ")))) {
+    if root
+        && !packages.is_empty()
+        && (install
+            || print::confirm(&format!("Install the Debian packages {}?", packages.join(", "))))
+    {
         apt_install(&packages).await?;
         problems = self::problems(workspace, extra).await;
     }
@@ -33,18 +42,33 @@ pub(super) fn require_all(checks: &[Check]) -> Result<(), Failure> {
     }
     for check in checks {
         if let Some(problem) = &check.problem {
-            print::note(&format!("{} {}: {}\n  cure: {}", print::red("not ready:"), check.name, problem.what, problem.cure));
+            print::note(&format!(
+                "{} {}: {}\n  cure: {}",
+                print::red("not ready:"),
+                check.name,
+                problem.what,
+                problem.cure
+            ));
         }
     }
     Err(Failure::no("this machine is not ready; nothing was changed"))
 }
 
 async fn problems(workspace: &Workspace, extra: &[Check]) -> Vec<Check> {
-    checks(workspace).await.into_iter().chain(extra.iter().cloned()).filter(|check| check.problem.is_some()).collect()
+    checks(workspace)
+        .await
+        .into_iter()
+        .chain(extra.iter().cloned())
+        .filter(|check| check.problem.is_some())
+        .collect()
 }
 
 fn packages(problems: &[Check]) -> Vec<String> {
-    let mut packages = problems.iter().filter_map(|check| check.problem.as_ref()).flat_map(|p| p.packages.clone()).collect::<Vec<_>>();
+    let mut packages = problems
+        .iter()
+        .filter_map(|check| check.problem.as_ref())
+        .flat_map(|p| p.packages.clone())
+        .collect::<Vec<_>>();
     packages.sort();
     packages.dedup();
     packages
@@ -52,7 +76,8 @@ fn packages(problems: &[Check]) -> Vec<String> {
 
 fn nix_is_root() -> bool {
     // /proc/self belongs to the effective user.
-    std::fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
+    std::fs::metadata("/proc/self")
+        .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
 }
 
 async fn apt_install(packages: &[String]) -> Result<(), Failure> {

@@ -11,12 +11,22 @@ use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
 
-pub(super) async fn run(workspace: &Workspace, node: &str, out: &Path, new_volume: bool) -> Result<(), Failure> {
+pub(super) async fn run(
+    workspace: &Workspace,
+    node: &str,
+    out: &Path,
+    new_volume: bool,
+) -> Result<(), Failure> {
     let node = workspace.node(node)?;
     let secrets = workspace.secrets().await?;
     let packed = seed::pack(&workspace.rendered, node, &secrets, new_volume)?;
     // Text, because user data must be; pgha-seed decodes it.
     files::write(out, STANDARD.encode(packed.archive.as_slice()).as_bytes(), 0o600)?;
-    print::note(&format!("wrote the seed {} of `{}` to {}; it holds secrets", packed.digest.short(), node.name, out.display()));
+    print::note(&format!(
+        "wrote the seed {} of `{}` to {}; it holds secrets",
+        packed.digest.short(),
+        node.name,
+        out.display()
+    ));
     Ok(())
 }

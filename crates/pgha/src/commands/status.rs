@@ -20,7 +20,9 @@ pub(super) async fn run(workspace: &Workspace, watch: bool, json: bool) -> Resul
         match (json, watch) {
             (true, _) => print::line(&serde_json::to_string_pretty(&status).unwrap_or_default()),
             // Clears the screen, as `watch` does.
-            (false, true) if print::to_terminal() => print::data(&format!("\x1b[H\x1b[2J{}", text(&status))),
+            (false, true) if print::to_terminal() => {
+                print::data(&format!("\x1b[H\x1b[2J{}", text(&status)))
+            }
             (false, _) => print::data(&text(&status)),
         }
         if !watch {
@@ -54,8 +56,16 @@ fn text(status: &Status) -> String {
         "certificate",
     ]);
     table.add_rows(status.nodes.iter().map(row));
-    let mut text = format!("cluster {}: {}\n{table}\n", status.cluster, if status.healthy { "healthy" } else { "NOT healthy" });
-    let unmet = status.conditions.iter().filter(|condition| !condition.met).map(|condition| format!("not yet: {}\n", condition.text));
+    let mut text = format!(
+        "cluster {}: {}\n{table}\n",
+        status.cluster,
+        if status.healthy { "healthy" } else { "NOT healthy" }
+    );
+    let unmet = status
+        .conditions
+        .iter()
+        .filter(|condition| !condition.met)
+        .map(|condition| format!("not yet: {}\n", condition.text));
     let warnings = status.warnings.iter().map(|warning| format!("warning: {warning}\n"));
     let nodes = status.nodes.iter().flat_map(remarks);
     text.extend(unmet.chain(warnings).chain(nodes));
@@ -78,7 +88,9 @@ fn row(node: &NodeStatus) -> [String; 13] {
         or_dash(node.role.clone()),
         or_dash(if node.running { node.state.clone() } else { Some("off".to_owned()) }),
         or_dash(node.timeline.map(|timeline| timeline.to_string())),
-        or_dash(node.lag_bytes.map(|bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)))),
+        or_dash(
+            node.lag_bytes.map(|bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))),
+        ),
         or_dash(etcd),
         or_dash(node.haproxy.as_ref().map(routes)),
         or_old(&node.image, node.image_current),
@@ -95,7 +107,8 @@ fn or_old(digest: &str, current: Option<bool>) -> String {
 
 /// How long ago, in the largest unit that fits.
 fn age(since: &str) -> Option<String> {
-    let seconds = jiff::Timestamp::now().as_second() - since.parse::<jiff::Timestamp>().ok()?.as_second();
+    let seconds =
+        jiff::Timestamp::now().as_second() - since.parse::<jiff::Timestamp>().ok()?.as_second();
     Some(match seconds {
         ..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),
@@ -108,16 +121,31 @@ fn age(since: &str) -> Option<String> {
 fn routes(pools: &pgha_deploy::haproxy::Pools) -> String {
     let up = |pool: &str| {
         let servers = pools.get(pool).into_iter().flatten();
-        servers.filter(|(_, state)| state.starts_with("UP")).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        servers
+            .filter(|(_, state)| state.starts_with("UP"))
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
     };
-    format!("{} +{}", if up("primary").is_empty() { "nobody".to_owned() } else { up("primary").join(",") }, up("replicas").len())
+    format!(
+        "{} +{}",
+        if up("primary").is_empty() { "nobody".to_owned() } else { up("primary").join(",") },
+        up("replicas").len()
+    )
 }
 
 fn remarks(node: &NodeStatus) -> Vec<String> {
     let mut remarks = Vec::new();
-    remarks.extend(node.refused.as_ref().map(|why| format!("{}: refused to start: {why}\n", node.name)));
+    remarks.extend(
+        node.refused.as_ref().map(|why| format!("{}: refused to start: {why}\n", node.name)),
+    );
     remarks.extend(node.unreachable.as_ref().map(|why| format!("{}: {why}\n", node.name)));
-    remarks.extend((!node.failed_units.is_empty()).then(|| format!("{}: failed units: {}\n", node.name, node.failed_units.join(", "))));
-    remarks.extend(node.pending_restart.then(|| format!("{}: a changed parameter waits for a restart\n", node.name)));
+    remarks.extend(
+        (!node.failed_units.is_empty())
+            .then(|| format!("{}: failed units: {}\n", node.name, node.failed_units.join(", "))),
+    );
+    remarks.extend(
+        node.pending_restart
+            .then(|| format!("{}: a changed parameter waits for a restart\n", node.name)),
+    );
     remarks
 }

@@ -18,7 +18,8 @@ pub(super) async fn run(workspace: &Workspace, to: Option<&str>) -> Result<(), F
     if let Some(name) = to {
         let node = workspace.node(name)?;
         if !node.role_set.has(Role::Postgres) {
-            return Err(Failure::no(format!("`{name}` does not run PostgreSQL")).hint("name a node with the role postgres"));
+            return Err(Failure::no(format!("`{name}` does not run PostgreSQL"))
+                .hint("name a node with the role postgres"));
         }
     }
     let (_, fleet) = workspace.fleet().await?;
@@ -38,7 +39,8 @@ async fn to_another(workspace: &Workspace, fleet: &Fleet, to: Option<&str>) -> R
     Ok(())
 }
 
-/// Patroni answers before every HAProxy has seen the change: a client that comes at once would still meet the old leader.
+/// Patroni answers before every HAProxy has seen the change: a client that comes at once would
+/// still meet the old leader.
 async fn routed_away(fleet: &Fleet, from: &str) -> bool {
     let until = Instant::now() + ROUTED;
     while Instant::now() < until {
@@ -54,13 +56,24 @@ async fn routed_away(fleet: &Fleet, from: &str) -> bool {
 /// Name of the leader.
 pub(super) async fn leader(workspace: &Workspace, fleet: &Fleet) -> Result<String, Failure> {
     let health = Health::observe(fleet).await;
-    let missing = || Failure::no(format!("cluster `{}` has no leader", workspace.cluster.name)).hint("see `pgha status`");
+    let missing = || {
+        Failure::no(format!("cluster `{}` has no leader", workspace.cluster.name))
+            .hint("see `pgha status`")
+    };
     health.leader().map(|member| member.name.clone()).ok_or_else(missing)
 }
 
 /// Asks Patroni of the leader to hand over, and gives its answer.
-pub(super) async fn hand_over(workspace: &Workspace, fleet: &Fleet, from: &str, to: Option<&str>) -> Result<String, Failure> {
+pub(super) async fn hand_over(
+    workspace: &Workspace,
+    fleet: &Fleet,
+    from: &str,
+    to: Option<&str>,
+) -> Result<String, Failure> {
     let link = fleet.link(workspace.node(from)?).await?;
-    let patroni = link.patroni.as_ref().ok_or_else(|| Failure::no(format!("`{from}` does not run Patroni")))?;
+    let patroni = link
+        .patroni
+        .as_ref()
+        .ok_or_else(|| Failure::no(format!("`{from}` does not run Patroni")))?;
     Ok(patroni.switchover(from, to).await?)
 }

@@ -12,7 +12,8 @@ use crate::spec::{Spec, nearest};
 /// Roles that exist in every cluster and have a purpose of their own.
 const RESERVED: &[&str] = &["postgres", "replicator", "rewind", "pgbouncer", "pgha_verify"];
 
-/// Files beside the roles' in the secrets directory: a role of that name would share its password with a daemon.
+/// Files beside the roles' in the secrets directory: a role of that name would share its password
+/// with a daemon.
 const PASSWORDS: &[&str] = &["rest-api", "haproxy-stats"];
 
 pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Database>) {
@@ -20,12 +21,22 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
     section.hba.iter().for_each(|line| hba(line, remarks));
     if let Some(line) = section.hba.first().filter(|_| spec.network.direct_clients.is_empty()) {
         let help = "clients of HAProxy come through the pooler and need no line; name the networks of others in `network.direct_clients`";
-        remarks.warning(line.span(), "no client can reach PostgreSQL itself, so these lines let nobody in", "port 5432 is closed", help);
+        remarks.warning(
+            line.span(),
+            "no client can reach PostgreSQL itself, so these lines let nobody in",
+            "port 5432 is closed",
+            help,
+        );
     }
     let users = match &section.users {
         Some(users) => {
             if users.get_ref().is_empty() {
-                remarks.error(users.span(), "nobody could log in", "no user", "leave `users` out for one called `app`");
+                remarks.error(
+                    users.span(),
+                    "nobody could log in",
+                    "no user",
+                    "leave `users` out for one called `app`",
+                );
             }
             unique("users", users.get_ref().iter().map(|user| &user.name), remarks);
             users.get_ref().iter().map(|user| login(&user.name, remarks)).collect()
@@ -39,7 +50,11 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
             databases.iter().map(|database| checked(database, &users, remarks)).collect()
         }
         None if users.iter().any(|user| user == "app") => {
-            vec![Database { name: "app".to_owned(), owner: "app".to_owned(), extensions: Vec::new() }]
+            vec![Database {
+                name: "app".to_owned(),
+                owner: "app".to_owned(),
+                extensions: Vec::new(),
+            }]
         }
         None => Vec::new(),
     };
@@ -49,38 +64,71 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
 fn unique<'s>(of: &str, names: impl Iterator<Item = &'s Spanned<String>>, remarks: &mut Remarks) {
     let mut seen = BTreeSet::new();
     for name in names.filter(|name| !seen.insert(name.get_ref())) {
-        remarks.error(name.span(), format!("two {of} are called `{}`", name.get_ref()), "the second", "remove one of them");
+        remarks.error(
+            name.span(),
+            format!("two {of} are called `{}`", name.get_ref()),
+            "the second",
+            "remove one of them",
+        );
     }
 }
 
 fn login(name: &Spanned<String>, remarks: &mut Remarks) -> String {
     identifier(name, remarks);
     let text = name.get_ref();
-    if RESERVED.contains(&text.as_str()) || PASSWORDS.contains(&text.as_str()) || text.starts_with("pg_") {
-        remarks.error(name.span(), format!("`{text}` is a role of the system"), "reserved", "choose another name");
+    if RESERVED.contains(&text.as_str())
+        || PASSWORDS.contains(&text.as_str())
+        || text.starts_with("pg_")
+    {
+        remarks.error(
+            name.span(),
+            format!("`{text}` is a role of the system"),
+            "reserved",
+            "choose another name",
+        );
     }
     text.clone()
 }
 
-fn checked(database: &crate::spec::DatabaseSection, users: &[String], remarks: &mut Remarks) -> Database {
+fn checked(
+    database: &crate::spec::DatabaseSection,
+    users: &[String],
+    remarks: &mut Remarks,
+) -> Database {
     identifier(&database.name, remarks);
     let (name, owner) = (database.name.get_ref(), database.owner.get_ref());
     if ["postgres", "template0", "template1", "pgbouncer", "pgha_verify"].contains(&name.as_str()) {
-        remarks.error(database.name.span(), format!("`{name}` is a database of the system"), "reserved", "choose another name");
+        remarks.error(
+            database.name.span(),
+            format!("`{name}` is a database of the system"),
+            "reserved",
+            "choose another name",
+        );
     }
     if !users.contains(owner) {
         let help = format!("add `{{ name = \"{owner}\" }}` to `postgresql.users`");
-        remarks.error(database.owner.span(), format!("no user is called `{owner}`"), "unknown owner", help);
+        remarks.error(
+            database.owner.span(),
+            format!("no user is called `{owner}`"),
+            "unknown owner",
+            help,
+        );
     }
     database.extensions.iter().for_each(|extension| identifier(extension, remarks));
-    Database { name: name.clone(), owner: owner.clone(), extensions: database.extensions.iter().map(|e| e.get_ref().clone()).collect() }
+    Database {
+        name: name.clone(),
+        owner: owner.clone(),
+        extensions: database.extensions.iter().map(|e| e.get_ref().clone()).collect(),
+    }
 }
 
 /// A warning only: `pgha build --base nixos` adds packages for them.
 fn available(extensions: &[Spanned<String>], remarks: &mut Remarks) {
     for name in extensions.iter().filter(|name| !CONTRIB.contains(&name.get_ref().as_str())) {
         let help = nearest(name.get_ref(), CONTRIB)
-            .map_or("it has PostgreSQL's contrib modules".to_owned(), |near| format!("did you mean `{near}`?"));
+            .map_or("it has PostgreSQL's contrib modules".to_owned(), |near| {
+                format!("did you mean `{near}`?")
+            });
         remarks.warning(
             name.span(),
             format!("`{}` is no extension of the debian base", name.get_ref()),
@@ -90,13 +138,23 @@ fn available(extensions: &[Spanned<String>], remarks: &mut Remarks) {
     }
 }
 
-/// Names go into SQL, DSNs and PgBouncer's files: the characters that need no quoting in any of them.
+/// Names go into SQL, DSNs and PgBouncer's files: the characters that need no quoting in any of
+/// them.
 fn identifier(name: &Spanned<String>, remarks: &mut Remarks) {
     let text = name.get_ref();
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-    if text.is_empty() || text.len() > 63 || !text.chars().all(allowed) || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+    if text.is_empty()
+        || text.len() > 63
+        || !text.chars().all(allowed)
+        || !text.starts_with(|c: char| c.is_ascii_lowercase())
+    {
         let help = "lower-case letters, digits, underscores and hyphens, beginning with a letter, at most 63 characters";
-        remarks.error(name.span(), format!("`{text}` is no name for a role, database or extension"), "not allowed", help);
+        remarks.error(
+            name.span(),
+            format!("`{text}` is no name for a role, database or extension"),
+            "not allowed",
+            help,
+        );
     }
 }
 
@@ -105,17 +163,45 @@ fn hba(line: &Spanned<String>, remarks: &mut Remarks) {
     let fields = text.split_whitespace().collect::<Vec<_>>();
     let kind = fields.first().copied().unwrap_or_default();
     if text.contains(['\n', '\r', '#']) || fields.len() < 4 {
-        remarks.error(line.span(), "not a line of pg_hba.conf", "cannot be read", "type database user address method");
+        remarks.error(
+            line.span(),
+            "not a line of pg_hba.conf",
+            "cannot be read",
+            "type database user address method",
+        );
     } else if kind == "local" {
-        remarks.error(line.span(), "`local` lines are pgha's own", "refused", "only its own daemons and root are on a node");
+        remarks.error(
+            line.span(),
+            "`local` lines are pgha's own",
+            "refused",
+            "only its own daemons and root are on a node",
+        );
     } else if kind != "hostssl" {
-        remarks.error(line.span(), format!("`{kind}` lines allow plain text"), "refused", "use hostssl");
+        remarks.error(
+            line.span(),
+            format!("`{kind}` lines allow plain text"),
+            "refused",
+            "use hostssl",
+        );
     } else if fields.len() < 5 || !is_source(fields[3]) {
         let help = "a network such as 10.0.0.0/8, all, samenet or samehost; nodes have no resolver for names";
-        remarks.error(line.span(), "no address that PostgreSQL could read", "hostssl database user ADDRESS method", help);
+        remarks.error(
+            line.span(),
+            "no address that PostgreSQL could read",
+            "hostssl database user ADDRESS method",
+            help,
+        );
     } else if !METHODS.contains(&fields[4]) {
-        let help = format!("one of {}: nodes have what these need, and no password goes over the wire", METHODS.join(", "));
-        remarks.error(line.span(), format!("`{}` is no method for a client", fields[4]), "hostssl database user address METHOD", help);
+        let help = format!(
+            "one of {}: nodes have what these need, and no password goes over the wire",
+            METHODS.join(", ")
+        );
+        remarks.error(
+            line.span(),
+            format!("`{}` is no method for a client", fields[4]),
+            "hostssl database user address METHOD",
+            help,
+        );
     } else if let Some(option) = fields[5..].iter().find(|option| !option.contains('=')) {
         remarks.error(
             line.span(),

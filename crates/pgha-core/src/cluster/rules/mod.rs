@@ -22,11 +22,23 @@ use crate::spec::Spec;
 pub(super) struct Remarks(Vec<Diagnostic>);
 
 impl Remarks {
-    fn error(&mut self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: impl Into<String>) {
+    fn error(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.0.push(Diagnostic::error(span, message, label).help(help));
     }
 
-    fn warning(&mut self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: impl Into<String>) {
+    fn warning(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.0.push(Diagnostic::warning(span, message, label).help(help));
     }
 }
@@ -39,7 +51,9 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
     let nodes = network::nodes(spec, network.as_ref(), &mut remarks);
     let durability = *value_or(&spec.durability.mode, Durability::default()).get_ref();
     // Counting makes no sense while a node is unreadable: its own error is enough.
-    if nodes.len() == spec.node.get_ref().len() && nodes.iter().all(|node| node.role_set.iter().next().is_some()) {
+    if nodes.len() == spec.node.get_ref().len()
+        && nodes.iter().all(|node| node.role_set.iter().next().is_some())
+    {
         roles(spec, &nodes, durability, &mut remarks);
     }
     let timing = timing::check(spec, &mut remarks);
@@ -47,31 +61,41 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
     let parameters = parameters::check(spec, durability, &nodes, &mut remarks);
     let (users, databases) = access::check(spec, &mut remarks);
     let base = base(spec, &mut remarks);
-    let cluster = network.filter(|_| nodes.len() == spec.node.get_ref().len()).map(|network| Cluster {
-        name: spec.cluster.name.get_ref().clone(),
-        provider: spec.cluster.provider,
-        postgresql: Postgresql {
-            major: *spec.cluster.postgresql.get_ref(),
-            parameters,
-            hba: spec.postgresql.hba.iter().map(|line| line.get_ref().clone()).collect(),
-            users,
-            databases,
-        },
-        durability,
-        preset: spec.failover.preset,
-        timing,
-        failsafe: spec.failover.failsafe.unwrap_or(true),
-        guard: spec.failover.guard.unwrap_or(true),
-        maximum_lag_on_failover: spec.failover.maximum_lag_on_failover.unwrap_or(1 << 20),
-        pgbouncer: pgbouncer(spec),
-        haproxy,
-        network,
-        sysctl: spec.os.sysctl.iter().map(|(key, value)| (key.get_ref().clone(), *value)).collect(),
-        base,
-        size_budget_mb: spec.image.size_budget_mb,
-        local_state_dir: value_or(&spec.provider.local.state_dir, "/var/lib/pgha-local".to_owned()).into_inner(),
-        nodes,
-    });
+    let cluster =
+        network.filter(|_| nodes.len() == spec.node.get_ref().len()).map(|network| Cluster {
+            name: spec.cluster.name.get_ref().clone(),
+            provider: spec.cluster.provider,
+            postgresql: Postgresql {
+                major: *spec.cluster.postgresql.get_ref(),
+                parameters,
+                hba: spec.postgresql.hba.iter().map(|line| line.get_ref().clone()).collect(),
+                users,
+                databases,
+            },
+            durability,
+            preset: spec.failover.preset,
+            timing,
+            failsafe: spec.failover.failsafe.unwrap_or(true),
+            guard: spec.failover.guard.unwrap_or(true),
+            maximum_lag_on_failover: spec.failover.maximum_lag_on_failover.unwrap_or(1 << 20),
+            pgbouncer: pgbouncer(spec),
+            haproxy,
+            network,
+            sysctl: spec
+                .os
+                .sysctl
+                .iter()
+                .map(|(key, value)| (key.get_ref().clone(), *value))
+                .collect(),
+            base,
+            size_budget_mb: spec.image.size_budget_mb,
+            local_state_dir: value_or(
+                &spec.provider.local.state_dir,
+                "/var/lib/pgha-local".to_owned(),
+            )
+            .into_inner(),
+            nodes,
+        });
     (cluster, remarks.0)
 }
 
@@ -86,7 +110,12 @@ fn roles(spec: &Spec, nodes: &[Node], durability: Durability, remarks: &mut Rema
     let (members, databases) = (count(Role::Etcd), count(Role::Postgres));
     if members < 3 || members % 2 == 0 {
         let why = "two members lose quorum when one fails, and an even number tolerates no more failures than one less: use 3 or 5";
-        remarks.error(at.clone(), format!("{members} nodes have the role etcd"), "3 or 5 are needed", why);
+        remarks.error(
+            at.clone(),
+            format!("{members} nodes have the role etcd"),
+            "3 or 5 are needed",
+            why,
+        );
     }
     if databases < 2 {
         remarks.error(
@@ -97,10 +126,20 @@ fn roles(spec: &Spec, nodes: &[Node], durability: Durability, remarks: &mut Rema
         );
     } else if durability == Durability::Strict && databases < 3 {
         let why = "strict waits for one replica always, so the loss of the only one stops all writes: add a node or use quorum";
-        remarks.error(at.clone(), "strict durability with one replica", "at least 3 postgres nodes are needed", why);
+        remarks.error(
+            at.clone(),
+            "strict durability with one replica",
+            "at least 3 postgres nodes are needed",
+            why,
+        );
     }
     if count(Role::Haproxy) == 0 {
-        remarks.error(at, "no node has the role haproxy", "at least 1 is needed", "clients reach the primary through HAProxy");
+        remarks.error(
+            at,
+            "no node has the role haproxy",
+            "at least 1 is needed",
+            "clients reach the primary through HAProxy",
+        );
     }
 }
 
@@ -109,7 +148,12 @@ fn base(spec: &Spec, remarks: &mut Remarks) -> Base {
     let base = value_or(&spec.image.base, Base::default());
     if *base.get_ref() == Base::Nixos {
         let help = "leave it out here, and build NixOS disks with `pgha build --base nixos`";
-        remarks.error(base.span(), "local nodes boot the Debian base", "not for provider `local`", help);
+        remarks.error(
+            base.span(),
+            "local nodes boot the Debian base",
+            "not for provider `local`",
+            help,
+        );
     }
     *base.get_ref()
 }
@@ -127,7 +171,12 @@ fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haprox
     if durability == Durability::Async
         && let Some(port) = &section.sync_port
     {
-        remarks.error(port.span(), "`sync_port` under async durability", "no replica is synchronous", "remove it, or use quorum or strict");
+        remarks.error(
+            port.span(),
+            "`sync_port` under async durability",
+            "no replica is synchronous",
+            "remove it, or use quorum or strict",
+        );
     }
     Haproxy {
         primary_port: primary,
@@ -150,13 +199,19 @@ const FIXED_PORTS: [(u16, &str); 7] = [
 ];
 
 fn unique(ports: &[(&'static str, Spanned<u16>)], remarks: &mut Remarks) {
-    let mut taken: BTreeMap<u16, (&str, Range<usize>)> = FIXED_PORTS.iter().map(|(port, owner)| (*port, (*owner, 0..0))).collect();
+    let mut taken: BTreeMap<u16, (&str, Range<usize>)> =
+        FIXED_PORTS.iter().map(|(port, owner)| (*port, (*owner, 0..0))).collect();
     for (key, port) in ports {
         if let Some((owner, other)) = taken.insert(*port.get_ref(), (key, port.span())) {
             // A default collides with a line of the file: that line is the place.
             let span = if port.span().is_empty() { other } else { port.span() };
             let message = format!("port {} is used twice on a node", port.get_ref());
-            remarks.error(span, message, format!("of both {owner} and {key}"), format!("give `{key}` another port"));
+            remarks.error(
+                span,
+                message,
+                format!("of both {owner} and {key}"),
+                format!("give `{key}` another port"),
+            );
         }
     }
 }

@@ -51,14 +51,22 @@ fn state_dir(dir: &Spanned<String>, remarks: &mut Remarks) {
     }
     if dir.get_ref().contains(|c: char| c.is_control() || ":\\".contains(c)) {
         let why = "systemd-nspawn takes a colon and a backslash for more than themselves";
-        remarks.error(dir.span(), "`state_dir` has a character that a path here cannot have", "this one", why);
+        remarks.error(
+            dir.span(),
+            "`state_dir` has a character that a path here cannot have",
+            "this one",
+            why,
+        );
     }
 }
 
 fn name(of: &str, name: &Spanned<String>, remarks: &mut Remarks) {
     let text = name.get_ref();
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let fits = text.len() <= 20 && text.chars().all(allowed) && text.starts_with(|c: char| c.is_ascii_lowercase()) && !text.ends_with('-');
+    let fits = text.len() <= 20
+        && text.chars().all(allowed)
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-');
     if !fits {
         remarks.error(name.span(), format!("`{text}` is no {of} name"), "not allowed", RULE);
     }

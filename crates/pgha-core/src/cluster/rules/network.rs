@@ -19,7 +19,12 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
         && !(16..=29).contains(&cidr.prefix_len())
     {
         let help = "a prefix between 16 and 29: it holds the nodes and their gateway, and this machine routes it";
-        remarks.error(text.span(), format!("{cidr} is no network for a cluster"), "too large or too small", help);
+        remarks.error(
+            text.span(),
+            format!("{cidr} is no network for a cluster"),
+            "too large or too small",
+            help,
+        );
     }
     let clients = nets("clients", spec.network.clients.as_deref(), remarks);
     let operators = nets("operators", spec.network.operators.as_deref(), remarks);
@@ -27,26 +32,52 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
         reachable(cidr, listed, operators.as_deref().unwrap_or_default(), remarks);
     }
     let own = |nets: Option<Vec<Ipv4Net>>, cidr| nets.unwrap_or_else(|| vec![cidr]);
-    let direct_clients = nets("direct_clients", Some(&spec.network.direct_clients), remarks).unwrap_or_default();
-    cidr.map(|cidr| Network { cidr, clients: own(clients, cidr), direct_clients, operators: own(operators, cidr) })
+    let direct_clients =
+        nets("direct_clients", Some(&spec.network.direct_clients), remarks).unwrap_or_default();
+    cidr.map(|cidr| Network {
+        cidr,
+        clients: own(clients, cidr),
+        direct_clients,
+        operators: own(operators, cidr),
+    })
 }
 
 /// pgha itself reaches local nodes from the gateway's address.
-fn reachable(cidr: Ipv4Net, listed: &[Spanned<String>], operators: &[Ipv4Net], remarks: &mut Remarks) {
-    let Some(gateway) = cidr.hosts().next() else { return };
+fn reachable(
+    cidr: Ipv4Net,
+    listed: &[Spanned<String>],
+    operators: &[Ipv4Net],
+    remarks: &mut Remarks,
+) {
+    let Some(gateway) = cidr.hosts().next() else {
+        return;
+    };
     if operators.len() == listed.len() && !operators.iter().any(|net| net.contains(&gateway)) {
         let span = listed.first().map_or(0..0, Spanned::span);
         let help = format!("add \"{gateway}/32\": this machine reaches its local nodes from there");
-        remarks.error(span, "`operators` would lock pgha out", format!("{gateway} is in none of these networks"), help);
+        remarks.error(
+            span,
+            "`operators` would lock pgha out",
+            format!("{gateway} is in none of these networks"),
+            help,
+        );
     }
 }
 
 fn around_first(spec: &Spec) -> Option<Ipv4Net> {
-    let address = spec.node.get_ref().iter().find_map(|node| node.address.get_ref().parse::<Ipv4Addr>().ok())?;
+    let address = spec
+        .node
+        .get_ref()
+        .iter()
+        .find_map(|node| node.address.get_ref().parse::<Ipv4Addr>().ok())?;
     Ipv4Net::new(address, 24).ok().map(|net| net.trunc())
 }
 
-fn nets(key: &str, list: Option<&[Spanned<String>]>, remarks: &mut Remarks) -> Option<Vec<Ipv4Net>> {
+fn nets(
+    key: &str,
+    list: Option<&[Spanned<String>]>,
+    remarks: &mut Remarks,
+) -> Option<Vec<Ipv4Net>> {
     Some(list?.iter().filter_map(|text| parse_net(key, text, remarks)).collect())
 }
 
@@ -55,7 +86,12 @@ fn parse_net(key: &str, text: &Spanned<String>, remarks: &mut Remarks) -> Option
         Ok(net) if net.trunc() == net => Some(net),
         Ok(net) => {
             let message = format!("`{}` names a host, not a network", text.get_ref());
-            remarks.error(text.span(), message, format!("the network is {}", net.trunc()), format!("`{key}` takes networks"));
+            remarks.error(
+                text.span(),
+                message,
+                format!("the network is {}", net.trunc()),
+                format!("`{key}` takes networks"),
+            );
             None
         }
         Err(_) => {
@@ -75,12 +111,23 @@ pub(super) fn nodes(spec: &Spec, network: Option<&Network>, remarks: &mut Remark
     let mut seen = BTreeMap::new();
     let mut nodes = Vec::new();
     for section in spec.node.get_ref() {
-        let Some(address) = address(&section.address, network, remarks) else { continue };
+        let Some(address) = address(&section.address, network, remarks) else {
+            continue;
+        };
         if let Some(other) = seen.insert(address, section.name.get_ref()) {
             let message = format!("two nodes have the address {address}");
-            remarks.error(section.address.span(), message, format!("also the address of {other}"), "give each node an address of its own");
+            remarks.error(
+                section.address.span(),
+                message,
+                format!("also the address of {other}"),
+                "give each node an address of its own",
+            );
         }
-        nodes.push(Node { name: section.name.get_ref().clone(), address, role_set: roles(section, remarks) });
+        nodes.push(Node {
+            name: section.name.get_ref().clone(),
+            address,
+            role_set: roles(section, remarks),
+        });
     }
     nodes
 }
@@ -101,19 +148,43 @@ fn roles(section: &crate::spec::NodeSection, remarks: &mut Remarks) -> super::su
     }
 }
 
-fn address(text: &Spanned<String>, network: Option<&Network>, remarks: &mut Remarks) -> Option<Ipv4Addr> {
+fn address(
+    text: &Spanned<String>,
+    network: Option<&Network>,
+    remarks: &mut Remarks,
+) -> Option<Ipv4Addr> {
     let Ok(address) = text.get_ref().parse::<Ipv4Addr>() else {
-        remarks.error(text.span(), format!("`{}` is no IPv4 address", text.get_ref()), "not an address", "for example \"10.89.0.11\"");
+        remarks.error(
+            text.span(),
+            format!("`{}` is no IPv4 address", text.get_ref()),
+            "not an address",
+            "for example \"10.89.0.11\"",
+        );
         return None;
     };
-    if address.is_loopback() || address.is_link_local() || address.is_multicast() || address.octets()[0] == 0 || address.octets()[0] >= 240
+    if address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.octets()[0] == 0
+        || address.octets()[0] >= 240
     {
         let help = "loopback, link-local, multicast and reserved addresses belong to no machine of a network; use a private one";
-        remarks.error(text.span(), format!("{address} cannot be a node's address"), "not a host's", help);
+        remarks.error(
+            text.span(),
+            format!("{address} cannot be a node's address"),
+            "not a host's",
+            help,
+        );
     } else if let Some(Network { cidr, .. }) = network {
         if !cidr.contains(&address) {
-            let help = "put the node into the network, or set `network.cidr` to one that holds every node";
-            remarks.error(text.span(), format!("{address} is outside the cluster's network {cidr}"), "foreign address", help);
+            let help =
+                "put the node into the network, or set `network.cidr` to one that holds every node";
+            remarks.error(
+                text.span(),
+                format!("{address} is outside the cluster's network {cidr}"),
+                "foreign address",
+                help,
+            );
         } else if address == cidr.network() || address == cidr.broadcast() {
             remarks.error(
                 text.span(),

@@ -47,7 +47,12 @@ const PGHA: &[&str] = &[
 const NEVER_OFF: &[&str] = &["fsync", "full_page_writes"];
 
 /// The file's parameters over pgha's defaults.
-pub(super) fn check(spec: &Spec, durability: Durability, nodes: &[Node], remarks: &mut Remarks) -> BTreeMap<String, Value> {
+pub(super) fn check(
+    spec: &Spec,
+    durability: Durability,
+    nodes: &[Node],
+    remarks: &mut Remarks,
+) -> BTreeMap<String, Value> {
     let mut parameters = defaults();
     for (key, value) in &spec.postgresql.parameters {
         let json = serde_json::to_value(value.get_ref()).unwrap_or_default();
@@ -59,17 +64,34 @@ pub(super) fn check(spec: &Spec, durability: Durability, nodes: &[Node], remarks
     parameters
 }
 
-fn one(written: &str, value: &Value, span: std::ops::Range<usize>, durability: Durability, remarks: &mut Remarks) {
+fn one(
+    written: &str,
+    value: &Value,
+    span: std::ops::Range<usize>,
+    durability: Durability,
+    remarks: &mut Remarks,
+) {
     // PostgreSQL takes any case, and any beginning of a word that is not ambiguous.
-    let (key, word) = (written.to_ascii_lowercase(), value.as_str().unwrap_or_default().to_ascii_lowercase());
+    let (key, word) =
+        (written.to_ascii_lowercase(), value.as_str().unwrap_or_default().to_ascii_lowercase());
     let key = key.as_str();
     let spelt = !word.is_empty()
-        && (word != "o" && "off".starts_with(&word) || "false".starts_with(&word) || "no".starts_with(&word) || word == "0");
+        && (word != "o" && "off".starts_with(&word)
+            || "false".starts_with(&word)
+            || "no".starts_with(&word)
+            || word == "0");
     let off = matches!(value, Value::Bool(false)) || value.as_f64() == Some(0.0) || spelt;
     if written != key {
         // Two spellings of one parameter would both be handed on.
-        remarks.error(span, format!("`{written}` is written in capitals"), "not allowed", format!("write `{key}`"));
-    } else if !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.') || key.is_empty() {
+        remarks.error(
+            span,
+            format!("`{written}` is written in capitals"),
+            "not allowed",
+            format!("write `{key}`"),
+        );
+    } else if !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
+        || key.is_empty()
+    {
         remarks.error(
             span,
             format!("`{key}` is no parameter name"),
@@ -84,12 +106,30 @@ fn one(written: &str, value: &Value, span: std::ops::Range<usize>, durability: D
             "Patroni sets it from the cluster's state and would override this line",
         );
     } else if PGHA.contains(&key) {
-        remarks.error(span, format!("`{key}` belongs to pgha"), "not yours to set", "other files of the node depend on its value");
+        remarks.error(
+            span,
+            format!("`{key}` belongs to pgha"),
+            "not yours to set",
+            "other files of the node depend on its value",
+        );
     } else if NEVER_OFF.contains(&key) && off {
-        remarks.error(span, format!("`{key} = off` can corrupt every copy"), "refused", "a crash could lose or tear acknowledged data");
+        remarks.error(
+            span,
+            format!("`{key} = off` can corrupt every copy"),
+            "refused",
+            "a crash could lose or tear acknowledged data",
+        );
     } else if key == "wal_level" && word == "minimal" {
-        remarks.error(span, "`wal_level = minimal` forbids replication", "refused", "use replica or logical");
-    } else if key == "synchronous_commit" && durability != Durability::Async && (off || word == "local") {
+        remarks.error(
+            span,
+            "`wal_level = minimal` forbids replication",
+            "refused",
+            "use replica or logical",
+        );
+    } else if key == "synchronous_commit"
+        && durability != Durability::Async
+        && (off || word == "local")
+    {
         remarks.error(
             span,
             format!("`synchronous_commit` off or local voids {durability} durability"),
@@ -101,18 +141,29 @@ fn one(written: &str, value: &Value, span: std::ops::Range<usize>, durability: D
     }
 }
 
-/// Patroni leaves out what PostgreSQL does not know, with a line in its log; and PostgreSQL does not start with what it cannot
-/// read.
+/// Patroni leaves out what PostgreSQL does not know, with a line in its log; and PostgreSQL does
+/// not start with what it cannot read.
 fn readable(key: &str, value: &Value, span: std::ops::Range<usize>, remarks: &mut Remarks) {
     let Some(parameter) = parameter::find(key) else {
         let near = nearest(key, &parameter::names().collect::<Vec<_>>());
-        let help = near.map_or("one of an extension has the extension's name and a dot before it".to_owned(), |near| {
-            format!("did you mean `{near}`?")
-        });
-        return remarks.error(span, format!("PostgreSQL 17 has no parameter `{key}`"), "unknown", help);
+        let help = near.map_or(
+            "one of an extension has the extension's name and a dot before it".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return remarks.error(
+            span,
+            format!("PostgreSQL 17 has no parameter `{key}`"),
+            "unknown",
+            help,
+        );
     };
     if let Some(expected) = parameter.expects(value) {
-        remarks.error(span, format!("`{key}` cannot be {value}"), "PostgreSQL would not start with it", format!("it takes {expected}"));
+        remarks.error(
+            span,
+            format!("`{key}` cannot be {value}"),
+            "PostgreSQL would not start with it",
+            format!("it takes {expected}"),
+        );
     }
 }
 
@@ -123,26 +174,47 @@ fn number(parameters: &BTreeMap<String, Value>, key: &str, default: i64) -> i64 
 /// PostgreSQL does not start when its reserved connections are all it has.
 fn room_for_clients(spec: &Spec, parameters: &BTreeMap<String, Value>, remarks: &mut Remarks) {
     let of = |key, default| number(parameters, key, default);
-    let (all, reserved) = (of("max_connections", 100), of("superuser_reserved_connections", 3) + of("reserved_connections", 0));
+    let (all, reserved) = (
+        of("max_connections", 100),
+        of("superuser_reserved_connections", 3) + of("reserved_connections", 0),
+    );
     if all <= reserved {
-        let span = spec.postgresql.parameters.keys().find(|k| k.get_ref() == "max_connections").map_or(0..0, |k| k.span());
+        let span = spec
+            .postgresql
+            .parameters
+            .keys()
+            .find(|k| k.get_ref() == "max_connections")
+            .map_or(0..0, |k| k.span());
         let message = format!("`max_connections = {all}` leaves no connection for clients");
         remarks.error(
             span,
             message,
             "too small",
-            format!("{reserved} are reserved for superusers and roles with pg_use_reserved_connections"),
+            format!(
+                "{reserved} are reserved for superusers and roles with pg_use_reserved_connections"
+            ),
         );
     }
 }
 
-/// Each replica needs a sender and a slot; two more are for a base backup and a replacement that overlaps.
-fn enough_senders(spec: &Spec, parameters: &BTreeMap<String, Value>, nodes: &[Node], remarks: &mut Remarks) {
+/// Each replica needs a sender and a slot; two more are for a base backup and a replacement that
+/// overlaps.
+fn enough_senders(
+    spec: &Spec,
+    parameters: &BTreeMap<String, Value>,
+    nodes: &[Node],
+    remarks: &mut Remarks,
+) {
     let needed = nodes.iter().filter(|node| node.role_set.has(Role::Postgres)).count() as i64 + 2;
     for key in ["max_wal_senders", "max_replication_slots"] {
         let value = number(parameters, key, 10);
         if value < needed {
-            let span = spec.postgresql.parameters.keys().find(|k| k.get_ref() == key).map_or(0..0, |k| k.span());
+            let span = spec
+                .postgresql
+                .parameters
+                .keys()
+                .find(|k| k.get_ref() == key)
+                .map_or(0..0, |k| k.span());
             remarks.error(
                 span,
                 format!("`{key} = {value}` is too small"),
@@ -153,7 +225,8 @@ fn enough_senders(spec: &Spec, parameters: &BTreeMap<String, Value>, nodes: &[No
     }
 }
 
-/// The seed playbook's parameters where they are safe and still exist; deviations are listed in infrastructure/README.md.
+/// The seed playbook's parameters where they are safe and still exist; deviations are listed in
+/// infrastructure/README.md.
 fn defaults() -> BTreeMap<String, Value> {
     let table = json!({
         "max_connections": 200, "superuser_reserved_connections": 5, "max_locks_per_transaction": 64, "max_prepared_transactions": 0, "max_worker_processes": 8,

@@ -31,7 +31,8 @@ pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<Exit
 
 /// Every scenario as often as asked for.
 async fn every(arena: &Arena<'_>, fleet: &Fleet, args: &VerifyArgs) -> Result<ExitCode, Failure> {
-    let scenarios = if args.scenarios.is_empty() { Scenario::all() } else { args.scenarios.clone() };
+    let scenarios =
+        if args.scenarios.is_empty() { Scenario::all() } else { args.scenarios.clone() };
     let mut verdicts = Vec::new();
     for scenario in scenarios {
         for run in 1..=args.runs {
@@ -48,11 +49,20 @@ async fn every(arena: &Arena<'_>, fleet: &Fleet, args: &VerifyArgs) -> Result<Ex
     } else if args.runs > 1 {
         print::data(&report::summary(&verdicts));
     }
-    Ok(if verdicts.iter().all(|verdict| verdict.kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if verdicts.iter().all(|verdict| verdict.kept) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// One run. A signal ends the fault before it ends the program; after a SIGKILL the next run does.
-async fn one(arena: &Arena<'_>, scenario: Scenario, run: u32, args: &VerifyArgs) -> Result<Verdict, Failure> {
+async fn one(
+    arena: &Arena<'_>,
+    scenario: Scenario,
+    run: u32,
+    args: &VerifyArgs,
+) -> Result<Verdict, Failure> {
     let prepared = arena.prepare(scenario).await?;
     let result = tokio::select! {
         result = arena.play(&prepared) => result,
@@ -69,7 +79,9 @@ async fn one(arena: &Arena<'_>, scenario: Scenario, run: u32, args: &VerifyArgs)
 }
 
 async fn interrupted() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
@@ -80,7 +92,11 @@ async fn interrupted() {
 async fn clean_up(workspace: &Workspace, fleet: &Fleet) -> Result<(), Failure> {
     let leader = super::switchover::leader(workspace, fleet).await?;
     let link = fleet.link(workspace.node(&leader)?).await?;
-    declare::sql(&link.session, "postgres", "DROP DATABASE IF EXISTS pgha_verify WITH (FORCE);\nDROP ROLE IF EXISTS pgha_verify;\n")
-        .await?;
+    declare::sql(
+        &link.session,
+        "postgres",
+        "DROP DATABASE IF EXISTS pgha_verify WITH (FORCE);\nDROP ROLE IF EXISTS pgha_verify;\n",
+    )
+    .await?;
     Ok(())
 }

@@ -25,17 +25,27 @@ pub(super) struct Verdict {
     promise: WriteStop,
     #[serde(flatten)]
     findings: Findings,
-    /// Seconds from the end of the fault until the whole cluster was healthy again. Absent: it never was.
+    /// Seconds from the end of the fault until the whole cluster was healthy again. Absent: it
+    /// never was.
     health_seconds: Option<f64>,
     broken_promises: Vec<String>,
     pub(super) kept: bool,
 }
 
 impl Verdict {
-    pub(super) fn new(workspace: &Workspace, scenario: Scenario, run: u32, played: &Played) -> Self {
+    pub(super) fn new(
+        workspace: &Workspace,
+        scenario: Scenario,
+        run: u32,
+        played: &Played,
+    ) -> Self {
         let cluster = &workspace.cluster;
-        // Rows that could not be read are no proof of a loss; that they could not be read is a broken promise of its own.
-        let findings = checker::judge(&played.history, played.rows.as_ref().unwrap_or(&played.history.acknowledged()));
+        // Rows that could not be read are no proof of a loss; that they could not be read is a
+        // broken promise of its own.
+        let findings = checker::judge(
+            &played.history,
+            played.rows.as_ref().unwrap_or(&played.history.acknowledged()),
+        );
         let promise = cluster.timing.write_stop(scenario.fault());
         let mut broken_promises = unfinished(scenario, played);
         broken_promises.extend(broken(&findings, &promise, cluster.durability));
@@ -67,10 +77,15 @@ impl Verdict {
             self.preset,
             self.promise.worst_seconds,
             findings.unknown,
-            self.health_seconds.map_or("NOT healthy again".to_owned(), |s| format!("healthy {s:.1} s after the fault ended")),
+            self.health_seconds.map_or("NOT healthy again".to_owned(), |s| format!(
+                "healthy {s:.1} s after the fault ended"
+            )),
         );
         if findings.acknowledged_inside > 0 {
-            line.push_str(&format!("; the old leader acknowledged {} rows beside it", findings.acknowledged_inside));
+            line.push_str(&format!(
+                "; the old leader acknowledged {} rows beside it",
+                findings.acknowledged_inside
+            ));
         }
         for promise in &self.broken_promises {
             line.push_str(&format!("\n  BROKEN: {promise}"));
@@ -81,16 +96,25 @@ impl Verdict {
 
 /// What kept the run from showing what it was made to show.
 fn unfinished(scenario: Scenario, played: &Played) -> Vec<String> {
-    let effect = (!played.took_effect).then(|| format!("{scenario} had no effect: this run proves nothing"));
+    let effect =
+        (!played.took_effect).then(|| format!("{scenario} had no effect: this run proves nothing"));
     let health = played.health.as_ref().err().map(|why| format!("never healthy again: {why}"));
-    let rows = played.rows.as_ref().err().map(|why| format!("the rows could not be read back, so losses are not known: {why}"));
+    let rows = played
+        .rows
+        .as_ref()
+        .err()
+        .map(|why| format!("the rows could not be read back, so losses are not known: {why}"));
     effect.into_iter().chain(health).chain(rows).collect()
 }
 
 fn broken(findings: &Findings, promise: &WriteStop, durability: Durability) -> Vec<String> {
     let mut broken = Vec::new();
     if !findings.lost.is_empty() && durability != Durability::Async {
-        broken.push(format!("{} acknowledged rows are lost, the first is {}", findings.lost.len(), findings.lost[0]));
+        broken.push(format!(
+            "{} acknowledged rows are lost, the first is {}",
+            findings.lost.len(),
+            findings.lost[0]
+        ));
     }
     if !findings.unexpected.is_empty() {
         broken.push(format!(
@@ -103,7 +127,10 @@ fn broken(findings: &Findings, promise: &WriteStop, durability: Durability) -> V
         broken.push(format!("two primaries acknowledged at once, first seen at row {id}"));
     }
     if findings.write_stop_seconds > promise.worst_seconds {
-        broken.push(format!("writes stopped longer than {} s ({})", promise.worst_seconds, promise.because));
+        broken.push(format!(
+            "writes stopped longer than {} s ({})",
+            promise.worst_seconds, promise.because
+        ));
     }
     broken
 }
@@ -120,20 +147,28 @@ pub(super) fn save(dir: &Path, history: &History, verdict: &Verdict) -> Result<(
 
 /// A line for each scenario over all its runs.
 pub(super) fn summary(verdicts: &[Verdict]) -> String {
-    let mut text = String::from("\nscenario              runs  write stop: median   worst   stated   lost   healthy: median\n");
+    let mut text = String::from(
+        "\nscenario              runs  write stop: median   worst   stated   lost   healthy: median\n",
+    );
     let mut seen: Vec<&str> = Vec::new();
     for verdict in verdicts.iter().filter(|verdict| !verdict.scenario.is_empty()) {
         if seen.contains(&verdict.scenario.as_str()) {
             continue;
         }
         seen.push(&verdict.scenario);
-        let of = verdicts.iter().filter(|other| other.scenario == verdict.scenario).collect::<Vec<_>>();
+        let of =
+            verdicts.iter().filter(|other| other.scenario == verdict.scenario).collect::<Vec<_>>();
         let mut stops = of.iter().map(|v| v.findings.write_stop_seconds).collect::<Vec<_>>();
         let mut health = of.iter().filter_map(|v| v.health_seconds).collect::<Vec<_>>();
         let lost: usize = of.iter().map(|v| v.findings.lost.len()).sum();
-        let (middle, worst, healthy) = (median(&mut stops), stops.iter().copied().fold(0.0, f64::max), median(&mut health));
+        let (middle, worst, healthy) =
+            (median(&mut stops), stops.iter().copied().fold(0.0, f64::max), median(&mut health));
         let stated = verdict.promise.worst_seconds;
-        text.push_str(&format!("{:20} {:5} {middle:19.1} {worst:7.1} {stated:8.1} {lost:6} {healthy:17.1}\n", verdict.scenario, of.len()));
+        text.push_str(&format!(
+            "{:20} {:5} {middle:19.1} {worst:7.1} {stated:8.1} {lost:6} {healthy:17.1}\n",
+            verdict.scenario,
+            of.len()
+        ));
     }
     text
 }
@@ -145,7 +180,8 @@ fn median(values: &mut [f64]) -> f64 {
 
 fn thousands(number: usize) -> String {
     let digits = number.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    let groups =
+        digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
     groups.collect::<Vec<_>>().join(",")
 }
 
@@ -167,10 +203,22 @@ mod tests {
     #[test]
     fn every_promise_can_be_broken() {
         let cases = [
-            (Findings { lost: vec![7, 8], ..findings() }, "2 acknowledged rows are lost, the first is 7"),
-            (Findings { unexpected: vec![3], ..findings() }, "1 rows are there that no write was acknowledged for"),
-            (Findings { two_primaries: Some(5), ..findings() }, "two primaries acknowledged at once, first seen at row 5"),
-            (Findings { write_stop_seconds: 28.6, ..findings() }, "writes stopped longer than 28.5 s"),
+            (
+                Findings { lost: vec![7, 8], ..findings() },
+                "2 acknowledged rows are lost, the first is 7",
+            ),
+            (
+                Findings { unexpected: vec![3], ..findings() },
+                "1 rows are there that no write was acknowledged for",
+            ),
+            (
+                Findings { two_primaries: Some(5), ..findings() },
+                "two primaries acknowledged at once, first seen at row 5",
+            ),
+            (
+                Findings { write_stop_seconds: 28.6, ..findings() },
+                "writes stopped longer than 28.5 s",
+            ),
         ];
         for (findings, complaint) in cases {
             let broken = broken(&findings, &PROMISE, Durability::Quorum);
@@ -180,12 +228,20 @@ mod tests {
 
     #[test]
     fn async_promises_no_row() {
-        assert!(broken(&Findings { lost: vec![7], ..findings() }, &PROMISE, Durability::Async).is_empty());
+        assert!(
+            broken(&Findings { lost: vec![7], ..findings() }, &PROMISE, Durability::Async)
+                .is_empty()
+        );
     }
 
     #[test]
     fn a_run_without_effect_or_end_proves_nothing() {
-        let played = Played { history: History::default(), rows: Err("no".into()), health: Err("no leader".into()), took_effect: false };
+        let played = Played {
+            history: History::default(),
+            rows: Err("no".into()),
+            health: Err("no leader".into()),
+            took_effect: false,
+        };
         assert_eq!(unfinished(Scenario::LeaderPowerOff, &played).len(), 3);
     }
 }

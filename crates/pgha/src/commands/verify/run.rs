@@ -19,7 +19,8 @@ use crate::commands::switchover;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// Writers outside: enough that a stop is not the pause of one, few enough to leave the machine to the cluster.
+/// Writers outside: enough that a stop is not the pause of one, few enough to leave the machine to
+/// the cluster.
 const WRITERS: usize = 4;
 /// Load before the fault.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -50,7 +51,8 @@ pub(super) struct Played {
     pub(super) history: History,
     /// The rows at its end, or why they could not be read.
     pub(super) rows: Result<BTreeSet<i64>, String>,
-    /// Seconds from the end of the fault to full health, or what was wrong when the wait for it ended.
+    /// Seconds from the end of the fault to full health, or what was wrong when the wait for it
+    /// ended.
     pub(super) health: Result<f64, String>,
     /// Whether the fault did what its name says.
     pub(super) took_effect: bool,
@@ -61,19 +63,32 @@ impl<'a> Arena<'a> {
         Self { workspace, fleet, ca: ca.to_owned(), fault: Mutex::new(None) }
     }
 
-    /// Ends what an earlier run may have left, waits for health, finds the leader and makes an empty database with a role and password of its own.
+    /// Ends what an earlier run may have left, waits for health, finds the leader and makes an
+    /// empty database with a role and password of its own.
     pub(super) async fn prepare(&self, scenario: Scenario) -> Result<Prepared, Failure> {
         self.end_every_fault().await;
         let gate = Gate { within_seconds: HEALTH_SECONDS, held_seconds: 2 };
         self.healthy(gate).await.map_err(|error| Failure::broken(&error))?;
-        let leader = self.workspace.node(&switchover::leader(self.workspace, self.fleet).await?)?.clone();
+        let leader =
+            self.workspace.node(&switchover::leader(self.workspace, self.fleet).await?)?.clone();
         let link = self.fleet.link(&leader).await?;
         let password = jiff::Timestamp::now().as_nanosecond().to_string();
         declare::sql(&link.session, "postgres", &fresh_database(&password)).await?;
-        declare::sql(&link.session, "pgha_verify", &format!("SET ROLE pgha_verify;\n{};\n", pgha_verify::workload::TABLE)).await?;
-        let endpoint = |hosts| Endpoint { hosts, name: "pgha_verify".to_owned(), password: password.clone(), ca: self.ca.clone() };
+        declare::sql(
+            &link.session,
+            "pgha_verify",
+            &format!("SET ROLE pgha_verify;\n{};\n", pgha_verify::workload::TABLE),
+        )
+        .await?;
+        let endpoint = |hosts| Endpoint {
+            hosts,
+            name: "pgha_verify".to_owned(),
+            password: password.clone(),
+            ca: self.ca.clone(),
+        };
         let inside = match scenario.has_inside() {
-            // Straight to the pooler beside the leader, through the operator's own connection, which no fault cuts.
+            // Straight to the pooler beside the leader, through the operator's own connection,
+            // which no fault cuts.
             true => {
                 let tunnel = link.session.tunnel(6432).await?;
                 Some((endpoint(vec![tunnel.address]), tunnel))
@@ -83,19 +98,28 @@ impl<'a> Arena<'a> {
         Ok(Prepared { scenario, outside: endpoint(self.hosts(scenario, &leader)), inside, leader })
     }
 
-    /// Every HAProxy but the victim's: clients outside are on the side that survives. A roll has no such side.
+    /// Every HAProxy but the victim's: clients outside are on the side that survives. A roll has no
+    /// such side.
     fn hosts(&self, scenario: Scenario, leader: &Node) -> Vec<SocketAddr> {
         let port = self.workspace.cluster.haproxy.primary_port;
         let every = scenario == Scenario::Roll;
         // With a single HAProxy there is no other way in, wherever it is.
         let every = every || self.workspace.cluster.nodes_with(Role::Haproxy).count() == 1;
-        let proxies = self.workspace.cluster.nodes_with(Role::Haproxy).filter(|node| every || node.name != leader.name);
+        let proxies = self
+            .workspace
+            .cluster
+            .nodes_with(Role::Haproxy)
+            .filter(|node| every || node.name != leader.name);
         proxies.map(|node| SocketAddr::from((node.address, port))).collect()
     }
 
-    /// A run that was killed could not end its fault. Where there is none, or no answer, nothing happens.
+    /// A run that was killed could not end its fault. Where there is none, or no answer, nothing
+    /// happens.
     async fn end_every_fault(&self) {
-        for (scenario, node) in Scenario::all().into_iter().flat_map(|s| self.workspace.cluster.nodes.iter().map(move |n| (s, n))) {
+        for (scenario, node) in Scenario::all()
+            .into_iter()
+            .flat_map(|s| self.workspace.cluster.nodes.iter().map(move |n| (s, n)))
+        {
             let _ = scenario.heal(self.workspace, self.fleet, node).await;
         }
     }
@@ -104,27 +128,38 @@ impl<'a> Arena<'a> {
     pub(super) async fn play(&self, prepared: &Prepared) -> Result<Played, Failure> {
         let (scenario, leader) = (prepared.scenario, &prepared.leader);
         let inside = prepared.inside.as_ref().map(|(endpoint, _)| endpoint);
-        let workload = Workload::start(&prepared.outside, WRITERS, inside).map_err(|error| Failure::broken(&error))?;
+        let workload = Workload::start(&prepared.outside, WRITERS, inside)
+            .map_err(|error| Failure::broken(&error))?;
         tokio::time::sleep(WARM_UP).await;
         let before = workload.acknowledged();
         if before == 0 {
-            return Err(Failure::no("no write was acknowledged before the fault: the workload cannot reach the cluster"));
+            return Err(Failure::no(
+                "no write was acknowledged before the fault: the workload cannot reach the cluster",
+            ));
         }
         if switchover::leader(self.workspace, self.fleet).await? != leader.name {
-            return Err(Failure::no(format!("{} lost the leadership before anything was broken", leader.name)).hint("run it again"));
+            return Err(Failure::no(format!(
+                "{} lost the leadership before anything was broken",
+                leader.name
+            ))
+            .hint("run it again"));
         }
         let before_fault = scenario.mark(self.fleet, leader).await;
         let fault_at = workload.now();
         tracing::info!("{scenario}: breaking {} after {before} acknowledged rows", leader.name);
         *self.fault() = Some((scenario, leader.clone()));
         scenario.break_it(self.workspace, self.fleet, leader).await?;
-        tokio::time::sleep(Duration::from_secs(scenario.hold_seconds(&self.workspace.cluster.timing))).await;
+        tokio::time::sleep(Duration::from_secs(
+            scenario.hold_seconds(&self.workspace.cluster.timing),
+        ))
+        .await;
         let during = Health::observe(self.fleet).await;
         self.end_fault().await?;
         let (healed_at, healing) = (workload.now(), Instant::now());
         tracing::info!("{scenario}: fault ended, {} acknowledged rows", workload.acknowledged());
         let health = self.healthy(Gate { within_seconds: HEALTH_SECONDS, held_seconds: 0 }).await;
-        let health = health.map(|()| healing.elapsed().as_secs_f64()).map_err(|error| error.to_string());
+        let health =
+            health.map(|()| healing.elapsed().as_secs_f64()).map_err(|error| error.to_string());
         let after_fault = scenario.mark(self.fleet, leader).await;
         tokio::time::sleep(COOL_DOWN).await;
         let history = workload.stop(fault_at, healed_at).await;
@@ -148,7 +183,9 @@ impl<'a> Arena<'a> {
     }
 
     async fn healthy(&self, gate: Gate) -> Result<(), GateError> {
-        gate::healthy(&self.workspace.provider, self.fleet, &self.workspace.cluster, gate).await.map(drop)
+        gate::healthy(&self.workspace.provider, self.fleet, &self.workspace.cluster, gate)
+            .await
+            .map(drop)
     }
 }
 

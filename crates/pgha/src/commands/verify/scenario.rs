@@ -21,15 +21,18 @@ pub(crate) enum Scenario {
     LeaderPowerOff,
     /// The leader's PostgreSQL is killed (SIGKILL of the postmaster).
     LeaderKillPostgres,
-    /// The network drops every packet between the leader and the other nodes. A second writer stays beside the leader.
+    /// The network drops every packet between the leader and the other nodes. A second writer stays
+    /// beside the leader.
     LeaderCutOff,
-    /// The leader's Patroni is frozen (SIGSTOP) while its PostgreSQL lives. A second writer stays beside the leader.
+    /// The leader's Patroni is frozen (SIGSTOP) while its PostgreSQL lives. A second writer stays
+    /// beside the leader.
     PatroniFrozen,
     /// A planned change of leader.
     Switchover,
     /// The etcd member on the leader's node is killed and stays down.
     EtcdOneDown,
-    /// Every node is rebuilt with the image it has, as a change would: replica by replica, the leader last.
+    /// Every node is rebuilt with the image it has, as a change would: replica by replica, the
+    /// leader last.
     Roll,
 }
 
@@ -71,19 +74,40 @@ impl Scenario {
     }
 
     /// Breaks it.
-    pub(super) async fn break_it(self, workspace: &Workspace, fleet: &Fleet, leader: &Node) -> Result<(), Failure> {
+    pub(super) async fn break_it(
+        self,
+        workspace: &Workspace,
+        fleet: &Fleet,
+        leader: &Node,
+    ) -> Result<(), Failure> {
         match self {
             Self::LeaderPowerOff => Ok(workspace.provider.power_cut(&leader.name).await?),
             Self::LeaderCutOff => Ok(workspace.provider.isolate(&leader.name).await?),
-            Self::Switchover => switchover::hand_over(workspace, fleet, &leader.name, None).await.map(drop),
+            Self::Switchover => {
+                switchover::hand_over(workspace, fleet, &leader.name, None).await.map(drop)
+            }
             // Boxed: it is by far the largest of these futures.
             Self::Roll => Box::pin(apply::again(workspace)).await,
-            Self::LeaderKillPostgres => on(fleet, leader, &["pkill", "-KILL", "--oldest", "--exact", "postgres"]).await,
+            Self::LeaderKillPostgres => {
+                on(fleet, leader, &["pkill", "-KILL", "--oldest", "--exact", "postgres"]).await
+            }
             Self::PatroniFrozen => {
-                on(fleet, leader, &["systemctl", "kill", "--kill-whom=main", "--signal=SIGSTOP", "patroni.service"]).await
+                on(
+                    fleet,
+                    leader,
+                    &[
+                        "systemctl",
+                        "kill",
+                        "--kill-whom=main",
+                        "--signal=SIGSTOP",
+                        "patroni.service",
+                    ],
+                )
+                .await
             }
             Self::EtcdOneDown => {
-                // The stop keeps systemd from starting it again; the kill makes it a failure instead of a goodbye.
+                // The stop keeps systemd from starting it again; the kill makes it a failure
+                // instead of a goodbye.
                 on(fleet, leader, &["systemctl", "stop", "--no-block", "etcd.service"]).await?;
                 on(fleet, leader, &["systemctl", "kill", "--signal=SIGKILL", "etcd.service"]).await
             }
@@ -91,12 +115,28 @@ impl Scenario {
     }
 
     /// Ends the fault. Does no harm where there is none.
-    pub(super) async fn heal(self, workspace: &Workspace, fleet: &Fleet, leader: &Node) -> Result<(), Failure> {
+    pub(super) async fn heal(
+        self,
+        workspace: &Workspace,
+        fleet: &Fleet,
+        leader: &Node,
+    ) -> Result<(), Failure> {
         match self {
             Self::LeaderPowerOff => Ok(workspace.provider.power_on(&leader.name).await?),
             Self::LeaderCutOff => Ok(workspace.provider.heal().await?),
             Self::PatroniFrozen => {
-                on(fleet, leader, &["systemctl", "kill", "--kill-whom=main", "--signal=SIGCONT", "patroni.service"]).await
+                on(
+                    fleet,
+                    leader,
+                    &[
+                        "systemctl",
+                        "kill",
+                        "--kill-whom=main",
+                        "--signal=SIGCONT",
+                        "patroni.service",
+                    ],
+                )
+                .await
             }
             Self::EtcdOneDown => on(fleet, leader, &["systemctl", "start", "etcd.service"]).await,
             Self::Roll => {
@@ -115,14 +155,21 @@ impl Scenario {
         declare::sql(&link.session, "postgres", "SELECT pg_postmaster_start_time();\n").await.ok()
     }
 
-    /// Whether the fault did what its name says: a run in which nothing broke proves nothing. `during` was seen just before
-    /// the fault ended; `restarted` says that the victim's PostgreSQL is another process than before.
+    /// Whether the fault did what its name says: a run in which nothing broke proves nothing.
+    /// `during` was seen just before the fault ended; `restarted` says that the victim's PostgreSQL
+    /// is another process than before.
     pub(super) fn took_effect(self, victim: &Node, during: &Health, restarted: bool) -> bool {
         let led_by_another = during.leader().is_some_and(|leader| leader.name != victim.name);
         match self {
-            Self::LeaderPowerOff | Self::LeaderCutOff | Self::PatroniFrozen | Self::Switchover | Self::Roll => led_by_another,
+            Self::LeaderPowerOff
+            | Self::LeaderCutOff
+            | Self::PatroniFrozen
+            | Self::Switchover
+            | Self::Roll => led_by_another,
             Self::LeaderKillPostgres => restarted,
-            Self::EtcdOneDown => during.nodes[&victim.name].etcd.is_none() || !victim.role_set.has(Role::Etcd),
+            Self::EtcdOneDown => {
+                during.nodes[&victim.name].etcd.is_none() || !victim.role_set.has(Role::Etcd)
+            }
         }
     }
 }
