@@ -68,7 +68,8 @@ pub struct NodeStatus {
     pub seed_current: Option<bool>,
     /// When it was given this image and seed, in RFC 3339.
     pub since: Option<String>,
-    /// Whether the files in its image are the cluster file's.
+    /// Whether its image has the cluster file's files, and the newest package root that this
+    /// machine has built.
     pub image_current: Option<bool>,
     /// What its guard last found: `idle`, `confirmed`, `watching`, `unconfirmed` or `fenced`.
     pub guard: Option<String>,
@@ -84,6 +85,7 @@ pub struct NodeStatus {
 #[derive(Default)]
 struct Inside {
     tree: Option<String>,
+    package_root: Option<String>,
     guard: Option<String>,
     refused: Option<String>,
     failed_units: Vec<String>,
@@ -91,11 +93,21 @@ struct Inside {
     config: Option<serde_json::Value>,
 }
 
+/// What a node should have.
+struct Wanted<'w> {
+    tree: Digest,
+    /// Absent: this machine has built none.
+    package_root: Option<&'w Digest>,
+    /// Absent: a secret of it is gone.
+    seed: Option<Digest>,
+}
+
 impl Status {
-    /// Asks every node at once.
+    /// Asks every node at once. `package_root` is the newest one, if it is known.
     pub async fn observe(
         cluster: &Cluster,
         rendered: &Rendered,
+        package_root: Option<&Digest>,
         fleet: &Fleet,
         world: &Inventory,
     ) -> Self {
@@ -110,11 +122,13 @@ impl Status {
         let conditions = health.conditions(cluster);
         let warnings = warnings(cluster, &health, &insides);
         let pairs = fleet.nodes.iter().zip(insides);
-        let wanted =
-            |node| seed::pack(rendered, node, fleet.secrets(), false).ok().map(|seed| seed.digest);
-        let nodes = pairs
-            .map(|(node, inside)| one(node, inside, &health, rendered, world, wanted(node)))
-            .collect();
+        let wanted = |node: &Node| Wanted {
+            tree: rendered.trees[&node.role_set].digest(),
+            package_root,
+            seed: seed::pack(rendered, node, fleet.secrets(), false).ok().map(|seed| seed.digest),
+        };
+        let nodes =
+            pairs.map(|(node, inside)| one(node, inside, &health, world, wanted(node))).collect();
         let healthy = conditions.iter().all(|condition| condition.met);
         Self {
             cluster: cluster.name.clone(),
@@ -132,15 +146,13 @@ fn one(
     node: &Node,
     inside: Inside,
     health: &Health,
-    rendered: &Rendered,
     world: &Inventory,
-    seed: Option<Digest>,
+    wanted: Wanted<'_>,
 ) -> NodeStatus {
     let heard = &health.nodes[&node.name];
     let member =
         health.view().and_then(|view| view.members.iter().find(|member| member.name == node.name));
     let server = world.server(&node.name);
-    let wanted = rendered.trees[&node.role_set].digest();
     NodeStatus {
         name: node.name.clone(),
         address: node.address,
@@ -156,12 +168,24 @@ fn one(
         image: server.map(|server| server.image.short().to_owned()).unwrap_or_default(),
         seed: server.map(|server| server.seed.short().to_owned()).unwrap_or_default(),
         since: server.and_then(|server| server.since.clone()),
-        seed_current: seed.map(|seed| server.is_some_and(|server| server.seed == seed)),
-        image_current: inside.tree.map(|tree| tree == wanted.as_str()),
+        seed_current: wanted
+            .seed
+            .as_ref()
+            .map(|seed| server.is_some_and(|server| server.seed == *seed)),
+        image_current: inside.runs(&wanted),
         guard: inside.guard,
         refused: inside.refused,
         failed_units: inside.failed_units,
         certificate_days: inside.certificate_days,
+    }
+}
+
+impl Inside {
+    /// Whether its image is what it should be, as far as both are known.
+    fn runs(&self, wanted: &Wanted<'_>) -> Option<bool> {
+        let tree = self.tree.as_ref()? == wanted.tree.as_str();
+        let root = self.package_root.as_ref().zip(wanted.package_root);
+        Some(tree && root.is_none_or(|(has, newest)| has == newest.as_str()))
     }
 }
 
@@ -193,6 +217,7 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
     let failed = failed.unwrap_or_default();
     Inside {
         tree: manifest["tree"].as_str().map(str::to_owned),
+        package_root: manifest["package_root"].as_str().map(str::to_owned),
         guard,
         refused,
         failed_units: failed

@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin};
 
 /// A program call. Built like [`std::process::Command`]; [`Command::run`] fails on a non-zero exit.
 #[derive(Debug)]
@@ -13,7 +14,8 @@ pub struct Command {
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
     input: Vec<u8>,
-    limit: Duration,
+    limit: Option<Duration>,
+    shown_as: Option<String>,
 }
 
 /// A program that could not be started, or failed.
@@ -55,14 +57,27 @@ fn tail(stderr: &str) -> String {
 impl Command {
     /// A call of `program`, found through `PATH`, with at most ten minutes to run.
     pub fn new(program: impl Into<String>) -> Self {
-        let limit = Duration::from_secs(600);
         Self {
             program: program.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
             input: Vec::new(),
-            limit,
+            limit: Some(Duration::from_secs(600)),
+            shown_as: None,
         }
+    }
+
+    /// A call of `program` that gets `signal` (`KILL`, `TERM`) when pgha ends, however that ends:
+    /// half a build must not go on using the machine. It may run for as long as it takes.
+    pub fn bound_to_pgha(signal: &str, program: &str) -> Self {
+        let bound = Self::new("setpriv").args(["--pdeathsig", signal, program]);
+        Self { limit: None, ..bound }
+    }
+
+    /// What errors call it, in place of its program and arguments.
+    #[must_use]
+    pub fn shown_as(self, call: impl Into<String>) -> Self {
+        Self { shown_as: Some(call.into()), ..self }
     }
 
     /// Adds an argument.
@@ -98,9 +113,31 @@ impl Command {
     /// # Errors
     /// When it cannot start, exits with another status than 0, or runs longer than its limit.
     pub async fn run(self) -> Result<String, CommandError> {
-        let call = self.call();
+        self.run_listening(|_| {}).await
+    }
+
+    /// As [`Command::run`], and hands each line of stderr to `listener` as soon as it is written.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub async fn run_listening(self, listener: impl FnMut(&str)) -> Result<String, CommandError> {
         let start = |source| CommandError::Start { program: self.program.clone(), source };
-        let mut child = tokio::process::Command::new(&self.program)
+        let mut child = self.spawn().map_err(start)?;
+        let work = converse(&mut child, &self.input, listener);
+        let ended = match self.limit {
+            Some(limit) => tokio::time::timeout(limit, work).await.map_err(|_| self.late(limit))?,
+            None => work.await,
+        };
+        let (status, output, log) = ended.map_err(start)?;
+        if status.success() {
+            return Ok(String::from_utf8_lossy(&output).into_owned());
+        }
+        let stderr = last_lines(&log, 12);
+        Err(CommandError::Failed { call: self.call(), status: status.to_string(), stderr })
+    }
+
+    fn spawn(&self) -> std::io::Result<Child> {
+        tokio::process::Command::new(&self.program)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
@@ -108,32 +145,55 @@ impl Command {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(start)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A program that does not read its input is no error; its exit status tells.
-            let _ = stdin.write_all(&self.input).await;
-        }
-        let ended = tokio::time::timeout(self.limit, child.wait_with_output()).await;
-        let output = ended
-            .map_err(|_| CommandError::TimedOut {
-                call: call.clone(),
-                seconds: self.limit.as_secs(),
-            })?
-            .map_err(start)?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        Err(CommandError::Failed {
-            call,
-            status: output.status.to_string(),
-            stderr: last_lines(&output.stderr, 12),
-        })
+    }
+
+    fn late(&self, limit: Duration) -> CommandError {
+        CommandError::TimedOut { call: self.call(), seconds: limit.as_secs() }
     }
 
     fn call(&self) -> String {
-        let arguments =
-            self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
-        std::iter::once(self.program.clone()).chain(arguments).collect::<Vec<_>>().join(" ")
+        let arguments = self.arguments.iter().map(|argument| argument.to_string_lossy());
+        let words = std::iter::once(self.program.as_str().into()).chain(arguments);
+        self.shown_as.clone().unwrap_or_else(|| words.collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// Writes and reads at once: a program may write before it has read all, and pipes hold little.
+async fn converse(
+    child: &mut Child,
+    input: &[u8],
+    listener: impl FnMut(&str),
+) -> std::io::Result<(std::process::ExitStatus, Vec<u8>, Vec<u8>)> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let ((), output, log) =
+        tokio::join!(feed(stdin, input), gather(stdout), listen(stderr, listener));
+    Ok((child.wait().await?, output, log))
+}
+
+/// A program that does not read its input is no error; its exit status tells.
+async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
+    if let Some(mut stdin) = stdin {
+        let _ = stdin.write_all(input).await;
+    }
+}
+
+async fn gather(stdout: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut output = Vec::new();
+    if let Some(mut stdout) = stdout {
+        let _ = stdout.read_to_end(&mut output).await;
+    }
+    output
+}
+
+async fn listen(stderr: Option<impl AsyncRead + Unpin>, mut listener: impl FnMut(&str)) -> Vec<u8> {
+    let mut log = Vec::new();
+    let Some(mut lines) = stderr.map(BufReader::new) else { return log };
+    loop {
+        let begin = log.len();
+        match lines.read_until(b'\n', &mut log).await {
+            Ok(0) | Err(_) => return log,
+            Ok(_) => listener(String::from_utf8_lossy(&log[begin..]).trim_end()),
+        }
     }
 }
 
@@ -152,4 +212,47 @@ pub fn find(program: &str) -> Option<std::path::PathBuf> {
         .chain(system)
         .map(|dir| dir.join(program))
         .find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn more_than_a_pipe_holds_goes_in_and_out_at_once() {
+        let text = "x".repeat(1 << 20);
+        assert_eq!(Command::new("cat").input(text.clone()).run().await.unwrap(), text);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_reads_nothing_is_no_error() {
+        let input = vec![0; 1 << 20];
+        assert_eq!(Command::new("echo").arg("done").input(input).run().await.unwrap(), "done\n");
+    }
+
+    #[tokio::test]
+    async fn a_failure_tells_call_status_and_last_lines() {
+        let script = "seq 20 >&2; exit 3";
+        let mut heard = Vec::new();
+        let call = Command::new("sh").args(["-c", script]);
+        let error = call.run_listening(|line| heard.push(line.to_owned())).await.unwrap_err();
+        let lines = (9..=20).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
+        let expected = format!("`sh -c {script}` failed (exit status: 3):\n{lines}");
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(heard.len(), 20);
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_end_is_ended() {
+        let limit = Some(Duration::from_millis(50));
+        let call = Command { limit, ..Command::new("sleep").arg("60") };
+        let error = call.run().await.unwrap_err();
+        assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_start_is_named() {
+        let error = Command::new("/nowhere/program").run().await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot start `/nowhere/program`");
+    }
 }

@@ -146,6 +146,12 @@ impl Builder {
         Ok(Manifest { cluster: cluster.name.clone(), images })
     }
 
+    /// Digest of the package root that a build would take today. Absent: it would have to build one
+    /// first.
+    pub fn newest_package_root(&self) -> Option<Digest> {
+        package_root::newest(&self.cache)
+    }
+
     /// Builds every role set's disk on the NixOS base.
     ///
     /// # Errors

@@ -2,17 +2,14 @@
 //! progress.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Base, RoleSet};
 use pgha_core::manifest::{Content, DiskImage, DiskManifest};
 use pgha_core::render::Rendered;
-use pgha_platform::CommandError;
 use pgha_platform::files::{self, FileError};
+use pgha_platform::{Command, CommandError};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{ChildStderr, Command};
 
 use super::nix_checks::FEATURES;
 use super::nix_log::Log;
@@ -92,43 +89,29 @@ async fn nix_build(
     again: bool,
 ) -> Result<PathBuf, ImageError> {
     let target = format!("path:{}#{role_set}", tree.display());
-    // nix dies with pgha, however that ends: a builder must not go on using the machine.
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM", "nix"]);
-    command.args(FEATURES).args(["build", "--no-link", "--json"]);
-    command.args(["--no-write-lock-file", "--log-format", "internal-json"]).arg(&target);
+    let mut command = Command::bound_to_pgha("TERM", "nix")
+        .args(FEATURES)
+        .args(["build", "--no-link", "--json", "--no-write-lock-file"])
+        .args(["--log-format", "internal-json", &target])
+        .args(again.then_some("--rebuild"))
+        .shown_as(format!("nix build {target}"));
     if let Some(nixpkgs) = &options.nixpkgs {
-        command.args(["--override-input", "nixpkgs"]).arg(format!("path:{}", nixpkgs.display()));
+        let path = format!("path:{}", nixpkgs.display());
+        command = command.args(["--override-input", "nixpkgs", &path]);
     }
-    command.args(again.then_some("--rebuild"));
-    let start = |source| CommandError::Start { program: "nix".to_owned(), source };
-    let spawned = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn();
-    let mut child = spawned.map_err(start)?;
-    let stderr = child.stderr.take();
-    let (log, output) = tokio::join!(follow(role_set, stderr), child.wait_with_output());
-    let output = output.map_err(start)?;
-    if !output.status.success() {
-        let (call, status) = (format!("nix build {target}"), output.status.to_string());
-        return Err(CommandError::Failed { call, status, stderr: log.complaint() }.into());
-    }
-    let results: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let path = results[0]["outputs"]["out"].as_str().unwrap_or_default();
-    Ok(PathBuf::from(path))
-}
-
-async fn follow(role_set: &RoleSet, stderr: Option<ChildStderr>) -> Log {
     let mut log = Log::default();
-    let Some(stderr) = stderr else { return log };
-    let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        if let Some(progress) = log.read(&line) {
+    let listen = |line: &str| {
+        if let Some(progress) = log.read(line) {
             tracing::info!("{role_set}: {progress}");
         }
-    }
-    log
+    };
+    let output = command.run_listening(listen).await.map_err(|error| match error {
+        CommandError::Failed { call, status, .. } => {
+            CommandError::Failed { call, status, stderr: log.complaint() }
+        }
+        other => other,
+    })?;
+    let results: Value = serde_json::from_str(&output).unwrap_or_default();
+    let path = results[0]["outputs"]["out"].as_str().unwrap_or_default();
+    Ok(PathBuf::from(path))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use pgha_core::Digest;
 use pgha_core::manifest::Layer;
 use pgha_platform::Command;
 use pgha_platform::files::{self, FileError};
@@ -32,9 +33,9 @@ pub struct PackageRoot {
 
 /// The package root of the recipe, built if it is missing, damaged, or `refresh` is asked for.
 pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoot, ImageError> {
-    let dir = cache_dir.join("package-roots");
+    let dir = dir(cache_dir);
     files::make_dir(&dir, 0o755)?;
-    let note = dir.join(format!("debian-{}.json", recipe::digest(RECIPE).short()));
+    let note = note(cache_dir);
     if !refresh
         && let Some(found) = cache::find(&note, |root: &PackageRoot| vec![root.layer.clone()])
     {
@@ -56,6 +57,20 @@ pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoo
     };
     cache::keep(&[(&finished, &root.layer)], &note, &root)?;
     Ok(root)
+}
+
+/// The newest package root of the recipe by its note alone: its bytes are not looked at.
+pub(super) fn newest(cache_dir: &Path) -> Option<Digest> {
+    let root: PackageRoot = serde_json::from_str(&files::read(&note(cache_dir)).ok()?).ok()?;
+    Some(root.layer.sha256)
+}
+
+fn dir(cache_dir: &Path) -> PathBuf {
+    cache_dir.join("package-roots")
+}
+
+fn note(cache_dir: &Path) -> PathBuf {
+    dir(cache_dir).join(format!("debian-{}.json", recipe::digest(RECIPE).short()))
 }
 
 fn space(dir: &Path) -> Result<(), ImageError> {

@@ -34,7 +34,15 @@ pub(super) async fn run(workspace: &Workspace, watch: bool, json: bool) -> Resul
 
 async fn observe(workspace: &Workspace, fleet: &Fleet) -> Result<Status, Failure> {
     let world = observe::servers(&workspace.provider).await?;
-    Ok(Status::observe(&workspace.cluster, &workspace.rendered, fleet, &world).await)
+    let package_root = workspace.builder.newest_package_root();
+    Ok(Status::observe(
+        &workspace.cluster,
+        &workspace.rendered,
+        package_root.as_ref(),
+        fleet,
+        &world,
+    )
+    .await)
 }
 
 fn text(status: &Status) -> String {
