@@ -36,6 +36,8 @@ pub struct Server {
     pub previous_image: Option<Digest>,
     /// Number of the roll that gave it what it has; 0 from its creation.
     pub generation: u32,
+    /// Whether it has held a gate with what it was given.
+    pub proven: bool,
     /// Number of the last roll that was undone on it.
     pub undone: u32,
     /// Digest of all images and seeds that were wanted when it got its own: one roll has one.
@@ -57,8 +59,12 @@ pub struct Observed {
     pub leader: Option<String>,
     /// Conditions of a healthy cluster that are not met, as people read them.
     pub unmet: Vec<String>,
+    /// Whether a person has paused Patroni.
+    pub paused: bool,
     /// Nodes that do not do what their roles say.
     pub sick: Vec<String>,
+    /// Those of them whose etcd member or PostgreSQL is not whole: a copy the cluster lacks now.
+    pub lost: Vec<String>,
     /// Nodes whose Patroni answers and whose PostgreSQL does not start.
     pub stuck: Vec<String>,
     /// The dynamic configuration in etcd.

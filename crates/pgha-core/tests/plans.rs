@@ -38,6 +38,7 @@ impl Case {
             address: node.address,
             generation: 0,
             undone: 0,
+            proven: true,
             wish: None,
             roles: Some(node.role_set.to_string()),
             since: None,
@@ -109,6 +110,29 @@ fn old(names: &[usize]) -> impl FnOnce(&mut Inventory) {
     move |world| names.iter().for_each(|index| world.servers[*index].image = digest("old image"))
 }
 
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn lost(nodes: &'static [&'static str]) -> impl FnOnce(&mut Observed) {
+    move |observed| (observed.sick, observed.lost) = (names(nodes), names(nodes))
+}
+
+fn unwell(observed: &mut Observed) {
+    observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
+}
+
+fn off(index: usize) -> impl FnOnce(&mut Inventory) {
+    move |world| world.servers[index].running = false
+}
+
+fn unproven(index: usize) -> impl FnOnce(&mut Inventory) {
+    move |world| {
+        world.servers[index].proven = false;
+        world.servers[index].previous_image = Some(digest("old image"));
+    }
+}
+
 fn text(result: Result<Plan, Refused>) -> String {
     match result {
         // Fingerprints change with every default; the steps are what matters.
@@ -117,14 +141,22 @@ fn text(result: Result<Plan, Refused>) -> String {
     }
 }
 
+/// What people read, and what programs do.
 fn golden(name: &str, result: Result<Plan, Refused>) {
+    if let Ok(plan) = &result {
+        let json = serde_json::to_string_pretty(&plan).expect("JSON") + "\n";
+        same(name, "json", &json.replace(plan.fingerprint.as_str(), "<fingerprint>"));
+    }
+    same(name, "txt", &text(result));
+}
+
+fn same(name: &str, extension: &str, said: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/plans")
         .join(name)
-        .with_extension("txt");
-    let said = text(result);
+        .with_extension(extension);
     if std::env::var_os("PGHA_BLESS").is_some() {
-        std::fs::write(&path, &said).expect("written");
+        std::fs::write(&path, said).expect("written");
     }
     assert_eq!(
         std::fs::read_to_string(&path).unwrap_or_default(),
@@ -169,16 +201,27 @@ cases! {
         world.servers.iter_mut().for_each(|server| server.running = false);
         world.observed = None;
     }),
-    one_off_and_outdated: Case::new(THREE).with(old(&[0, 2])).with(|world| world.servers[2].running = false).observed(|observed| {
-        observed.sick = vec!["node-3".to_owned()];
-    }),
-    one_off_and_another_sick: Case::new(THREE).with(old(&[0, 2])).with(|world| world.servers[2].running = false).observed(|observed| {
-        observed.sick = vec!["node-2".to_owned(), "node-3".to_owned()];
-    }),
+    one_off_and_outdated: Case::new(THREE).with(old(&[0, 2])).with(off(2)).observed(lost(&["node-3"])),
+    one_off_and_unproven: Case::new(THREE).with(unproven(2)).with(off(2)).observed(lost(&["node-3"])),
+    one_off_and_another_sick: Case::new(THREE).with(old(&[0, 2])).with(off(2)).observed(lost(&["node-2", "node-3"])),
     degraded: Case::new(THREE).with(old(&[0, 1, 2])).observed(|observed| {
         observed.unmet = vec!["etcd 2 of 3 with 1 leader".to_owned(), "1 of 2 replicas streaming".to_owned()];
-        observed.sick = vec!["node-2".to_owned(), "node-3".to_owned()];
+    }).observed(lost(&["node-2", "node-3"])),
+    services_down_everywhere: Case::new(THREE).with(old(&[0, 1, 2])).observed(|observed| {
+        observed.unmet = vec!["units run on 0 of 3 nodes".to_owned(), "0 of 3 HAProxy route".to_owned()];
+        observed.sick = names(&["node-1", "node-2", "node-3"]);
     }),
+    services_down_on_one_that_does_not_change: Case::new(THREE).with(old(&[0, 1])).observed(|observed| {
+        observed.unmet = vec!["2 of 3 HAProxy route".to_owned()];
+        observed.sick = names(&["node-3"]);
+    }),
+    unproven_and_well: Case::new(THREE).with(unproven(1)),
+    unproven_and_sick: Case::new(THREE).with(unproven(1)).with(old(&[0])).observed(unwell).observed(lost(&["node-2"])),
+    unproven_and_more_to_do: Case::new(THREE).with(unproven(1)).with(old(&[0, 2])),
+    unproven_and_outdated: Case::new(THREE).with(unproven(1)).with(old(&[0, 1, 2])).observed(unwell).observed(lost(&["node-2"])),
+    paused: Case::new(THREE).with(old(&[1])).observed(|observed| observed.paused = true),
+    reload_while_restarts_wait: Case::new(THREE).parameter("work_mem", json!("64MB"))
+        .observed(|observed| observed.pending = pending(&["node-2", "node-3"], "200", "300")),
     nobody_starts: Case::new(THREE).observed(|observed| {
         observed.leader = None;
         observed.unmet = vec!["no leader".to_owned()];
@@ -187,17 +230,14 @@ cases! {
     dynamic_with_which_nobody_starts: Case::new(THREE).parameter("shared_preload_libraries", json!("auto_explain")).with(old(&[0])).observed(|observed| {
         observed.leader = None;
         observed.unmet = vec!["no leader".to_owned()];
-        observed.sick = vec!["node-1".to_owned(), "node-2".to_owned(), "node-3".to_owned()];
+        observed.sick = names(&["node-1", "node-2", "node-3"]);
+        observed.lost = observed.sick.clone();
         observed.stuck = vec!["node-1".to_owned(), "node-2".to_owned()];
     }),
-    sick_node_is_outdated: Case::new(THREE).with(old(&[0, 2])).observed(|observed| {
-        observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
-        observed.sick = vec!["node-3".to_owned()];
-    }),
+    sick_node_is_outdated: Case::new(THREE).with(old(&[0, 2])).observed(unwell).observed(lost(&["node-3"])),
     leader_is_the_only_healthy: Case::new(THREE).with(old(&[0])).observed(|observed| {
         observed.unmet = vec!["0 of 2 replicas streaming".to_owned()];
-        observed.sick = vec!["node-2".to_owned(), "node-3".to_owned()];
-    }),
+    }).observed(lost(&["node-2", "node-3"])),
     no_leader: Case::new(THREE).with(old(&[1])).observed(|observed| observed.leader = None),
     node_left_the_file: Case::new(THREE).with(|world| world.servers[2].name = "node-9".to_owned()),
     role_changed: Case::new(THREE).with(|world| world.servers[1].roles = Some("postgres".to_owned())),
@@ -243,6 +283,14 @@ fn rollback() {
     golden("rollback-interrupted", plan_rollback(&stopped.desired(), &stopped.world));
     let fresh = Case::new(THREE);
     golden("rollback-to-nothing", plan_rollback(&fresh.desired(), &fresh.world));
+}
+
+#[test]
+fn an_image_is_missing() {
+    let case = Case::new(THREE);
+    let mut desired = case.desired();
+    desired.images.remove("node-2");
+    golden("an-image-is-missing", plan(&desired, &case.world));
 }
 
 #[test]

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::Arc;
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
 use serde_json::Value;
 
 use crate::declare;
-use crate::fleet::{Fleet, NodeError};
+use crate::fleet::{Fleet, Link, NodeError};
 use crate::health::Health;
 use crate::secrets::Secrets;
 use crate::units;
@@ -55,25 +56,14 @@ pub trait Daemons: Sync {
     ) -> impl Future<Output = Done> + Send;
 }
 
-async fn set_config_through(fleet: &Fleet, node: &Node, config: &Value) -> Done {
-    fleet.link(node).await?.patroni()?.set_config(config).await
-}
-
 impl Daemons for Fleet {
     async fn health(&self) -> Health {
         Health::observe(self).await
     }
 
     async fn config(&self) -> Option<Value> {
-        for node in &self.nodes {
-            if let Ok(link) = self.link(node).await
-                && let Some(patroni) = &link.patroni
-                && let Ok(config) = patroni.config().await
-            {
-                return Some(config);
-            }
-        }
-        None
+        let ask = |link: Arc<Link>| async move { link.patroni()?.config().await };
+        self.first_answer(Role::Postgres, ask).await.ok()
     }
 
     async fn objects(&self, leader: &Node, cluster: &Cluster) -> Option<BTreeSet<String>> {
@@ -132,14 +122,8 @@ impl Daemons for Fleet {
     }
 
     async fn set_config(&self, config: &Value) -> Done {
-        let mut outcome = Err(NodeError::Absent("Patroni"));
-        for node in self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres)) {
-            outcome = set_config_through(self, node, config).await;
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
+        let ask = |link: Arc<Link>| async move { link.patroni()?.set_config(config).await };
+        self.first_answer(Role::Postgres, ask).await
     }
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {

@@ -54,19 +54,27 @@ pub async fn sql(session: &Session, database: &str, script: &str) -> Result<Stri
     session.run(&psql, script.as_bytes()).await
 }
 
-/// Login roles and databases, without those every cluster has.
-const EXISTING: &str = r"
+/// Databases, and roles: those that can log in, and those that are declared and were barred since.
+/// Without what every cluster has.
+fn existing_objects(cluster: &Cluster) -> String {
+    let users = cluster.postgresql.users.iter().map(|user| literal(user)).collect::<Vec<_>>();
+    format!(
+        r"
 SELECT 'role ' || rolname FROM pg_roles
-WHERE rolcanlogin AND rolname NOT IN ('postgres', 'replicator', 'rewind', 'pgbouncer', 'pgha_verify');
+WHERE (rolcanlogin OR rolname = ANY (ARRAY[{}]::name[]))
+    AND rolname NOT IN ('postgres', 'replicator', 'rewind', 'pgbouncer', 'pgha_verify');
 SELECT 'database ' || datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN ('postgres', 'pgha_verify');
-";
+",
+        users.join(", ")
+    )
+}
 
 /// What is there, in the words of [`pgha_core::plan::declared`]. `session` must lead to the leader.
 ///
 /// # Errors
 /// When psql fails.
 pub async fn existing(session: &Session, cluster: &Cluster) -> Result<BTreeSet<String>, SshError> {
-    let mut objects = lines(&sql(session, "postgres", EXISTING).await?);
+    let mut objects = lines(&sql(session, "postgres", &existing_objects(cluster)).await?);
     for database in
         cluster.postgresql.databases.iter().filter(|database| !database.extensions.is_empty())
     {

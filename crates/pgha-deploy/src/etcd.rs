@@ -1,9 +1,13 @@
 //! etcd, through its JSON gateway.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::fleet::NodeError;
+
+/// As it is called in errors.
+const DAEMON: &str = "etcd";
 
 /// One etcd member.
 pub struct Etcd {
@@ -51,40 +55,26 @@ impl Etcd {
     /// Calls a method of etcd's v3 API through its JSON gateway, for example `kv/txn`.
     ///
     /// # Errors
-    /// When the member does not answer, or refuses.
-    pub async fn call(
-        &self,
-        method: &str,
-        body: &serde_json::Value,
-    ) -> Result<serde_json::Value, NodeError> {
-        let fail = |source| NodeError::Http { daemon: "etcd", node: self.node.clone(), source };
+    /// When the member does not answer, refuses, or says what nobody understands.
+    pub async fn call(&self, method: &str, body: &Value) -> Result<Value, NodeError> {
+        let silent = |source| NodeError::Silent { daemon: DAEMON, node: self.node.clone(), source };
         let request = self.client.post(format!("{}/v3/{method}", self.url)).json(body);
-        request
-            .send()
-            .await
-            .and_then(|a| a.error_for_status())
-            .map_err(fail)?
-            .json()
-            .await
-            .map_err(fail)
+        let answer = request.send().await.map_err(silent)?;
+        let (status, text) = (answer.status(), answer.text().await.map_err(silent)?);
+        if !status.is_success() {
+            let answer = format!("{status} {}", text.trim());
+            return Err(NodeError::Refused { daemon: DAEMON, node: self.node.clone(), answer });
+        }
+        self.read(&text)
     }
 
     /// Asks the member for its state.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// As [`Etcd::call`].
     pub async fn status(&self) -> Result<EtcdStatus, NodeError> {
-        let fail = |source| NodeError::Http { daemon: "etcd", node: self.node.clone(), source };
-        let request =
-            self.client.post(format!("{}/v3/maintenance/status", self.url)).json(&json!({}));
-        let answer: Answer = request
-            .send()
-            .await
-            .and_then(|a| a.error_for_status())
-            .map_err(fail)?
-            .json()
-            .await
-            .map_err(fail)?;
+        let answer = self.call("maintenance/status", &json!({})).await?;
+        let answer: Answer = self.read(&answer.to_string())?;
         let has_leader = !matches!(answer.leader.as_str(), "" | "0") && answer.errors.is_empty();
         Ok(EtcdStatus {
             leader: answer.leader == answer.header.member_id,
@@ -92,5 +82,11 @@ impl Etcd {
             version: answer.version,
             db_bytes: answer.db_size.parse().unwrap_or(0),
         })
+    }
+
+    fn read<T: DeserializeOwned>(&self, text: &str) -> Result<T, NodeError> {
+        let unreadable =
+            |source| NodeError::Unreadable { daemon: DAEMON, node: self.node.clone(), source };
+        serde_json::from_str(text).map_err(unreadable)
     }
 }

@@ -25,9 +25,9 @@ pub enum NodeError {
     /// A port of this machine could not be opened.
     #[error("cannot open a local port")]
     Tunnel(#[from] std::io::Error),
-    /// A daemon did not answer, or not what was expected.
+    /// A daemon did not answer.
     #[error("{daemon} of `{node}` did not answer")]
-    Http {
+    Silent {
         /// The daemon.
         daemon: &'static str,
         /// Its node.
@@ -36,8 +36,19 @@ pub enum NodeError {
         #[source]
         source: reqwest::Error,
     },
-    /// The node does not run a daemon that was to be asked.
-    #[error("this node does not run {0}")]
+    /// A daemon answered something else than was expected.
+    #[error("{daemon} of `{node}` gave an answer that pgha does not understand")]
+    Unreadable {
+        /// The daemon.
+        daemon: &'static str,
+        /// Its node.
+        node: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Nobody runs a daemon that was to be asked.
+    #[error("no node that was asked runs {0}")]
     Absent(&'static str),
     /// The contract of a node cannot be read.
     #[error("the contract of {0} cannot be read")]
@@ -73,6 +84,11 @@ impl Link {
     pub(crate) fn patroni(&self) -> Result<&Patroni, NodeError> {
         self.patroni.as_ref().ok_or(NodeError::Absent("Patroni"))
     }
+
+    /// etcd of this node.
+    pub(crate) fn etcd(&self) -> Result<&Etcd, NodeError> {
+        self.etcd.as_ref().ok_or(NodeError::Absent("etcd"))
+    }
 }
 
 /// Every node of a cluster. Connections open when first needed and again after a break.
@@ -107,6 +123,28 @@ impl Fleet {
         let link = Arc::new(self.open(node).await?);
         *slot = Some(Arc::clone(&link));
         Ok(link)
+    }
+
+    /// Asks the nodes with `role` one after the other, until one has an answer.
+    ///
+    /// # Errors
+    /// The last node's, when none has.
+    pub(crate) async fn first_answer<T, F: Future<Output = Result<T, NodeError>>>(
+        &self,
+        role: Role,
+        ask: impl Fn(Arc<Link>) -> F,
+    ) -> Result<T, NodeError> {
+        let mut outcome = Err(NodeError::Absent(daemon(role)));
+        for node in self.nodes.iter().filter(|node| node.role_set.has(role)) {
+            outcome = match self.link(node).await {
+                Ok(link) => ask(link).await,
+                Err(error) => Err(error),
+            };
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     /// What SSH needs to reach `node`.
@@ -158,10 +196,22 @@ impl Fleet {
             key: file(format!("{own}.key")),
         };
         let client = http::client(&trust, &node.name, tunnel.address);
-        let client =
-            client.map_err(|source| NodeError::Http { daemon, node: node.name.clone(), source })?;
+        let client = client.map_err(|source| NodeError::Silent {
+            daemon,
+            node: node.name.clone(),
+            source,
+        })?;
         let url = format!("https://{}:{}", node.name, tunnel.address.port());
         link.tunnels.push(tunnel);
         Ok((client, url))
+    }
+}
+
+/// What a node with this role is asked.
+fn daemon(role: Role) -> &'static str {
+    match role {
+        Role::Etcd => "etcd",
+        Role::Postgres => "Patroni",
+        Role::Haproxy => "HAProxy",
     }
 }

@@ -39,7 +39,7 @@ pub async fn healthy<P: Provider, D: Daemons>(
     provider: &P,
     daemons: &D,
     cluster: &Cluster,
-    gate: Gate,
+    gate: &Gate,
 ) -> Result<Health, GateError> {
     let mut wait = Wait::begin(gate);
     loop {
@@ -65,8 +65,8 @@ pub async fn healthy<P: Provider, D: Daemons>(
 }
 
 /// One wait at a gate.
-struct Wait {
-    gate: Gate,
+struct Wait<'g> {
+    gate: &'g Gate,
     began: Instant,
     /// Since when every condition holds.
     since: Option<Instant>,
@@ -76,15 +76,15 @@ struct Wait {
     watch: Watch,
 }
 
-impl Wait {
-    fn begin(gate: Gate) -> Self {
+impl<'g> Wait<'g> {
+    fn begin(gate: &'g Gate) -> Self {
         let now = Instant::now();
         Self { gate, began: now, since: None, asked: now, told: None, watch: Watch::default() }
     }
 
     /// Takes in what the nodes say, and names what is amiss.
     fn look(&mut self, health: &Health, cluster: &Cluster) -> Vec<String> {
-        let conditions = health.conditions(cluster);
+        let conditions = health.conditions_despite(cluster, &self.gate.despite);
         tell(&conditions, &mut self.told);
         let crashed = self.watch.look(health).then(|| "a unit was restarted".to_owned());
         let unmet = conditions
@@ -113,14 +113,17 @@ impl Wait {
         if self.since.is_none()
             && self.began.elapsed().as_secs() >= u64::from(self.gate.within_seconds)
         {
-            return Some(health.sick(cluster));
+            let mut sick = health.sick(cluster);
+            sick.retain(|name| !self.gate.despite.contains(name));
+            return Some(sick);
         }
         if self.asked.elapsed() < LOOK {
             return None;
         }
         self.asked = Instant::now();
         let mut lost = Vec::new();
-        for Node { name, .. } in &cluster.nodes {
+        let counts = |node: &&Node| !self.gate.despite.contains(&node.name);
+        for Node { name, .. } in cluster.nodes.iter().filter(counts) {
             if self.watch.lost(name).is_some()
                 || health.nodes[name].unreachable.is_some() && refused(provider, name).await
             {

@@ -4,18 +4,21 @@
 //! The lock of the provider keeps two pghas of one machine apart; this keeps those of two machines
 //! apart.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pgha_core::Cluster;
+use pgha_core::cluster::Role;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::fleet::{Fleet, NodeError};
+use crate::fleet::{Fleet, Link, NodeError};
 
-/// Seconds after which the work of a pgha that vanished may be taken over.
-const TTL_SECONDS: u64 = 30;
+/// After this long the work of a pgha that vanished may be taken over.
+const TTL: Duration = Duration::from_secs(30);
 
 /// Who is at work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +63,8 @@ pub enum LeaseError {
 pub struct Lease<'f> {
     fleet: &'f Fleet,
     id: String,
+    /// Before etcd began to count.
+    asked: Instant,
 }
 
 impl<'f> Lease<'f> {
@@ -73,9 +78,10 @@ impl<'f> Lease<'f> {
         cluster: &Cluster,
         purpose: &str,
     ) -> Result<Self, LeaseError> {
-        let granted =
-            call(fleet, "lease/grant", &json!({ "TTL": TTL_SECONDS.to_string() })).await?;
-        let lease = Self { fleet, id: granted["ID"].as_str().unwrap_or_default().to_owned() };
+        let (asked, ttl) = (Instant::now(), json!({ "TTL": TTL.as_secs().to_string() }));
+        let granted = call(fleet, "lease/grant", &ttl).await?;
+        let id = granted["ID"].as_str().unwrap_or_default().to_owned();
+        let lease = Self { fleet, id, asked };
         let (key, this) =
             (STANDARD.encode(format!("/pgha/{}/operator", cluster.name)), Holder::this(purpose));
         let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": lease.id } });
@@ -95,17 +101,21 @@ impl<'f> Lease<'f> {
         }
     }
 
-    /// Renews it. Ends only when it ran out, because this process was suspended or did not reach
-    /// etcd for too long: by then another may have been at work, and what was planned before is no
-    /// longer good. While etcd itself has no quorum nothing runs out.
+    /// Renews it. Ends only when it may have run out, because this process was suspended or did not
+    /// reach etcd for too long: another may be at work then, and what was planned before is no
+    /// longer good.
     pub async fn keep(&self) {
+        let mut ends = self.asked + TTL;
         loop {
-            tokio::time::sleep(Duration::from_secs(TTL_SECONDS / 3)).await;
-            match call(self.fleet, "lease/keepalive", &json!({ "ID": self.id })).await {
+            tokio::time::sleep(TTL / 3).await;
+            let (asked, body) = (Instant::now(), json!({ "ID": self.id }));
+            let renewal = call(self.fleet, "lease/keepalive", &body);
+            match tokio::time::timeout_at(ends, renewal).await {
+                Err(_) => return,
                 // etcd answers for a lease that has run out too: without the seconds it has left.
-                Ok(answer) if answer["result"]["TTL"].is_null() => return,
-                Ok(_) => {}
-                Err(error) => tracing::debug!("the operator's lease was not renewed: {error}"),
+                Ok(Ok(answer)) if answer["result"]["TTL"].is_null() => return,
+                Ok(Ok(_)) => ends = asked + TTL,
+                Ok(Err(error)) => tracing::debug!("the operator's lease was not renewed: {error}"),
             }
         }
     }
@@ -146,24 +156,6 @@ async fn put_if(
 
 /// Asks the first member that answers.
 async fn call(fleet: &Fleet, method: &str, body: &Value) -> Result<Value, NodeError> {
-    let mut failed = None;
-    for node in &fleet.nodes {
-        let link = match fleet.link(node).await {
-            Ok(link) => link,
-            Err(error) => {
-                failed = Some(error);
-                continue;
-            }
-        };
-        let Some(etcd) = &link.etcd else { continue };
-        match etcd.call(method, body).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => failed = Some(error),
-        }
-    }
-    Err(failed.unwrap_or_else(|| NodeError::Refused {
-        daemon: "etcd",
-        node: "every node".to_owned(),
-        answer: "no member".to_owned(),
-    }))
+    let ask = |link: Arc<Link>| async move { link.etcd()?.call(method, body).await };
+    fleet.first_answer(Role::Etcd, ask).await
 }

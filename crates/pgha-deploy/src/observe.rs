@@ -30,6 +30,8 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
         seed: Digest::from(label(&server, "seed")),
         previous_image: server.labels.get("previous_image").cloned().map(Digest::from),
         generation: label(&server, "generation").parse().unwrap_or(0),
+        // A server of an older pgha has no such label.
+        proven: label(&server, "proven") != "no",
         undone: label(&server, "undone").parse().unwrap_or(0),
         wish: server.labels.get("wish").cloned().map(Digest::from),
         roles: server.labels.get("roles").cloned(),
@@ -77,20 +79,13 @@ async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Observed {
         Some(leader) => daemons.objects(leader, &running).await,
         None => None,
     };
-    let unmet = health
-        .conditions(&running)
-        .into_iter()
-        .filter(|condition| !condition.met)
-        .map(|condition| condition.text);
-    // Paused, Patroni starts no PostgreSQL after a boot.
-    let paused = health
-        .view()
-        .is_some_and(|view| view.pause)
-        .then(|| "Patroni is paused (patronictl resume)".to_owned());
+    let unmet = health.conditions(&running).into_iter().filter(|condition| !condition.met);
     Observed {
         leader: health.leader().map(|member| member.name.clone()),
-        unmet: unmet.chain(paused).collect(),
+        unmet: unmet.map(|condition| condition.text).collect(),
+        paused: health.view().is_some_and(|view| view.pause),
         sick: health.sick(&running),
+        lost: health.lost(&running),
         stuck: health.stuck(),
         pending: pending(&health),
         objects,

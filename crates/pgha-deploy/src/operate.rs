@@ -56,6 +56,8 @@ pub struct Operator<'o, P, D> {
     pub secrets: &'o Secrets,
     /// Where steps are noted.
     pub journal: &'o Journal,
+    /// Whether nothing may be given to a node that could not get back what it runs now.
+    pub way_back: bool,
 }
 
 impl<P: Provider, D: Daemons> Operator<'_, P, D> {
@@ -91,6 +93,7 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
             generation: plan.generation,
             wish: &plan.wish,
             journal: self.journal,
+            way_back: self.way_back,
         };
         Ok(executor.run(plan).await?)
     }

@@ -135,13 +135,21 @@ const NOT_NOW: [&str; 2] = ["restart conditions are not satisfied", "already in 
 /// What it answers when PostgreSQL was stopped and does not answer yet, or does not start.
 const AFTER_RESTART: [&str; 2] = ["still starting", "restart failed"];
 
+/// As it is called in errors.
+const DAEMON: &str = "Patroni";
+
 impl Patroni {
     pub(crate) fn new(client: reqwest::Client, url: String, node: &str, password: Secret) -> Self {
         Self { client, url, node: node.to_owned(), password }
     }
 
-    fn fail(&self, source: reqwest::Error) -> NodeError {
-        NodeError::Http { daemon: "Patroni", node: self.node.clone(), source }
+    fn silent(&self, source: reqwest::Error) -> NodeError {
+        NodeError::Silent { daemon: DAEMON, node: self.node.clone(), source }
+    }
+
+    fn refused(&self, status: reqwest::StatusCode, text: &str) -> NodeError {
+        let answer = format!("{status}: {text}");
+        NodeError::Refused { daemon: DAEMON, node: self.node.clone(), answer }
     }
 
     /// The members and their roles. Patroni reads etcd for it and counts that as a sign of life of
@@ -169,14 +177,14 @@ impl Patroni {
         self.read("config").await
     }
 
+    /// The status tells of roles here, so it is not looked at.
     async fn read<T: serde::de::DeserializeOwned>(&self, what: &str) -> Result<T, NodeError> {
-        let answer = self
-            .client
-            .get(format!("{}/{what}", self.url))
-            .send()
-            .await
-            .map_err(|e| self.fail(e))?;
-        answer.json().await.map_err(|e| self.fail(e))
+        let request = self.client.get(format!("{}/{what}", self.url));
+        let answer = request.send().await.map_err(|error| self.silent(error))?;
+        let text = answer.text().await.map_err(|error| self.silent(error))?;
+        let node = self.node.clone();
+        let unreadable = |source| NodeError::Unreadable { daemon: DAEMON, node, source };
+        serde_json::from_str(&text).map_err(unreadable)
     }
 
     /// Replaces the dynamic configuration as a whole.
@@ -230,15 +238,9 @@ impl Patroni {
     async fn write(&self, request: reqwest::RequestBuilder) -> Result<String, NodeError> {
         let limit = std::time::Duration::from_secs(60);
         let request = request.basic_auth("pgha", Some(self.password.expose())).timeout(limit);
-        let answer = request.send().await.map_err(|e| self.fail(e))?;
-        let (status, text) = (answer.status(), answer.text().await.map_err(|e| self.fail(e))?);
-        if status.is_success() {
-            return Ok(text);
-        }
-        Err(NodeError::Refused {
-            daemon: "Patroni",
-            node: self.node.clone(),
-            answer: format!("{status}: {text}"),
-        })
+        let answer = request.send().await.map_err(|error| self.silent(error))?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(|error| self.silent(error))?;
+        if status.is_success() { Ok(text) } else { Err(self.refused(status, &text)) }
     }
 }

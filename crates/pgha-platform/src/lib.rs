@@ -13,4 +13,6 @@ pub mod provider;
 pub mod ssh;
 
 pub use command::{Command, CommandError};
-pub use provider::{Check, ImageFile, Problem, Provider, ProviderError, Server, ServerRequest};
+pub use provider::{
+    Check, ImageFile, Problem, Provider, ProviderError, Server, ServerRequest, When,
+};

@@ -41,6 +41,15 @@ pub struct ImageFile {
     pub sha256: String,
 }
 
+/// When a server would be reverted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// As it is.
+    Now,
+    /// After it was given something else.
+    AfterRebuild,
+}
+
 /// A server as its provider knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -110,6 +119,12 @@ pub enum ProviderError {
         "`{0}` runs, but the state directory has no record of it: was provider.local.state_dir changed?"
     )]
     Unrecorded(String),
+    /// The directory of a server that is to be made holds the data of an earlier one.
+    #[error("{} holds the data of a server without a record", dir.display())]
+    Orphaned {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// A server has nothing to go back to.
     #[error("server `{0}` has had no other image")]
     NoPrevious(String),
@@ -181,9 +196,21 @@ pub trait Provider: Send + Sync {
     /// What it had before is kept for [`Provider::revert_server`].
     fn rebuild_server(&self, request: &ServerRequest) -> impl Future<Output = Done> + Send;
 
-    /// Stops a server cleanly and boots it with what it had before its last rebuild. Fails if there
-    /// is nothing.
-    fn revert_server(&self, name: &str) -> impl Future<Output = Done> + Send;
+    /// Stops a server cleanly and boots it with what it had before its last rebuild, and sets
+    /// `labels` on top of those it had then. Fails if there is nothing.
+    fn revert_server(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Done> + Send;
+
+    /// Looks whether [`Provider::revert_server`] would have something to boot, without touching the
+    /// server.
+    ///
+    /// # Errors
+    /// [`ProviderError::ImageChanged`] when a file is gone or altered, [`ProviderError::NoPrevious`]
+    /// when there was nothing before.
+    fn can_revert(&self, name: &str, when: When) -> impl Future<Output = Done> + Send;
 
     /// Deletes a server and its data volume.
     fn delete_server(&self, name: &str) -> impl Future<Output = Done> + Send;

@@ -83,10 +83,15 @@ pub(crate) enum Command {
         #[arg(long)]
         detailed_exitcode: bool,
         #[command(flatten)]
+        images: ImagesArgs,
+        #[command(flatten)]
         json: JsonArgs,
     },
     /// Carry the plan out. Safe to repeat after any interruption.
-    Apply(YesArgs),
+    #[command(
+        after_help = "Example, to roll exactly what was built and tried before:\n  pgha build > images.json\n  pgha apply --manifest images.json"
+    )]
+    Apply(ApplyArgs),
     /// Check, build, plan, apply, wait until healthy, and say how to connect.
     Up(YesArgs),
     /// Show members, roles, lag, images, etcd, HAProxy and certificates.
@@ -231,6 +236,24 @@ pub(crate) struct YesArgs {
     /// Do not ask.
     #[arg(short, long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ImagesArgs {
+    /// Take these images, as `pgha build` printed them, instead of building.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    pub(crate) yes: YesArgs,
+    #[command(flatten)]
+    pub(crate) images: ImagesArgs,
+    /// Change nodes also if they could not get back what they run now, because its image is gone.
+    #[arg(long)]
+    pub(crate) no_way_back: bool,
 }
 
 #[derive(Args)]

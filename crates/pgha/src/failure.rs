@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::image::ImageError;
+use pgha_deploy::image::given::GivenError;
 use pgha_deploy::operate::OperateError;
 use pgha_deploy::secrets::SecretsError;
 use pgha_platform::ProviderError;
@@ -112,6 +113,12 @@ impl From<ImageError> for Failure {
     }
 }
 
+impl From<GivenError> for Failure {
+    fn from(error: GivenError) -> Self {
+        Self::broken(&error).hint("`pgha build` makes the images of this cluster file").exit_with(1)
+    }
+}
+
 impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
         let cure = match error {
@@ -120,6 +127,9 @@ impl From<ProviderError> for Failure {
             }
             ProviderError::ImageChanged { .. } => Some(
                 "`pgha build` makes the cluster file's image anew; an older one must come from where it was",
+            ),
+            ProviderError::Orphaned { .. } => Some(
+                "if it is wanted, put record.json back beside it; else move the directory away, then run the same command again",
             ),
             ProviderError::Record { .. } => Some(
                 "put it back, or write it like those of the other nodes: the address, the name of the seed and the label `seed` are its own",
@@ -141,6 +151,10 @@ impl From<ExecuteError> for Failure {
                 Self::no(error.to_string()).hint("correct the cluster file or the image, then `pgha apply` again")
             }
             ExecuteError::SetBack { .. } => Self::no(error.to_string()).hint("correct the cluster file, then `pgha apply` again"),
+            ExecuteError::Provider(error) => error.into(),
+            ExecuteError::NoWayBack { .. } => Self::broken(&error)
+                .hint("put the image back where it was; `pgha apply --no-way-back` changes nodes without one")
+                .exit_with(1),
             ExecuteError::Kept { .. } => {
                 Self::broken(&error).hint("see `pgha status`; `pgha rollback` takes the last roll back once the other nodes are well")
             }

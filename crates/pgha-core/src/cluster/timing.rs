@@ -39,6 +39,9 @@ pub struct Timing {
     pub wal_timeout: u32,
     /// Seconds PgBouncer lets a client wait for a server connection.
     pub query_wait_timeout: u32,
+    /// Seconds a changed node must be healthy before the next one is touched: a crash loop shows
+    /// itself in that time.
+    pub gate_hold: u32,
 }
 
 impl Timing {
@@ -49,11 +52,6 @@ impl Timing {
             Preset::Normal => NORMAL,
             Preset::Wide => WIDE,
         }
-    }
-
-    /// Seconds after which the guard stops PostgreSQL: 5 s before another node can hold the lock.
-    pub const fn guard_after(&self) -> u32 {
-        self.ttl - 5
     }
 
     /// The longest time clients should see no acknowledged write for one `fault`.
@@ -128,6 +126,7 @@ const FAST: Timing = Timing {
     tcp_user_timeout: 5,
     wal_timeout: 10,
     query_wait_timeout: 15,
+    gate_hold: 10,
 };
 
 const NORMAL: Timing = Timing {
@@ -145,6 +144,7 @@ const NORMAL: Timing = Timing {
     tcp_user_timeout: 10,
     wal_timeout: 20,
     query_wait_timeout: 30,
+    gate_hold: 30,
     ..FAST
 };
 
@@ -163,6 +163,7 @@ const WIDE: Timing = Timing {
     tcp_user_timeout: 20,
     wal_timeout: 40,
     query_wait_timeout: 60,
+    gate_hold: 90,
     ..FAST
 };
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Action, Cost, Desired, Step, gate, step};
+use super::{Action, Cost, Desired, Gate, Step};
 use crate::cluster::parameter::{waits_for_restart, whole};
 use crate::cluster::{Fault, Role};
 use crate::inventory::{Observed, Pending};
@@ -25,34 +25,48 @@ const RESTART_SECONDS: u32 = 120;
 
 /// `leader` is the node that leads when these steps begin.
 pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
-    let Some(old) = observed.dynamic.as_ref().filter(|old| *old != desired.dynamic) else {
+    let Some(old) = changed(desired, observed) else {
         return pending(desired, observed, leader);
     };
-    let changed = changed_parameters(old, desired.dynamic);
-    let mut steps =
-        vec![step(Action::SetDynamic { changes: changes(old, desired.dynamic) }, Cost::None)];
-    if changed.iter().any(|name| waits_for_restart(name)) {
-        let shrinks = changed.iter().any(|name| shrinks(name, old, desired.dynamic))
-            || observed.pending.iter().any(lowers);
-        steps.extend(restarts(desired, leader, shrinks, |_| true));
-    } else {
-        steps.push(gate(RESTART_SECONDS, 3));
+    if !needs_restart(old, desired.dynamic) {
+        // What an earlier change still waits for is not forgotten over this one.
+        let waiting = pending(desired, observed, leader);
+        return [set(old, desired.dynamic), gate()].into_iter().chain(waiting).collect();
     }
-    steps
+    let shrinks = shrinks(old, desired.dynamic) || observed.pending.iter().any(lowers);
+    let restarts = restarts(desired, leader, shrinks, |_| true);
+    std::iter::once(set(old, desired.dynamic)).chain(restarts).collect()
+}
+
+/// Whether PostgreSQL has to be restarted for what the dynamic configuration is to be.
+pub(super) fn restarts_follow(desired: &Desired<'_>, observed: &Observed) -> bool {
+    let changed = changed(desired, observed);
+    !observed.pending.is_empty() || changed.is_some_and(|old| needs_restart(old, desired.dynamic))
 }
 
 /// A configuration with which PostgreSQL does not start must be replaceable while it does not:
 /// writing it restarts nobody, and the rest is planned once the cluster is whole. Absent: nothing
 /// to cure, or nothing to cure it with.
 pub(super) fn cure(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
-    let old = observed
-        .dynamic
-        .as_ref()
-        .filter(|old| !observed.stuck.is_empty() && *old != desired.dynamic)?;
-    Some(vec![
-        step(Action::SetDynamic { changes: changes(old, desired.dynamic) }, Cost::None),
-        gate(RESTART_SECONDS, 3),
-    ])
+    let old = changed(desired, observed).filter(|_| !observed.stuck.is_empty())?;
+    Some(vec![set(old, desired.dynamic), gate()])
+}
+
+/// The dynamic configuration in etcd, if it is not what it should be.
+fn changed<'o>(desired: &Desired<'_>, observed: &'o Observed) -> Option<&'o Value> {
+    observed.dynamic.as_ref().filter(|old| *old != desired.dynamic)
+}
+
+fn needs_restart(old: &Value, new: &Value) -> bool {
+    changed_parameters(old, new).iter().any(|name| waits_for_restart(name))
+}
+
+fn set(old: &Value, new: &Value) -> Step {
+    Step::free(Action::SetDynamic { changes: changes(old, new) })
+}
+
+fn gate() -> Step {
+    Step::gate(Gate::new(RESTART_SECONDS, 3))
 }
 
 /// The restarts an interrupted change, or one made behind pgha's back, still waits for.
@@ -67,12 +81,6 @@ fn lowers(pending: &Pending) -> bool {
         && values.is_some_and(|(old, new)| new < old)
 }
 
-/// Whether the leader lock is to live longer.
-pub(super) fn raises_ttl(desired: &Desired<'_>, observed: &Observed) -> bool {
-    let ttl = |dynamic: &Value| dynamic["ttl"].as_u64();
-    observed.dynamic.as_ref().and_then(ttl) < ttl(desired.dynamic)
-}
-
 fn restarts(
     desired: &Desired<'_>,
     leader: &str,
@@ -83,10 +91,10 @@ fn restarts(
     let names = desired.cluster.nodes_with(Role::Postgres).map(|node| node.name.clone());
     let mut names = names.filter(|name| which(name)).collect::<Vec<_>>();
     names.sort_by_key(|name| leads(name) != primary_first);
-    let stop = desired.cluster.timing.write_stop(Fault::PostgresKilled).worst_seconds.ceil() as u32;
+    let stop = desired.cluster.timing.write_stop(Fault::PostgresKilled).worst_seconds;
     let one = |node: String| {
-        let cost = if leads(&node) { Cost::WritesStop(stop) } else { Cost::Sessions };
-        [step(Action::Restart { node }, cost), gate(RESTART_SECONDS, 3)]
+        let cost = if leads(&node) { Cost::writes_stop(stop) } else { Cost::NODE };
+        [Step::new(Action::Restart { node }, cost), gate()]
     };
     names.into_iter().flat_map(one).collect()
 }
@@ -106,10 +114,10 @@ fn changed_parameters(old: &Value, new: &Value) -> Vec<String> {
     all.into_iter().filter(|name| parameter(old, name) != parameter(new, name)).collect()
 }
 
-fn shrinks(name: &str, old: &Value, new: &Value) -> bool {
-    let number = |value: &Value| whole(parameter(value, name));
-    NOT_LESS_ON_STANDBY.contains(&name)
-        && number(old).zip(number(new)).is_some_and(|(old, new)| new < old)
+fn shrinks(old: &Value, new: &Value) -> bool {
+    let number = |value: &Value, name: &str| whole(parameter(value, name));
+    let pairs = NOT_LESS_ON_STANDBY.iter().map(|name| number(old, name).zip(number(new, name)));
+    pairs.flatten().any(|(old, new)| new < old)
 }
 
 /// `work_mem: "16MB" -> "32MB"`, and the same for every other key.

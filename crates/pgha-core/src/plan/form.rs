@@ -1,6 +1,6 @@
 //! Forming a cluster from nothing, or from what an interrupted run left.
 
-use super::{Action, Cost, Desired, Refused, Step, gate, step};
+use super::{Action, Cost, Desired, Gate, Refused, Step};
 use crate::inventory::Inventory;
 
 /// Seconds a new cluster may take: bootstrap, base backups and the first checks.
@@ -14,23 +14,34 @@ pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step
         );
         return Err(Refused::new(
             reason,
-            "there is no data to keep yet: run `pgha destroy` and start again",
+            "as far as its labels say there is no data to keep yet: run `pgha destroy` and start again",
         ));
     }
-    let mut steps = vec![step(Action::CreateNetwork, Cost::None)];
+    let mut steps = vec![Step::free(Action::CreateNetwork)];
     let off = world.servers.iter().filter(|server| !server.running);
-    steps.extend(off.map(|server| step(Action::PowerOn { node: server.name.clone() }, Cost::None)));
+    steps.extend(off.map(|server| Step::free(Action::PowerOn { node: server.name.clone() })));
     let missing = desired.cluster.nodes.iter().filter(|node| world.server(&node.name).is_none());
     steps.extend(missing.map(|node| {
         let (image, seed) = (desired.images[&node.name].clone(), desired.seeds[&node.name].clone());
-        step(Action::CreateServer { node: node.name.clone(), image, seed }, Cost::Resources)
+        Step::new(Action::CreateServer { node: node.name.clone(), image, seed }, Cost::BEGIN)
     }));
-    steps.push(gate(FORMATION_SECONDS, 0));
+    steps.push(Step::gate(Gate::new(FORMATION_SECONDS, 0)));
     // The seal first: from its first healthy moment the cluster has data to lose, whatever a
     // declaration then meets.
-    steps.push(step(Action::Seal, Cost::None));
-    steps.push(step(Action::Declare { missing: Vec::new() }, Cost::None));
+    steps.push(Step::free(Action::Seal));
+    steps.push(Step::free(Action::Declare { missing: Vec::new() }));
     Ok(steps)
+}
+
+/// A manifest of another cluster file has images for other roles.
+pub(super) fn an_image_for_every_node(desired: &Desired<'_>) -> Result<(), Refused> {
+    match desired.cluster.nodes.iter().find(|node| !desired.images.contains_key(&node.name)) {
+        None => Ok(()),
+        Some(node) => Err(Refused::new(
+            format!("no image has the roles of `{}`, which are {}", node.name, node.role_set),
+            "build the images from this cluster file: `pgha build`",
+        )),
+    }
 }
 
 /// Every certificate, access line and etcd member holds addresses; and an etcd member that is only

@@ -3,9 +3,11 @@
 //! A plan names the fingerprint of what it was made from. Whoever carries it out compares the
 //! fingerprint with the world first and decides nothing else.
 
+mod action;
 mod drift;
 mod dynamic;
 mod form;
+mod order;
 mod roll;
 mod takeover;
 mod text;
@@ -15,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use action::{Action, Cost, Data, Gate, Sessions, Step};
 pub use drift::declared;
 
 use crate::cluster::Cluster;
@@ -75,122 +78,6 @@ pub struct Plan {
     pub remarks: Vec<String>,
 }
 
-/// One step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// What is done.
-    #[serde(flatten)]
-    pub action: Action,
-    /// What it costs.
-    pub cost: Cost,
-}
-
-/// What a step does. Every action may be repeated without harm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "kebab-case")]
-pub enum Action {
-    /// Make the network the nodes are on.
-    CreateNetwork,
-    /// Make a server with an empty data volume and boot it.
-    CreateServer {
-        /// Name of the node.
-        node: String,
-        /// Image it boots.
-        image: Digest,
-        /// Seed it is given.
-        seed: Digest,
-    },
-    /// Boot a server that is off.
-    PowerOn {
-        /// Name of the node.
-        node: String,
-    },
-    /// Wait until the whole cluster is healthy.
-    Gate(Gate),
-    /// Create the declared roles, databases and extensions that are missing.
-    Declare {
-        /// Those known to be missing. Empty: nobody could be asked yet.
-        missing: Vec<String>,
-    },
-    /// Mark every server as part of a formed cluster: from now on its data is never started from
-    /// nothing again.
-    Seal,
-    /// Stop a server cleanly and boot it with another image or seed, on the same data volume.
-    Rebuild {
-        /// Name of the node.
-        node: String,
-        /// Image it runs now.
-        from: Digest,
-        /// Image it will run.
-        image: Digest,
-        /// Seed it has now.
-        from_seed: Digest,
-        /// Seed it will have.
-        seed: Digest,
-    },
-    /// Like `Rebuild`, with the image and seed the server had before.
-    Revert {
-        /// Name of the node.
-        node: String,
-        /// Image it runs now.
-        from: Digest,
-        /// Image it had before.
-        image: Digest,
-    },
-    /// Hand the leadership over.
-    Switchover {
-        /// Node that leads.
-        from: String,
-        /// Node that shall lead. Absent: whichever replica is the synchronous one by then; no other
-        /// may.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        to: Option<String>,
-    },
-    /// Replace the dynamic configuration in etcd.
-    SetDynamic {
-        /// What changes, as people read it.
-        changes: Vec<String>,
-    },
-    /// Restart PostgreSQL of a node, through Patroni.
-    Restart {
-        /// Name of the node.
-        node: String,
-    },
-    /// Delete a server and its data volume.
-    DeleteServer {
-        /// Name of the node.
-        node: String,
-    },
-    /// Delete the network.
-    DeleteNetwork,
-}
-
-/// Health of the whole cluster as a condition: every unit runs, etcd complete, one leader, replicas
-/// streaming, HAProxy routing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gate {
-    /// Seconds to wait for it.
-    pub within_seconds: u32,
-    /// Seconds it must hold without a break.
-    pub held_seconds: u32,
-}
-
-/// What a step costs the users of the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cost {
-    /// Nothing they notice.
-    None,
-    /// Disk space and memory of this machine.
-    Resources,
-    /// Sessions through this node's HAProxy, and its replica's readers.
-    Sessions,
-    /// Writes stop for at most this many seconds.
-    WritesStop(u32),
-    /// All data of a node.
-    Data,
-}
-
 /// Why there is no plan, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -199,20 +86,6 @@ pub struct Refused {
     pub reason: String,
     /// The cure.
     pub cure: String,
-}
-
-impl Action {
-    /// The node that this rebuild gives something new, so that there is something to go back to.
-    pub fn gives_new(&self) -> Option<&str> {
-        match self {
-            Self::Rebuild { node, from, image, from_seed, seed }
-                if from != image || from_seed != seed =>
-            {
-                Some(node)
-            }
-            _ => None,
-        }
-    }
 }
 
 impl Refused {
@@ -226,6 +99,7 @@ impl Refused {
 /// # Errors
 /// When a step would be needed that could lose data, or that this version cannot do.
 pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
+    form::an_image_for_every_node(desired)?;
     form::no_foreign_servers(desired, world)?;
     form::no_changed_servers(desired, world)?;
     let (steps, more_follows) = match world.servers.iter().any(|server| server.formed) {
@@ -277,23 +151,15 @@ pub fn plan_destroy(cluster: &str, world: &Inventory) -> Plan {
     let mut steps: Vec<Step> = world
         .servers
         .iter()
-        .map(|server| step(Action::DeleteServer { node: server.name.clone() }, Cost::Data))
+        .map(|server| Step::new(Action::DeleteServer { node: server.name.clone() }, Cost::DELETE))
         .collect();
-    steps.push(step(Action::DeleteNetwork, Cost::None));
+    steps.push(Step::free(Action::DeleteNetwork));
     let mut hasher = Hasher::default();
     hasher.part(cluster.as_bytes()).part(b"destroy");
     hash_world(&mut hasher, world);
     let (cluster, fingerprint) = (cluster.to_owned(), hasher.finish());
     let (generation, wish) = (world.newest_generation(), Digest::of(b""));
     Plan { cluster, fingerprint, generation, wish, steps, more_follows: false, remarks: Vec::new() }
-}
-
-fn step(action: Action, cost: Cost) -> Step {
-    Step { action, cost }
-}
-
-fn gate(within_seconds: u32, held_seconds: u32) -> Step {
-    step(Action::Gate(Gate { within_seconds, held_seconds }), Cost::None)
 }
 
 fn fingerprint(desired: &Desired<'_>, world: &Inventory) -> Digest {

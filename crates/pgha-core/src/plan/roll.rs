@@ -1,9 +1,8 @@
 //! Rolling a formed cluster: wake what is off, then replica by replica, the leader last.
 
-use serde_json::Value;
-
-use super::{Action, Cost, Desired, Refused, Step, drift, dynamic, gate, step, takeover};
-use crate::cluster::{Durability, Fault, Role};
+use super::order::{degraded, nothing_lost, observed, order, successor};
+use super::{Action, Cost, Data, Desired, Gate, Refused, Step, drift, dynamic, takeover};
+use crate::cluster::{Durability, Fault};
 use crate::inventory::{Inventory, Observed, Server};
 use crate::render::durability;
 
@@ -12,9 +11,8 @@ const QUICK_SECONDS: u32 = 60;
 /// Seconds a rebuilt node may take to be a full member again, a rewind or a new base backup
 /// included.
 const REJOIN_SECONDS: u32 = 240;
-/// Seconds health must hold before the next node is touched: a crash loop shows itself in that
-/// time.
-const HELD_SECONDS: u32 = 10;
+/// Seconds health must hold after something that can only pass or go on.
+const SHORT_SECONDS: u32 = 3;
 
 /// The steps, and whether more follow that need a cluster that is up.
 pub(super) fn steps(
@@ -22,75 +20,87 @@ pub(super) fn steps(
     world: &Inventory,
 ) -> Result<(Vec<Step>, bool), Refused> {
     nothing_lost(desired, world)?;
-    let outdated =
-        world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     if !off.is_empty() {
-        let changes = |server: &Server| {
-            !desired.is_current(server) && takeover::possible(desired, server).is_ok()
+        let fits = |server: &Server| takeover::possible(desired, server).is_ok();
+        let change = |server: &Server| {
+            (!desired.is_current(server) && fits(server)).then(|| rebuild(desired, server))
         };
-        return Ok((
-            wake(world, &off, |server| changes(server).then(|| rebuild(desired, server))),
-            true,
-        ));
+        return Ok((wake(desired, world, &off, change), true));
     }
-    if let Some(cure) =
-        world.observed.as_ref().and_then(|observed| dynamic::cure(desired, observed))
-    {
+    let cure = world.observed.as_ref().and_then(|observed| dynamic::cure(desired, observed));
+    if let Some(cure) = cure {
         return Ok((cure, true));
     }
     let observed = observed(world)?;
-    let leader = observed.leader.as_deref().unwrap_or_default();
+    let unproven = unproven(desired, world);
+    if !observed.unmet.is_empty() && !unproven.is_empty() {
+        // A run ended before this one's gate opened. It opens yet, or its node goes back.
+        return Ok((vec![Step::gate(hold(desired, REJOIN_SECONDS).proving(unproven))], true));
+    }
+    let outdated =
+        world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
     if outdated.is_empty() {
-        return Ok((finish(desired, world, observed, leader)?, false));
+        return Ok((finish(desired, world, observed)?, false));
     }
     outdated.iter().try_for_each(|server| takeover::possible(desired, server))?;
     let order = order(desired, observed, &outdated)?;
     let mut steps = seal(world);
-    let dynamic_first = dynamic::raises_ttl(desired, observed);
-    let in_force = if dynamic_first { Some(desired.dynamic) } else { observed.dynamic.as_ref() };
-    let roll = roll(desired, observed, in_force, &order, |server| rebuild(desired, server));
-    if dynamic_first {
-        // A guard of the new image waits for the new ttl: while the lock still ends earlier it
-        // would fence too late.
-        steps.extend(dynamic::steps(desired, observed, leader));
-        steps.extend(roll);
-    } else {
-        steps.extend(roll);
-        // Once the roll is through, the leader is another.
-        let moved = order.iter().any(|server| server.name == leader);
-        let leader = if moved { successor(desired, &order, leader) } else { leader.to_owned() };
-        steps.extend(dynamic::steps(desired, observed, &leader));
-    }
-    steps.push(step(
-        Action::Declare { missing: drift::missing(desired.cluster, observed) },
-        Cost::None,
-    ));
+    steps.extend(roll(desired, observed, &order, unproven, |server| rebuild(desired, server)));
+    // Who leads once the roll is through, as far as it is known.
+    let leader = match handed_over(observed, &order) {
+        Some(leader) if is_strict(observed) => {
+            if dynamic::restarts_follow(desired, observed) {
+                return Ok((steps, true));
+            }
+            leader.to_owned()
+        }
+        Some(leader) => successor(desired, &order, leader),
+        None => observed.leader.clone().unwrap_or_default(),
+    };
+    steps.extend(dynamic::steps(desired, observed, &leader));
+    steps.push(Step::free(Action::Declare { missing: drift::missing(desired.cluster, observed) }));
     Ok((steps, false))
+}
+
+/// Servers that run what is wanted and have not held a gate with it: a run was interrupted.
+fn unproven(desired: &Desired<'_>, world: &Inventory) -> Vec<String> {
+    let servers = world.servers.iter().filter(|server| !server.proven && server.formed);
+    servers.filter(|server| desired.is_current(server)).map(|server| server.name.clone()).collect()
+}
+
+/// A gate that shows a crash loop.
+fn hold(desired: &Desired<'_>, within_seconds: u32) -> Gate {
+    Gate::new(within_seconds, desired.cluster.timing.gate_hold)
 }
 
 /// A run that ended between two labels left some servers unsealed.
 fn seal(world: &Inventory) -> Vec<Step> {
     let half = world.servers.iter().any(|server| !server.formed);
-    half.then(|| step(Action::Seal, Cost::None)).into_iter().collect()
+    half.then(|| Step::free(Action::Seal)).into_iter().collect()
 }
 
-/// Everything current: what may be left is the dynamic configuration, and what is declared.
+/// Everything current: what may be left is a proof, the dynamic configuration, and what is
+/// declared.
 fn finish(
     desired: &Desired<'_>,
     world: &Inventory,
     observed: &Observed,
-    leader: &str,
 ) -> Result<Vec<Step>, Refused> {
     let mut steps = seal(world);
+    let unproven = unproven(desired, world);
+    if !unproven.is_empty() {
+        steps.push(Step::gate(hold(desired, QUICK_SECONDS).proving(unproven)));
+    }
+    let leader = observed.leader.as_deref().unwrap_or_default();
     steps.extend(dynamic::steps(desired, observed, leader));
     let missing = drift::missing(desired.cluster, observed);
     if !missing.is_empty() {
-        steps.push(step(Action::Declare { missing }, Cost::None));
+        steps.push(Step::free(Action::Declare { missing }));
     }
     match (steps.is_empty(), observed.unmet.is_empty()) {
         (_, true) => Ok(steps),
-        (true, false) => Ok(vec![gate(REJOIN_SECONDS, 3)]),
+        (true, false) => Ok(vec![Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS))]),
         (false, false) => Err(degraded(observed)),
     }
 }
@@ -116,15 +126,16 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step
     }
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     if !off.is_empty() {
-        let steps = wake(world, &off, |server| back.contains(&server).then(|| revert(server)));
+        let change = |server: &Server| back.contains(&server).then(|| revert(server));
+        let steps = wake(desired, world, &off, change);
+        let is_revert = |step: &&Step| matches!(step.action, Action::Revert { .. });
         // Without this a second look would find the roll before and undo that too.
-        let left = back.len()
-            > steps.iter().filter(|step| matches!(step.action, Action::Revert { .. })).count();
+        let left = back.len() > steps.iter().filter(is_revert).count();
         return Ok((steps, left));
     }
     let observed = observed(world)?;
     let order = order(desired, observed, &back)?;
-    Ok((roll(desired, observed, observed.dynamic.as_ref(), &order, revert), false))
+    Ok((roll(desired, observed, &order, Vec::new(), revert), false))
 }
 
 fn revert(server: &Server) -> Action {
@@ -134,9 +145,8 @@ fn revert(server: &Server) -> Action {
 
 pub(super) fn again(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
     nothing_lost(desired, world)?;
-    if let Some(server) =
-        world.servers.iter().find(|server| !server.running || !desired.is_current(server))
-    {
+    let other = |server: &&Server| !server.running || !desired.is_current(server);
+    if let Some(server) = world.servers.iter().find(other) {
         return Err(Refused::new(
             format!("`{}` is off or not what the cluster file says", server.name),
             "run `pgha apply` first",
@@ -144,9 +154,7 @@ pub(super) fn again(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step
     }
     let observed = observed(world)?;
     let order = order(desired, observed, &world.servers.iter().collect::<Vec<_>>())?;
-    Ok(roll(desired, observed, observed.dynamic.as_ref(), &order, |server| {
-        rebuild(desired, server)
-    }))
+    Ok(roll(desired, observed, &order, Vec::new(), |server| rebuild(desired, server)))
 }
 
 fn rebuild(desired: &Desired<'_>, server: &Server) -> Action {
@@ -159,25 +167,11 @@ fn rebuild(desired: &Desired<'_>, server: &Server) -> Action {
     }
 }
 
-/// A formed cluster that lacks a server has lost a copy. A new empty one must not pretend to be the
-/// old member.
-fn nothing_lost(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
-    match desired.cluster.nodes.iter().find(|node| world.server(&node.name).is_none()) {
-        None => Ok(()),
-        Some(node) => Err(Refused::new(
-            format!(
-                "node `{}` is in the file, but the cluster was formed without it or has lost it",
-                node.name
-            ),
-            "this version can neither add nor replace nodes of a formed cluster: make the file name the nodes that there are, or destroy and start again",
-        )),
-    }
-}
-
 /// A server that is off serves nobody, so what is to change of it changes right away. But only one
 /// may come back with something else, and only while all others do their work: a bad image must
 /// never reach a second node.
 fn wake(
+    desired: &Desired<'_>,
     world: &Inventory,
     off: &[&Server],
     change: impl Fn(&Server) -> Option<Action>,
@@ -185,105 +179,77 @@ fn wake(
     let is_off = |name: &String| off.iter().any(|server| server.name == *name);
     let others_work =
         world.observed.as_ref().is_some_and(|observed| observed.sick.iter().all(is_off));
-    let mut steps = vec![step(Action::CreateNetwork, Cost::None)];
-    steps.extend(off.iter().map(|server| {
+    let mut steps = vec![Step::free(Action::CreateNetwork)];
+    let mut proves = Vec::new();
+    for server in off {
         let change = change(server).filter(|_| off.len() == 1 && others_work);
-        step(change.unwrap_or_else(|| Action::PowerOn { node: server.name.clone() }), Cost::None)
+        let wakes = || Action::PowerOn { node: server.name.clone() };
+        let is_new = match &change {
+            Some(change) => change.gives_new().is_some(),
+            None => server.formed && !server.proven,
+        };
+        proves.extend(is_new.then(|| server.name.clone()));
+        steps.push(Step::free(change.unwrap_or_else(wakes)));
+    }
+    steps.push(Step::gate(match proves.is_empty() {
+        true => Gate::new(REJOIN_SECONDS, SHORT_SECONDS),
+        false => hold(desired, REJOIN_SECONDS).proving(proves),
     }));
-    steps.push(gate(REJOIN_SECONDS, 3));
     steps
 }
 
-fn observed(world: &Inventory) -> Result<&Observed, Refused> {
-    match &world.observed {
-        Some(observed) if observed.leader.is_some() => Ok(observed),
-        Some(observed) if !observed.stuck.is_empty() => Err(Refused::new(
-            format!("no node leads: PostgreSQL of {} does not start", observed.stuck.join(", ")),
-            "see `pgha logs NODE patroni`; if a parameter is the cause, correct it in the cluster file and run the command again",
-        )),
-        _ => Err(Refused::new(
-            "nobody says that a node leads",
-            "see `pgha status` and `pgha doctor`",
-        )),
-    }
+/// The leader, if it has a turn and so hands over.
+fn handed_over<'o>(observed: &'o Observed, order: &[&Server]) -> Option<&'o str> {
+    let leader = observed.leader.as_deref()?;
+    order.iter().any(|server| server.name == leader).then_some(leader)
 }
 
-/// The sick node first if it is the only one and to be changed anyway; then the others; the leader
-/// last.
-fn order<'w>(
-    desired: &Desired<'_>,
-    observed: &Observed,
-    servers: &[&'w Server],
-) -> Result<Vec<&'w Server>, Refused> {
-    let is_sick = |server: &&Server| observed.sick.contains(&server.name);
-    let is_leader = |server: &&Server| observed.leader.as_ref() == Some(&server.name);
-    let curable = observed.sick.len() == 1
-        && servers.iter().any(|server| is_sick(server) && !is_leader(server));
-    if !observed.unmet.is_empty() && !curable {
-        return Err(degraded(observed));
-    }
-    let candidates = desired.cluster.nodes_with(Role::Postgres).count();
-    if candidates < 2 {
-        return Err(Refused::new(
-            "the leader is the only PostgreSQL node",
-            "nobody could take over while it is rebuilt",
-        ));
-    }
-    let mut order = servers.to_vec();
-    order.sort_by_key(|server| (is_leader(server), !is_sick(server), server.name.clone()));
-    Ok(order)
+/// Whether only the synchronous replica may take over.
+fn is_strict(observed: &Observed) -> bool {
+    observed.dynamic.as_ref().map(durability) == Some(Durability::Strict)
 }
 
-fn degraded(observed: &Observed) -> Refused {
-    let sick = if observed.sick.is_empty() {
-        String::new()
-    } else {
-        format!(" (look at {})", observed.sick.join(", "))
-    };
-    let reason = format!("the cluster is not healthy: {}{sick}", observed.unmet.join("; "));
-    Refused::new(
-        reason,
-        "nothing is rolled through a cluster that could not bear the loss of another node: see `pgha status`, then plan again; if the last roll broke it, `pgha rollback` takes that back",
-    )
-}
-
-/// `in_force` is the dynamic configuration by the time of the switchover.
+/// `unproven` prove themselves at the first gate, together with the health of the cluster.
 fn roll(
     desired: &Desired<'_>,
     observed: &Observed,
-    in_force: Option<&Value>,
     order: &[&Server],
+    unproven: Vec<String>,
     action: impl Fn(&Server) -> Action,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     if observed.unmet.is_empty() {
-        steps.push(gate(QUICK_SECONDS, HELD_SECONDS));
+        steps.push(Step::gate(hold(desired, QUICK_SECONDS).proving(unproven)));
     }
-    for server in order {
+    for (turn, server) in order.iter().enumerate() {
         if observed.leader.as_ref() == Some(&server.name) {
-            let stop =
-                desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds.ceil() as u32;
-            let strict = in_force.map(durability) == Some(Durability::Strict);
-            let to = (!strict).then(|| successor(desired, order, &server.name));
-            steps.push(step(
-                Action::Switchover { from: server.name.clone(), to },
-                Cost::WritesStop(stop),
-            ));
-            steps.push(gate(QUICK_SECONDS, 3));
+            steps.extend(hand_over(desired, observed, order, server));
         }
-        steps.push(step(action(server), Cost::Sessions));
-        steps.push(gate(REJOIN_SECONDS, HELD_SECONDS));
+        let action = action(server);
+        let new = action.gives_new().map(str::to_owned).into_iter().collect();
+        let lost = observed.lost.contains(&server.name);
+        let data = if lost { Data::PerhapsCopiedAnew } else { Data::Kept };
+        steps.push(Step::new(action, Cost { data, ..Cost::NODE }));
+        let waiting = sick(observed, &order[turn + 1..]);
+        steps.push(Step::gate(hold(desired, REJOIN_SECONDS).proving(new).despite(waiting)));
     }
     steps
 }
 
-/// The replica that was changed last, for it has held its gate; without one, the first other node.
-fn successor(desired: &Desired<'_>, order: &[&Server], leader: &str) -> String {
-    let stores = |name: &str| {
-        desired.cluster.node(name).is_some_and(|node| node.role_set.has(Role::Postgres))
-            && name != leader
-    };
-    let changed = order.iter().rev().map(|server| server.name.as_str()).find(|name| stores(name));
-    let any = desired.cluster.nodes.iter().map(|node| node.name.as_str()).find(|name| stores(name));
-    changed.or(any).unwrap_or(leader).to_owned()
+fn hand_over(
+    desired: &Desired<'_>,
+    observed: &Observed,
+    order: &[&Server],
+    leader: &Server,
+) -> [Step; 2] {
+    let stop = desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds;
+    let to = (!is_strict(observed)).then(|| successor(desired, order, &leader.name));
+    let switchover = Action::Switchover { from: leader.name.clone(), to };
+    let gate = Gate::new(QUICK_SECONDS, SHORT_SECONDS).despite(sick(observed, &[leader]));
+    [Step::new(switchover, Cost::writes_stop(stop)), Step::gate(gate)]
+}
+
+fn sick(observed: &Observed, servers: &[&Server]) -> Vec<String> {
+    let names = servers.iter().map(|server| server.name.clone());
+    names.filter(|name| observed.sick.contains(name)).collect()
 }

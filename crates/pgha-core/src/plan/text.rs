@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Action, Cost, Plan, Step};
+use super::{Action, Cost, Data, Gate, Plan, Sessions, Step};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,16 +25,45 @@ impl fmt::Display for Plan {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = self.action.to_string();
-        match self.cost {
-            Cost::None => f.write_str(&what),
-            Cost::Resources => write!(f, "{what:60} memory and disk of this machine"),
-            Cost::Sessions => write!(f, "{what:60} writes: not stopped; sessions through it: cut"),
-            Cost::WritesStop(seconds) => {
-                write!(f, "{what:60} writes: stop for at most {seconds} s")
-            }
-            Cost::Data => write!(f, "{what:60} all its data"),
+        let (what, cost) = (self.action.to_string(), self.cost.to_string());
+        if cost.is_empty() { f.write_str(&what) } else { write!(f, "{what:60} {cost}") }
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let writes = match (self.writes_stop_seconds, self.sessions_cut) {
+            (0, Sessions::OfNode) if self.data != Data::Deleted => "writes: not stopped".to_owned(),
+            (0, _) => String::new(),
+            (seconds, _) => format!("writes: stop for at most {seconds} s"),
+        };
+        let sessions = match self.sessions_cut {
+            Sessions::None => "",
+            Sessions::OfNode => "sessions through it: cut",
+            Sessions::OfWriters => "sessions that write: cut",
+        };
+        let data = match self.data {
+            Data::Kept => "",
+            Data::Begun => "memory and disk of this machine",
+            Data::PerhapsCopiedAnew => "data: perhaps copied anew",
+            Data::Deleted => "data: deleted for good",
+        };
+        let parts = [writes.as_str(), sessions, data];
+        let parts = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+        f.write_str(&parts.join("; "))
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "healthy within {} s, held {} s", self.within_seconds, self.held_seconds)?;
+        if !self.despite.is_empty() {
+            write!(f, ", but for services of {}", self.despite.join(", "))?;
         }
+        if !self.proves.is_empty() {
+            write!(f, "; else {} goes back", self.proves.join(" or "))?;
+        }
+        Ok(())
     }
 }
 
@@ -46,11 +75,7 @@ impl fmt::Display for Action {
                 write!(f, "create      {node}, image {}, empty data volume", image.short())
             }
             Self::PowerOn { node } => write!(f, "power on    {node}"),
-            Self::Gate(gate) => write!(
-                f,
-                "gate        healthy within {} s, held {} s",
-                gate.within_seconds, gate.held_seconds
-            ),
+            Self::Gate(gate) => write!(f, "gate        {gate}"),
             Self::Declare { missing } if missing.is_empty() => {
                 write!(f, "declare     missing roles, databases and extensions")
             }

@@ -32,7 +32,6 @@ pub(super) fn render(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) -> Valu
         "cluster": cluster.name,
         "role_set": role_set,
         "postgresql_major": cluster.postgresql.major,
-        "guard_after_seconds": cluster.timing.guard_after(),
         "ids": IDS.iter().map(|(name, id)| ((*name).to_owned(), json!(id))).collect::<serde_json::Map<_, _>>(),
         "units": units(cluster, role_set),
         "ports": ports(cluster, role_set),

@@ -12,6 +12,15 @@ pub enum ExecuteError {
     /// The provider failed.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// A node could not get back what it runs, or ran.
+    #[error("nothing was changed: `{node}` would have no way back")]
+    NoWayBack {
+        /// The node.
+        node: String,
+        /// Why.
+        #[source]
+        source: ProviderError,
+    },
     /// A file could not be written.
     #[error(transparent)]
     File(#[from] FileError),

@@ -14,11 +14,11 @@ use pgha_core::plan::{Action, Gate, Plan};
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
 use pgha_platform::files;
-use pgha_platform::{ImageFile, Provider, ProviderError, ServerRequest};
+use pgha_platform::{ImageFile, Provider, ProviderError, ServerRequest, When};
 use tokio::time::Instant;
 
 pub use error::ExecuteError;
-use undo::Tried;
+use undo::Replaced;
 
 use crate::daemons::Daemons;
 use crate::gate::{self, GateError};
@@ -53,6 +53,8 @@ pub struct Executor<'e, P, D> {
     pub wish: &'e Digest,
     /// Where steps are noted.
     pub journal: &'e Journal,
+    /// Whether nothing may be given to a node that could not get back what it runs now.
+    pub way_back: bool,
 }
 
 /// Deletes everything a destroy plan names.
@@ -81,22 +83,39 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// # Errors
     /// The failed step's.
     pub async fn run(&self, plan: &Plan) -> Result<(), ExecuteError> {
-        let mut tried = Tried::Nothing;
+        self.look_at_ways_back(plan).await?;
+        let mut replaced = None;
         for step in &plan.steps {
             self.journal.note(plan, step, "begun");
-            let previous = if let Action::SetDynamic { .. } = step.action {
-                self.good_config().await
-            } else {
-                None
+            let previous = match step.action {
+                Action::SetDynamic { .. } => self.good_config().await,
+                _ => None,
             };
             let result = match &step.action {
-                Action::Gate(gate) => self.pass_or_undo(*gate, &tried).await,
+                Action::Gate(gate) => self.pass_or_undo(gate, replaced.as_ref()).await,
                 action => self.step(action).await,
             };
             let outcome = result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
             self.journal.note(plan, step, &outcome);
             result?;
-            tried = tried.after(&step.action, previous);
+            replaced = Replaced::after(replaced, &step.action, previous);
+        }
+        Ok(())
+    }
+
+    /// Before anything is touched: a roll must not find out half way that nothing can be undone.
+    async fn look_at_ways_back(&self, plan: &Plan) -> Result<(), ExecuteError> {
+        for action in plan.steps.iter().map(|step| &step.action) {
+            let (node, looked) = match action {
+                Action::Revert { node, .. } => {
+                    (node, self.provider.can_revert(node, When::Now).await)
+                }
+                Action::Rebuild { node, .. } if self.way_back && action.gives_new().is_some() => {
+                    (node, self.provider.can_revert(node, When::AfterRebuild).await)
+                }
+                _ => continue,
+            };
+            looked.map_err(|source| ExecuteError::NoWayBack { node: node.clone(), source })?;
         }
         Ok(())
     }
@@ -137,13 +156,13 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             Action::DeleteServer { node } => Ok(self.provider.delete_server(node).await?),
             Action::DeleteNetwork => Ok(self.provider.delete_network().await?),
             // `run` waits there, because a gate may have something to undo.
-            Action::Gate(gate) => Ok(self.gate(*gate).await?),
+            Action::Gate(gate) => Ok(self.gate(gate).await?),
         }
     }
 
     /// Judged by what runs, not by what the file asks for: its durability may only come with a
     /// later step.
-    async fn gate(&self, gate: Gate) -> Result<(), GateError> {
+    async fn gate(&self, gate: &Gate) -> Result<(), GateError> {
         let running = observe::running(self.cluster, self.daemons.config().await.as_ref());
         gate::healthy(self.provider, self.daemons, &running, gate).await.map(drop)
     }
@@ -157,11 +176,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             if health.leader().is_some_and(|leader| leader.name == node) {
                 return Err(ExecuteError::LeaderMoved(node.to_owned()));
             }
-            let others = health
-                .sick(self.cluster)
-                .into_iter()
-                .filter(|name| name != node)
-                .collect::<Vec<_>>();
+            let mut others = health.lost(self.cluster);
+            others.retain(|name| name != node);
             if others.is_empty() {
                 return Ok(());
             }

@@ -8,59 +8,64 @@ use super::{ExecuteError, Executor, labels, now};
 use crate::daemons::Daemons;
 use crate::gate::GateError;
 
-/// What a gate that stays shut is put down to.
-pub(super) enum Tried {
-    Nothing,
-    /// This node was given something new.
-    Rebuilt(String),
-    /// The dynamic configuration was replaced, and these nodes restarted.
-    Dynamic {
-        previous: Value,
-        restarted: Vec<String>,
-    },
+/// The dynamic configuration was replaced, and these nodes restarted.
+pub(super) struct Replaced {
+    previous: Value,
+    restarted: Vec<String>,
 }
 
-impl Tried {
-    /// `previous`: the dynamic configuration before `action`, if that replaced it.
-    pub(super) fn after(self, action: &Action, previous: Option<Value>) -> Self {
-        match (self, action) {
-            (_, Action::SetDynamic { .. }) => previous.map_or(Self::Nothing, |previous| {
-                Self::Dynamic { previous, restarted: Vec::new() }
+impl Replaced {
+    /// What a gate after `action` may be put down to. `previous`: the dynamic configuration before
+    /// `action`, if that replaced it.
+    pub(super) fn after(
+        before: Option<Self>,
+        action: &Action,
+        previous: Option<Value>,
+    ) -> Option<Self> {
+        match action {
+            Action::SetDynamic { .. } => {
+                previous.map(|previous| Self { previous, restarted: Vec::new() })
+            }
+            Action::Restart { node } => before.map(|mut replaced| {
+                replaced.restarted.push(node.clone());
+                replaced
             }),
-            (Self::Dynamic { previous, mut restarted }, Action::Restart { node }) => {
-                restarted.push(node.clone());
-                Self::Dynamic { previous, restarted }
-            }
-            (dynamic @ Self::Dynamic { .. }, Action::Gate(_)) => dynamic,
-            (_, action) => {
-                action.gives_new().map_or(Self::Nothing, |node| Self::Rebuilt(node.to_owned()))
-            }
+            Action::Gate(_) => before,
+            _ => None,
         }
     }
 }
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// Waits at a gate. If it stays shut, what was tried is taken back, and the plan ends.
-    pub(super) async fn pass_or_undo(&self, gate: Gate, tried: &Tried) -> Result<(), ExecuteError> {
-        let passed = self.gate(gate).await;
-        match (passed, tried) {
-            // What the node runs is worth going back to.
-            (Ok(()), Tried::Rebuilt(node)) => {
-                Ok(self.provider.label(node, &labels(&[("proven", "yes")])).await?)
+    pub(super) async fn pass_or_undo(
+        &self,
+        gate: &Gate,
+        replaced: Option<&Replaced>,
+    ) -> Result<(), ExecuteError> {
+        match (self.gate(gate).await, gate.proves.as_slice(), replaced) {
+            (Ok(()), proven, _) => self.prove(proven).await,
+            (Err(failed), [], None) => Err(failed.into()),
+            (Err(failed), [], Some(replaced)) => self.set_back(gate, replaced, &failed).await,
+            (Err(failed), [first, ..], _) => {
+                let sick = gate.proves.iter().find(|name| failed.sick.contains(name));
+                self.return_node(gate, sick.unwrap_or(first), &failed).await
             }
-            (Ok(()), _) => Ok(()),
-            (Err(failed), Tried::Rebuilt(node)) => self.return_node(gate, node, &failed).await,
-            (Err(failed), Tried::Dynamic { previous, restarted }) => {
-                self.set_back(gate, previous, restarted, &failed).await
-            }
-            (Err(failed), Tried::Nothing) => Err(failed.into()),
         }
+    }
+
+    /// What these nodes run is worth going back to.
+    async fn prove(&self, nodes: &[String]) -> Result<(), ExecuteError> {
+        for node in nodes {
+            self.provider.label(node, &labels(&[("proven", "yes")])).await?;
+        }
+        Ok(())
     }
 
     /// Gives a node back what it ran before.
     async fn return_node(
         &self,
-        gate: Gate,
+        gate: &Gate,
         node: &str,
         failed: &GateError,
     ) -> Result<(), ExecuteError> {
@@ -81,7 +86,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             "{node} did not become healthy with its new image: going back to the previous one"
         );
         self.revert(node).await?;
-        let back = self.gate(Gate { held_seconds: 3, ..gate }).await;
+        let back = self.gate(&short(gate)).await;
         Err(ExecuteError::Returned {
             node: node.to_owned(),
             outcome: outcome(back, "previous image"),
@@ -92,43 +97,42 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// The dynamic configuration, unless it is one that PostgreSQL does not start with: to that
     /// nobody wants to go back.
     pub(super) async fn good_config(&self) -> Option<Value> {
-        if self.daemons.health().await.stuck().is_empty() {
-            self.daemons.config().await
-        } else {
-            None
+        match self.daemons.health().await.stuck().is_empty() {
+            true => self.daemons.config().await,
+            false => None,
         }
     }
 
     /// Writes the old dynamic configuration again, and restarts those that run with the new one.
     async fn set_back(
         &self,
-        gate: Gate,
-        previous: &Value,
-        restarted: &[String],
+        gate: &Gate,
+        replaced: &Replaced,
         failed: &GateError,
     ) -> Result<(), ExecuteError> {
         tracing::warn!(
             "the cluster did not become healthy with the changed configuration: setting it back"
         );
-        self.daemons.set_config(previous).await?;
-        let gate = Gate { held_seconds: 3, ..gate };
-        let mut back = self.gate(gate).await;
-        for node in restarted {
+        self.daemons.set_config(&replaced.previous).await?;
+        let mut back = self.gate(&short(gate)).await;
+        for node in &replaced.restarted {
             if back.is_ok() {
                 self.restart(node).await?;
-                back = self.gate(gate).await;
+                back = self.gate(&short(gate)).await;
             }
         }
         Err(ExecuteError::SetBack { outcome: outcome(back, "old one"), why: failed.to_string() })
     }
 
     pub(super) async fn revert(&self, node: &str) -> Result<(), ExecuteError> {
-        self.provider.revert_server(node).await?;
-        Ok(self
-            .provider
-            .label(node, &labels(&[("since", &now()), ("undone", &self.generation.to_string())]))
-            .await?)
+        let marks = labels(&[("since", &now()), ("undone", &self.generation.to_string())]);
+        Ok(self.provider.revert_server(node, &marks).await?)
     }
+}
+
+/// The way back is known to be good: it need not prove itself for long.
+fn short(gate: &Gate) -> Gate {
+    Gate { held_seconds: 3, proves: Vec::new(), ..gate.clone() }
 }
 
 /// How the cluster is after something was taken back.

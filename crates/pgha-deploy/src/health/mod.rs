@@ -99,23 +99,39 @@ impl Health {
 
     /// Every condition of a healthy cluster, met or not.
     pub fn conditions(&self, cluster: &Cluster) -> Vec<Condition> {
+        self.conditions_despite(cluster, &[])
+    }
+
+    /// Every condition of a healthy cluster, where `known` nodes count for etcd and PostgreSQL
+    /// alone.
+    pub fn conditions_despite(&self, cluster: &Cluster, known: &[String]) -> Vec<Condition> {
         vec![
             self.answering(cluster),
-            self.running(cluster),
+            self.running(cluster, known),
             self.etcd(cluster),
             self.led(),
             self.replicated(cluster),
             self.synchronous(cluster),
-            self.routed(cluster),
+            self.routed(cluster, known),
         ]
     }
 
     /// Nodes that do not do what their roles say.
     pub fn sick(&self, cluster: &Cluster) -> Vec<String> {
-        let sick = cluster.nodes.iter().filter(|node| {
-            self.nodes.get(&node.name).is_none_or(|heard| !self.does_its_work(node, heard))
-        });
-        sick.map(|node| node.name.clone()).collect()
+        self.those(cluster, |node, heard| {
+            !self.holds_its_copy(node, heard) || !serves_clients(node, heard)
+        })
+    }
+
+    /// Nodes whose etcd member or PostgreSQL is not whole.
+    pub fn lost(&self, cluster: &Cluster) -> Vec<String> {
+        self.those(cluster, |node, heard| !self.holds_its_copy(node, heard))
+    }
+
+    /// Names of the nodes that are so; silence counts as if they were.
+    fn those(&self, cluster: &Cluster, so: impl Fn(&Node, &NodeHealth) -> bool) -> Vec<String> {
+        let is_so = |node: &&Node| self.nodes.get(&node.name).is_none_or(|heard| so(node, heard));
+        cluster.nodes.iter().filter(is_so).map(|node| node.name.clone()).collect()
     }
 
     /// Nodes whose Patroni answers and whose PostgreSQL does not start.
@@ -125,18 +141,14 @@ impl Health {
         self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
     }
 
-    fn does_its_work(&self, node: &Node, heard: &NodeHealth) -> bool {
+    fn holds_its_copy(&self, node: &Node, heard: &NodeHealth) -> bool {
+        let member = || self.view()?.members.iter().find(|member| member.name == node.name);
         let stores = !node.role_set.has(Role::Etcd)
             || heard.etcd.as_ref().is_some_and(|etcd| etcd.has_leader);
-        let routes = !node.role_set.has(Role::Haproxy) || heard.pools.is_some();
-        let member = self
-            .view()
-            .and_then(|view| view.members.iter().find(|member| member.name == node.name));
-        let serves = !node.role_set.has(Role::Postgres)
-            || (heard.instance.is_some()
-                && member.is_some_and(|m| m.is_leader() || m.is_streaming()));
-        let runs = heard.units.as_ref().is_some_and(|units| units.values().all(Unit::is_active));
-        stores && routes && serves && runs
+        let replicates = !node.role_set.has(Role::Postgres)
+            || heard.instance.is_some()
+                && member().is_some_and(|member| member.is_leader() || member.is_streaming());
+        heard.unreachable.is_none() && stores && replicates
     }
 
     fn answering(&self, cluster: &Cluster) -> Condition {
@@ -148,21 +160,19 @@ impl Health {
     }
 
     /// Those that do not run are named: which it is tells more than how many.
-    fn running(&self, cluster: &Cluster) -> Condition {
-        let known =
-            || self.nodes.iter().filter_map(|(node, heard)| Some((node, heard.units.as_ref()?)));
-        let count = known().filter(|(_, units)| units.values().all(Unit::is_active)).count();
-        let down = |(node, units): (&String, &Units)| {
-            let down = units.iter().filter(|(_, unit)| !unit.is_active());
-            down.map(|(name, unit)| format!("{name} of {node} is {}", unit.state))
-                .collect::<Vec<_>>()
-        };
-        let down = known().flat_map(down).collect::<Vec<_>>();
+    fn running(&self, cluster: &Cluster, known: &[String]) -> Condition {
+        let asked = self.nodes.iter().filter(|(node, _)| !known.contains(node));
+        let asked = asked.filter_map(|(node, heard)| Some((node, heard.units.as_ref()?)));
+        let (mut count, mut down) = (known.len(), Vec::new());
+        for (node, units) in asked {
+            let before = down.len();
+            let stopped = units.iter().filter(|(_, unit)| !unit.is_active());
+            down.extend(stopped.map(|(name, unit)| format!("{name} of {node} is {}", unit.state)));
+            count += usize::from(down.len() == before);
+        }
         let why = if down.is_empty() { String::new() } else { format!(" ({})", down.join(", ")) };
-        condition(
-            count == cluster.nodes.len(),
-            format!("units run on {count} of {} nodes{why}", cluster.nodes.len()),
-        )
+        let text = format!("units run on {count} of {} nodes{why}", cluster.nodes.len());
+        condition(count == cluster.nodes.len(), text)
     }
 
     fn etcd(&self, cluster: &Cluster) -> Condition {
@@ -206,20 +216,34 @@ impl Health {
         condition(cluster.durability == Durability::Async || count > 0, text)
     }
 
-    /// Every HAProxy sends writes to the leader alone, and reads to every replica. Reads may reach
-    /// a new leader for some seconds: readers are checked less often.
-    fn routed(&self, cluster: &Cluster) -> Condition {
-        let proxies = cluster.nodes_with(Role::Haproxy).count();
+    /// Every HAProxy sends writes to the leader alone, and reads to every replica. Reads may reach a
+    /// new leader for some seconds: readers are checked less often.
+    fn routed(&self, cluster: &Cluster, known: &[String]) -> Condition {
+        let counts = |name: &str| !known.iter().any(|known| known == name);
         let leader = self.leader().map(|member| member.name.as_str());
-        let members = || cluster.nodes_with(Role::Postgres).map(|node| node.name.as_str());
-        let replicas = members().filter(|name| Some(*name) != leader).collect::<BTreeSet<_>>();
-        let routes = |pools: &&Pools| {
-            up(pools, "primary").eq(leader) && replicas.is_subset(&up(pools, "replicas").collect())
+        let members = cluster.nodes_with(Role::Postgres).map(|node| node.name.as_str());
+        let replicas =
+            members.filter(|name| Some(*name) != leader && counts(name)).collect::<BTreeSet<_>>();
+        let routes = |pools: &Pools| {
+            // The pooler of a sick leader may be what makes it sick.
+            let writes = up(pools, "primary").eq(leader)
+                || leader.is_some_and(|name| !counts(name))
+                    && up(pools, "primary").next().is_none();
+            writes && replicas.is_subset(&up(pools, "replicas").collect())
         };
-        let count =
-            self.nodes.values().filter_map(|node| node.pools.as_ref()).filter(routes).count();
-        condition(count == proxies, format!("{count} of {proxies} HAProxy route"))
+        let proxies = cluster.nodes_with(Role::Haproxy);
+        let proxies = proxies.filter(|node| counts(&node.name)).collect::<Vec<_>>();
+        let pools = |node: &&&Node| self.nodes.get(&node.name)?.pools.as_ref();
+        let count = proxies.iter().filter(|node| pools(node).is_some_and(routes)).count();
+        condition(count == proxies.len(), format!("{count} of {} HAProxy route", proxies.len()))
     }
+}
+
+/// Whether everything of the node beside its copy of the data is there.
+fn serves_clients(node: &Node, heard: &NodeHealth) -> bool {
+    let routes = !node.role_set.has(Role::Haproxy) || heard.pools.is_some();
+    let runs = heard.units.as_ref().is_some_and(|units| units.values().all(Unit::is_active));
+    routes && runs
 }
 
 fn up<'p>(pools: &'p Pools, pool: &str) -> impl Iterator<Item = &'p str> {

@@ -6,6 +6,7 @@ mod cache;
 mod configuration;
 mod disk;
 pub mod flake;
+pub mod given;
 pub mod nix_checks;
 mod nix_log;
 pub mod nixos;

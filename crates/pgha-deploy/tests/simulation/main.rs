@@ -40,6 +40,7 @@ fn operator<'w>(
         manifest: &wanted.manifest,
         secrets: world.secrets,
         journal,
+        way_back: true,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pgha_core::cluster::Node;
 use pgha_platform::files::Lock;
-use pgha_platform::{Check, Provider, ProviderError, Server, ServerRequest};
+use pgha_platform::{Check, Provider, ProviderError, Server, ServerRequest, When};
 use rand::RngExt;
 use tokio::time::Instant;
 
@@ -64,14 +64,15 @@ impl Provider for World {
         .await
     }
 
-    async fn revert_server(&self, name: &str) -> Result<(), ProviderError> {
-        let previous = self
-            .state()
-            .machine(name)
-            .previous
-            .clone()
-            .ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+    async fn revert_server(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
+        let previous = self.state().machine(name).previous.clone();
+        let mut previous = previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+        previous.extend(labels.clone());
         self.replace(name, |machine| (machine.labels, machine.previous) = (previous, None)).await
+    }
+
+    async fn can_revert(&self, _: &str, _: When) -> Result<(), ProviderError> {
+        Ok(())
     }
 
     async fn delete_server(&self, name: &str) -> Result<(), ProviderError> {

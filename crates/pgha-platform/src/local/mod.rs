@@ -18,14 +18,13 @@ mod network;
 mod preflight;
 mod record;
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use crate::files::{self, Lock};
-use crate::provider::{Check, ImageFile, Provider, ProviderError, Server, ServerRequest};
+use crate::provider::{Check, ImageFile, Provider, ProviderError, Server, ServerRequest, When};
 use network::Switch;
-use record::{Record, Records};
+use record::{Labels, Record, Records};
 
 /// Patroni may take 120 s to stop PostgreSQL cleanly (its unit's TimeoutStopSec).
 const SHUT_DOWN_SECONDS: u64 = 150;
@@ -144,17 +143,22 @@ impl Provider for Local {
         self.power_on(&request.name).await
     }
 
-    async fn revert_server(&self, name: &str) -> Result<(), ProviderError> {
-        let previous = self
-            .records
-            .read(name)?
-            .previous
-            .ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+    async fn revert_server(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
         // Before the node is stopped: it would have nothing to boot from.
-        unchanged(name, [&previous.package_root, &previous.configuration])?;
+        self.can_revert(name, When::Now).await?;
         self.shut_down(name).await?;
-        self.records.revert(name)?;
+        self.records.revert(name, labels)?;
         self.power_on(name).await
+    }
+
+    async fn can_revert(&self, name: &str, when: When) -> Result<(), ProviderError> {
+        let record = self.records.read(name)?;
+        let boot = match when {
+            When::Now => record.previous,
+            When::AfterRebuild => record.kept(),
+        };
+        let boot = boot.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+        unchanged(name, [&boot.package_root, &boot.configuration])
     }
 
     async fn delete_server(&self, name: &str) -> Result<(), ProviderError> {
@@ -163,11 +167,7 @@ impl Provider for Local {
         Ok(self.records.delete(name)?)
     }
 
-    async fn label(
-        &self,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<(), ProviderError> {
+    async fn label(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
         let mut record = self.records.read(name)?;
         record.given.labels.extend(labels.clone());
         self.records.write(name, &record)

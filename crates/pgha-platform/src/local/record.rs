@@ -10,25 +10,36 @@ use sha2::{Digest, Sha256};
 use crate::files::{self, FileError};
 use crate::provider::{ImageFile, ProviderError, ServerRequest};
 
+pub(super) type Labels = BTreeMap<String, String>;
+
 /// One server, as written to `record.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) address: Ipv4Addr,
     #[serde(flatten)]
-    pub(super) given: Given,
+    pub(super) given: Boot,
     /// What the server had before.
-    pub(super) previous: Option<Given>,
+    pub(super) previous: Option<Boot>,
+}
+
+impl Record {
+    /// What there is to go back to once the server is given something else: what it has, unless
+    /// that never proved itself.
+    pub(super) fn kept(self) -> Option<Boot> {
+        let unproven = self.given.labels.get("proven").is_some_and(|proven| proven == "no");
+        if unproven && self.previous.is_some() { self.previous } else { Some(self.given) }
+    }
 }
 
 /// What a server boots from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Given {
+pub(super) struct Boot {
     pub(super) package_root: ImageFile,
     pub(super) configuration: ImageFile,
     /// Name of the seed's file beside the record. A new seed gets a new name, so that record and
     /// seed change together.
     pub(super) seed: String,
-    pub(super) labels: BTreeMap<String, String>,
+    pub(super) labels: Labels,
 }
 
 /// The records of one cluster.
@@ -84,6 +95,10 @@ impl Records {
         if dir.join("record.json").exists() {
             return Ok(());
         }
+        // What an interrupted creation left is begun anew. A volume that was in use has an owner.
+        if dir.join("data/owner.json").exists() {
+            return Err(ProviderError::Orphaned { dir });
+        }
         files::remove(&dir)?;
         files::make_dir(&dir.join("data"), 0o755)?;
         files::write(&dir.join("data/.pgha-new"), request.volume.as_bytes(), 0o644)?;
@@ -92,7 +107,7 @@ impl Records {
     }
 
     /// Writes the seed under a name of its own.
-    fn give(&self, request: &ServerRequest) -> Result<Given, FileError> {
+    fn give(&self, request: &ServerRequest) -> Result<Boot, FileError> {
         let hash = Sha256::digest(&request.seed);
         let seed = format!(
             "seed-{}",
@@ -101,7 +116,7 @@ impl Records {
         files::write(&self.node(&request.name).join(&seed), &request.seed, 0o600)?;
         let (package_root, configuration) =
             (request.package_root.clone(), request.configuration.clone());
-        Ok(Given { package_root, configuration, seed, labels: request.labels.clone() })
+        Ok(Boot { package_root, configuration, seed, labels: request.labels.clone() })
     }
 
     /// Gives a server something else to boot from, and keeps what it had, unless that never proved
@@ -118,22 +133,18 @@ impl Records {
             .chain(given.labels)
             .collect();
         let same = |label: &str| record.given.labels.get(label) == given.labels.get(label);
-        let unproven = record.given.labels.get("proven").is_some_and(|proven| proven == "no")
-            && record.previous.is_some();
-        let previous = if unproven || (same("image") && same("seed")) {
-            record.previous
-        } else {
-            Some(record.given)
-        };
+        let previous = if same("image") && same("seed") { record.previous } else { record.kept() };
         self.write(&request.name, &Record { address: request.address, given, previous })
     }
 
-    /// Gives a server what it had before, and forgets what it had: that was bad, and a rollback
-    /// must never lead to it.
-    pub(super) fn revert(&self, name: &str) -> Result<(), ProviderError> {
+    /// Gives a server what it had before, with more labels, and forgets what it had: that was bad,
+    /// and a rollback must never lead to it.
+    pub(super) fn revert(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
         let record = self.read(name)?;
-        let previous = record.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
-        self.write(name, &Record { address: record.address, given: previous, previous: None })
+        let mut given =
+            record.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
+        given.labels.extend(labels.clone());
+        self.write(name, &Record { address: record.address, given, previous: None })
     }
 
     pub(super) fn delete(&self, name: &str) -> Result<(), FileError> {

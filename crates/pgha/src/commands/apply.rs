@@ -1,5 +1,6 @@
-//! `plan`, `apply`, `up`, `destroy`.
+//! `plan`, `apply`, `up`, `rollback`, `destroy`.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use pgha_core::manifest::Manifest;
 use pgha_core::plan::{self, Plan};
 use pgha_deploy::execute;
 use pgha_deploy::fleet::Fleet;
+use pgha_deploy::image::given;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::observe;
 use pgha_deploy::operate::{Goal, Operator};
@@ -15,7 +17,8 @@ use pgha_platform::local::Local;
 use pgha_platform::{Provider, files};
 
 use super::connect::Endpoints;
-use super::exclusive::exclusively;
+use super::exclusive::{self, exclusively};
+use crate::cli::{ApplyArgs, ImagesArgs};
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
@@ -27,18 +30,28 @@ struct Prepared<'w> {
     secrets: Arc<Secrets>,
     fleet: Arc<Fleet>,
     journal: Journal,
+    way_back: bool,
 }
 
 impl<'w> Prepared<'w> {
-    async fn new(workspace: &'w Workspace, install: bool) -> Result<Self, Failure> {
+    /// Builds the images, unless there are some already. With `install`, Debian packages that this
+    /// machine lacks are installed first.
+    async fn new(
+        workspace: &'w Workspace,
+        images: Option<&Path>,
+        install: bool,
+    ) -> Result<Self, Failure> {
         super::preflight::require(workspace, &[], install).await?;
         not_lost(workspace).await?;
-        let manifest =
-            workspace.builder.build(&workspace.cluster, &workspace.rendered, false).await?;
+        let (cluster, rendered) = (&workspace.cluster, &workspace.rendered);
+        let manifest = match images {
+            Some(path) => given::read(path, cluster, rendered)?,
+            None => workspace.builder.build(cluster, rendered, false).await?,
+        };
         let secrets = workspace.secrets().await?;
-        let fleet = Arc::new(Fleet::new(&workspace.cluster, Arc::clone(&secrets)));
+        let fleet = Arc::new(Fleet::new(cluster, Arc::clone(&secrets)));
         let journal = Journal::new(secrets.path("journal.jsonl"));
-        Ok(Self { workspace, manifest, secrets, fleet, journal })
+        Ok(Self { workspace, manifest, secrets, fleet, journal, way_back: true })
     }
 
     fn operator(&self) -> Result<Operator<'_, Local, Fleet>, Failure> {
@@ -50,6 +63,7 @@ impl<'w> Prepared<'w> {
             manifest: &self.manifest,
             secrets: &self.secrets,
             journal: &self.journal,
+            way_back: self.way_back,
         })
     }
 
@@ -87,12 +101,12 @@ async fn not_lost(workspace: &Workspace) -> Result<(), Failure> {
 /// every failure (1).
 pub(super) async fn plan(
     workspace: &Workspace,
+    images: &ImagesArgs,
     json: bool,
     detailed: bool,
 ) -> Result<ExitCode, Failure> {
-    let plan = made(workspace)
-        .await
-        .map_err(|failure| if detailed { failure.exit_with(1) } else { failure })?;
+    let plan = wanted(workspace, images).await;
+    let plan = plan.map_err(|failure| if detailed { failure.exit_with(1) } else { failure })?;
     if json {
         print::line(&serde_json::to_string_pretty(&plan).unwrap_or_default());
     } else {
@@ -101,21 +115,25 @@ pub(super) async fn plan(
     Ok(if detailed && !plan.steps.is_empty() { ExitCode::from(2) } else { ExitCode::SUCCESS })
 }
 
-async fn made(workspace: &Workspace) -> Result<Plan, Failure> {
-    Ok(Prepared::new(workspace, false).await?.operator()?.plan(Goal::Apply).await?)
+async fn wanted(workspace: &Workspace, images: &ImagesArgs) -> Result<Plan, Failure> {
+    let prepared = Prepared::new(workspace, images.manifest.as_deref(), false).await?;
+    Ok(prepared.operator()?.plan(Goal::Apply).await?)
 }
 
-pub(super) async fn apply(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    Prepared::new(workspace, yes).await?.through(Goal::Apply, yes).await
+pub(super) async fn apply(workspace: &Workspace, args: &ApplyArgs) -> Result<(), Failure> {
+    let yes = args.yes.yes;
+    let prepared = Prepared::new(workspace, args.images.manifest.as_deref(), yes).await?;
+    let prepared = Prepared { way_back: !args.no_way_back, ..prepared };
+    prepared.through(Goal::Apply, yes).await
 }
 
 pub(super) async fn rollback(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    Prepared::new(workspace, false).await?.through(Goal::Rollback, yes).await
+    Prepared::new(workspace, None, false).await?.through(Goal::Rollback, yes).await
 }
 
 /// Rolls every node through a rebuild with what it has. The caller holds the lock.
 pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
-    let prepared = Prepared::new(workspace, false).await?;
+    let prepared = Prepared::new(workspace, None, false).await?;
     let operator = prepared.operator()?;
     let plan = operator.plan(Goal::Again).await?;
     print::note(plan.to_string().trim_end());
@@ -123,7 +141,7 @@ pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    apply(workspace, yes).await?;
+    Prepared::new(workspace, None, yes).await?.through(Goal::Apply, yes).await?;
     let secrets = workspace.secrets().await?;
     print::note(&format!(
         "{} cluster `{}` is healthy",
@@ -135,27 +153,35 @@ pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> 
 }
 
 pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    let lock = workspace.provider.lock("pgha destroy")?;
+    let _lock = workspace.provider.lock("pgha destroy")?;
     let world = observe::servers(&workspace.provider).await?;
     let plan = plan::plan_destroy(&workspace.cluster.name, &world);
     if !world.servers.is_empty() {
         print::note(plan.to_string().trim_end());
-        if !yes
-            && !print::confirm(&format!(
-                "Delete cluster `{}` with all its data?",
-                workspace.cluster.name
-            ))
-        {
+        let question = format!("Delete cluster `{}` with all its data?", workspace.cluster.name);
+        if !yes && !print::confirm(&question) {
             return Err(Failure::no("nothing was deleted").hint("answer y, or give --yes"));
         }
+        nobody_else_at_work(workspace).await?;
     }
     execute::destroy(&workspace.provider, &plan).await?;
     files::remove(&workspace.secrets_dir().join(execute::FORMED))?;
-    drop(lock);
-    print::note(&format!(
-        "cluster `{}` is gone; its secrets stay in {}",
-        workspace.cluster.name,
-        workspace.secrets_dir().display()
-    ));
+    let (name, secrets) = (&workspace.cluster.name, workspace.secrets_dir());
+    print::note(&match (world.servers.is_empty(), secrets.exists()) {
+        (true, _) => format!("cluster `{name}` has no servers: there is nothing to delete"),
+        (false, true) => {
+            format!("cluster `{name}` is gone; its secrets stay in {}", secrets.display())
+        }
+        (false, false) => format!("cluster `{name}` is gone"),
+    });
+    Ok(())
+}
+
+/// Takes the lease, and lets it end with the cluster. A cluster that nobody can ask, because it is
+/// down or its secrets are gone, can be destroyed all the same.
+async fn nobody_else_at_work(workspace: &Workspace) -> Result<(), Failure> {
+    if let Ok((_, fleet)) = workspace.fleet().await {
+        exclusive::lease(workspace, &fleet, "pgha destroy").await?;
+    }
     Ok(())
 }

@@ -38,7 +38,11 @@ fn ran_out() -> Failure {
     Failure::no(why).hint("another may have worked on the cluster since: see `pgha plan`, then run the same command again")
 }
 
-async fn lease<'f>(
+/// The lease, if the cluster is up enough to keep one.
+///
+/// # Errors
+/// When somebody else has it.
+pub(super) async fn lease<'f>(
     workspace: &Workspace,
     fleet: &'f Fleet,
     purpose: &str,

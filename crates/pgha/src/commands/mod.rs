@@ -46,10 +46,10 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
         Command::Seed { node, out, new_volume } => {
             seed::run(&workspace, node, out, *new_volume).await?
         }
-        Command::Plan { detailed_exitcode, json } => {
-            return apply::plan(&workspace, json.json, *detailed_exitcode).await;
+        Command::Plan { detailed_exitcode, images, json } => {
+            return apply::plan(&workspace, images, json.json, *detailed_exitcode).await;
         }
-        Command::Apply(yes) => apply::apply(&workspace, yes.yes).await?,
+        Command::Apply(args) => apply::apply(&workspace, args).await?,
         Command::Up(yes) => apply::up(&workspace, yes.yes).await?,
         Command::Rollback(yes) => apply::rollback(&workspace, yes.yes).await?,
         Command::Destroy(yes) => apply::destroy(&workspace, yes.yes).await?,

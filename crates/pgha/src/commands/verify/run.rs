@@ -67,8 +67,8 @@ impl<'a> Arena<'a> {
     /// empty database with a role and password of its own.
     pub(super) async fn prepare(&self, scenario: Scenario) -> Result<Prepared, Failure> {
         self.end_every_fault().await;
-        let gate = Gate { within_seconds: HEALTH_SECONDS, held_seconds: 2 };
-        self.healthy(gate).await.map_err(|error| Failure::broken(&error))?;
+        let gate = Gate::new(HEALTH_SECONDS, 2);
+        self.healthy(&gate).await.map_err(|error| Failure::broken(&error))?;
         let leader =
             self.workspace.node(&switchover::leader(self.workspace, self.fleet).await?)?.clone();
         let link = self.fleet.link(&leader).await?;
@@ -157,7 +157,7 @@ impl<'a> Arena<'a> {
         self.end_fault().await?;
         let (healed_at, healing) = (workload.now(), Instant::now());
         tracing::info!("{scenario}: fault ended, {} acknowledged rows", workload.acknowledged());
-        let health = self.healthy(Gate { within_seconds: HEALTH_SECONDS, held_seconds: 0 }).await;
+        let health = self.healthy(&Gate::new(HEALTH_SECONDS, 0)).await;
         let health =
             health.map(|()| healing.elapsed().as_secs_f64()).map_err(|error| error.to_string());
         let after_fault = scenario.mark(self.fleet, leader).await;
@@ -182,7 +182,7 @@ impl<'a> Arena<'a> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn healthy(&self, gate: Gate) -> Result<(), GateError> {
+    async fn healthy(&self, gate: &Gate) -> Result<(), GateError> {
         gate::healthy(&self.workspace.provider, self.fleet, &self.workspace.cluster, gate)
             .await
             .map(drop)

@@ -1,0 +1,214 @@
+//! What a step does, and what it costs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What is done.
+    #[serde(flatten)]
+    pub action: Action,
+    /// What it costs.
+    pub cost: Cost,
+}
+
+impl Step {
+    pub(super) fn new(action: Action, cost: Cost) -> Self {
+        Self { action, cost }
+    }
+
+    pub(super) fn free(action: Action) -> Self {
+        Self::new(action, Cost::default())
+    }
+
+    pub(super) fn gate(gate: Gate) -> Self {
+        Self::free(Action::Gate(gate))
+    }
+}
+
+/// What a step does. Every action may be repeated without harm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Action {
+    /// Make the network the nodes are on.
+    CreateNetwork,
+    /// Make a server with an empty data volume and boot it.
+    CreateServer {
+        /// Name of the node.
+        node: String,
+        /// Image it boots.
+        image: Digest,
+        /// Seed it is given.
+        seed: Digest,
+    },
+    /// Boot a server that is off.
+    PowerOn {
+        /// Name of the node.
+        node: String,
+    },
+    /// Wait until the whole cluster is healthy.
+    Gate(Gate),
+    /// Create the declared roles, databases and extensions that are missing.
+    Declare {
+        /// Those known to be missing. What pgha itself needs in a database is made as well.
+        missing: Vec<String>,
+    },
+    /// Mark every server as part of a formed cluster: from now on its data is never started from
+    /// nothing again.
+    Seal,
+    /// Stop a server cleanly and boot it with another image or seed, on the same data volume.
+    Rebuild {
+        /// Name of the node.
+        node: String,
+        /// Image it runs now.
+        from: Digest,
+        /// Image it will run.
+        image: Digest,
+        /// Seed it has now.
+        from_seed: Digest,
+        /// Seed it will have.
+        seed: Digest,
+    },
+    /// Like `Rebuild`, with the image and seed the server had before.
+    Revert {
+        /// Name of the node.
+        node: String,
+        /// Image it runs now.
+        from: Digest,
+        /// Image it had before.
+        image: Digest,
+    },
+    /// Hand the leadership over.
+    Switchover {
+        /// Node that leads.
+        from: String,
+        /// Node that shall lead. Absent: whichever replica is the synchronous one by then; no other
+        /// may.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+    },
+    /// Replace the dynamic configuration in etcd.
+    SetDynamic {
+        /// What changes, as people read it.
+        changes: Vec<String>,
+    },
+    /// Restart PostgreSQL of a node, through Patroni.
+    Restart {
+        /// Name of the node.
+        node: String,
+    },
+    /// Delete a server and its data volume.
+    DeleteServer {
+        /// Name of the node.
+        node: String,
+    },
+    /// Delete the network.
+    DeleteNetwork,
+}
+
+impl Action {
+    /// The node that this rebuild gives something new, so that there is something to go back to.
+    pub fn gives_new(&self) -> Option<&str> {
+        match self {
+            Self::Rebuild { node, from, image, from_seed, seed }
+                if from != image || from_seed != seed =>
+            {
+                Some(node)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Health of the whole cluster as a condition: every unit runs, etcd complete, one leader, replicas
+/// streaming, HAProxy routing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Seconds to wait for it.
+    pub within_seconds: u32,
+    /// Seconds it must hold without a break.
+    pub held_seconds: u32,
+    /// Nodes whose image and seed have proven themselves once the gate opens. If it stays shut, the
+    /// one that is sick gets back what it ran before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proves: Vec<String>,
+    /// Nodes that are known to be sick and whose turn is yet to come. Of them only etcd and
+    /// PostgreSQL count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub despite: Vec<String>,
+}
+
+impl Gate {
+    /// A gate that proves nothing and overlooks nobody.
+    pub fn new(within_seconds: u32, held_seconds: u32) -> Self {
+        Self { within_seconds, held_seconds, ..Self::default() }
+    }
+
+    /// The same, where `nodes` have something new.
+    #[must_use]
+    pub fn proving(self, nodes: Vec<String>) -> Self {
+        Self { proves: nodes, ..self }
+    }
+
+    /// The same, but `nodes` are known to be sick.
+    #[must_use]
+    pub fn despite(self, nodes: Vec<String>) -> Self {
+        Self { despite: nodes, ..self }
+    }
+}
+
+/// What a step costs the users of the cluster and its owner. The default: nothing they notice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Seconds for which writes stop, at most. 0: they do not.
+    pub writes_stop_seconds: u32,
+    /// Whose sessions are cut.
+    pub sessions_cut: Sessions,
+    /// What becomes of a node's data.
+    pub data: Data,
+}
+
+/// Whose sessions a step cuts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sessions {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Those through the node's HAProxy, and those that its PostgreSQL serves.
+    OfNode,
+    /// All that write.
+    OfWriters,
+}
+
+/// What becomes of a node's data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Data {
+    /// It stays.
+    #[default]
+    Kept,
+    /// There is none yet: disk space and memory are taken.
+    Begun,
+    /// The node is not whole now. It may have to copy everything from the leader again.
+    PerhapsCopiedAnew,
+    /// It is deleted for good.
+    Deleted,
+}
+
+impl Cost {
+    pub(super) const NODE: Self =
+        Self { writes_stop_seconds: 0, sessions_cut: Sessions::OfNode, data: Data::Kept };
+    pub(super) const BEGIN: Self =
+        Self { writes_stop_seconds: 0, sessions_cut: Sessions::None, data: Data::Begun };
+    pub(super) const DELETE: Self =
+        Self { writes_stop_seconds: 0, sessions_cut: Sessions::OfNode, data: Data::Deleted };
+
+    /// Writes stop for at most `seconds`, and every session that writes is cut.
+    pub(super) fn writes_stop(seconds: f64) -> Self {
+        let writes_stop_seconds = seconds.ceil() as u32;
+        Self { writes_stop_seconds, sessions_cut: Sessions::OfWriters, data: Data::Kept }
+    }
+}

@@ -1,0 +1,77 @@
+//! A manifest from outside: images that were built before, and perhaps tried on another cluster's
+//! behalf, are rolled as they are.
+
+use std::path::{Path, PathBuf};
+
+use pgha_core::Cluster;
+use pgha_core::manifest::Manifest;
+use pgha_core::render::Rendered;
+use pgha_platform::files::{self, FileError};
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum GivenError {
+    /// It, or a file it names, cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is something else.
+    #[error("{} is no manifest", path.display())]
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// It was made for another cluster.
+    #[error("{} is of cluster `{found}`, not `{wanted}`", path.display())]
+    Foreign {
+        /// Its path.
+        path: PathBuf,
+        /// The cluster it was made for.
+        found: String,
+        /// The cluster of the file.
+        wanted: String,
+    },
+    /// Its images hold other files than the cluster file becomes now.
+    #[error("the image of {role_set} in {} was built from another cluster file", path.display())]
+    Outdated {
+        /// The manifest's path.
+        path: PathBuf,
+        /// Roles of the nodes that boot it.
+        role_set: String,
+    },
+    /// A file is not what was built.
+    #[error("{file} has other bytes than when it was built")]
+    Changed {
+        /// The file.
+        file: String,
+    },
+}
+
+/// Reads a manifest and looks at every byte it names. Whether there is an image for every node is
+/// for the plan to say.
+///
+/// # Errors
+/// When it is not of this cluster file, or a file of it is gone or altered.
+pub fn read(path: &Path, cluster: &Cluster, rendered: &Rendered) -> Result<Manifest, GivenError> {
+    let manifest: Manifest = serde_json::from_str(&files::read(path)?)
+        .map_err(|source| GivenError::Unreadable { path: path.to_owned(), source })?;
+    if manifest.cluster != cluster.name {
+        let (found, wanted) = (manifest.cluster, cluster.name.clone());
+        return Err(GivenError::Foreign { path: path.to_owned(), found, wanted });
+    }
+    for image in &manifest.images {
+        let tree = rendered.trees.get(&image.role_set);
+        if tree.is_some_and(|tree| tree.digest() != image.tree) {
+            let role_set = image.role_set.to_string();
+            return Err(GivenError::Outdated { path: path.to_owned(), role_set });
+        }
+        for layer in [&image.package_root, &image.configuration] {
+            if files::digest(Path::new(&layer.path))?.0 != layer.sha256.as_str() {
+                return Err(GivenError::Changed { file: layer.path.clone() });
+            }
+        }
+    }
+    Ok(manifest)
+}
