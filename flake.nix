@@ -46,8 +46,11 @@
 
       nixosModules.default = import ./nixos-modules;
 
-      # One role set's system: `configuration` is the rendered configuration.nix.
-      lib.mkSystem = import ./images/nixos/system.nix nixpkgs;
+      # One role set's system and its disk: `configuration` is the rendered configuration.nix.
+      lib = rec {
+        mkSystem = import ./images/nixos/system.nix nixpkgs;
+        mkImage = arguments: (mkSystem arguments).config.system.build.image;
+      };
 
       # Those with vm- in their name need KVM.
       checks = forEach (pkgs: quick pkgs // import ./tests/vm { inherit self nixpkgs pkgs; });

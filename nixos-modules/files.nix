@@ -46,6 +46,11 @@ let
   };
 in
 {
+  # What the contract's digests are of is what the daemons are given.
+  assertions = lib.mapAttrsToList (path: digest: {
+    assertion = builtins.hashFile "sha256" (tree + lib.removePrefix "/etc" path) == digest;
+    message = "${path} was altered after `pgha render`: render again";
+  }) (builtins.fromJSON (builtins.readFile (tree + "/pgha/contract.json"))).files;
   environment.etc =
     builtins.listToAttrs (
       map (path: {

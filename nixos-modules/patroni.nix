@@ -39,12 +39,14 @@ let
     chmod 755 $out/bin/*
   '';
 in
+# services.postgresql stays off: it would run a second server, and nothing upstream objects to that.
 lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
   services.patroni = {
     enable = true;
     scope = contract.cluster;
     name = "unset";
     nodeIp = "127.0.0.1";
+    # With names here the module would write a pg_hba of its own into its file.
     otherNodesIps = [ ];
     postgresqlPackage = postgresql;
     # Away from the defaults, so that the module makes no StateDirectory beside the data volume.

@@ -36,7 +36,8 @@
     loader.grub.enable = false;
     kernelParams = [
       "console=tty0"
-      "console=ttyS0,115200"
+      # Without a serial line of its name QEMU's ARM machines show nothing.
+      "console=${if pkgs.stdenv.hostPlatform.isAarch64 then "ttyAMA0" else "ttyS0"},115200"
       "panic=10"
     ];
   };

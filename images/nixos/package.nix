@@ -3,22 +3,42 @@
   lib,
   rustPlatform,
   makeWrapper,
+  cpio,
+  dosfstools,
   git,
+  grub2,
+  grub2_efi,
   iproute2,
+  kmod,
   # Not in nixpkgs yet: the Debian base takes the host's.
   mmdebstrap ? null,
+  mtools,
   nftables,
   nix,
   openssh,
   postgresql_17,
   python3,
   squashfsTools,
+  stdenv,
+  symlinkJoin,
   systemd,
   util-linux,
+  xz,
+  zstd,
 }:
 let
+  # images/disk/assemble.sh writes both firmwares' loaders on x86.
+  grubs = symlinkJoin {
+    name = "grub-platforms";
+    paths = [ grub2_efi ] ++ lib.optional stdenv.hostPlatform.isx86_64 grub2;
+  };
   called = [
+    cpio
+    dosfstools
+    grubs
     iproute2
+    kmod
+    mtools
     nftables
     nix
     openssh
@@ -27,6 +47,8 @@ let
     squashfsTools
     systemd
     util-linux
+    xz
+    zstd
   ]
   ++ lib.optional (mmdebstrap != null) mmdebstrap;
   # Everything but build results and what only tests read: the recipes and modules are embedded into the program.
@@ -61,7 +83,8 @@ rustPlatform.buildRustPackage {
     makeWrapper
   ];
   postInstall = ''
-    wrapProgram $out/bin/pgha --suffix PATH : ${lib.makeBinPath called}
+    wrapProgram $out/bin/pgha --suffix PATH : ${lib.makeBinPath called} \
+      --set-default GRUB_DIR ${grubs}/lib/grub
     for shell in bash zsh fish; do
       $out/bin/pgha completions $shell > pgha.$shell
     done

@@ -1,4 +1,5 @@
-# A NixOS VM test for each file of ./scenarios: three nodes of tests/clusters/vm.toml, their seeds made by pgha itself.
+# A NixOS VM test for each file of ./scenarios: three nodes of tests/clusters/vm.toml, their seeds made by pgha itself at the
+# beginning of each run, because a seed lets a blank disk be formatted for 24 hours only.
 {
   self,
   nixpkgs,
@@ -11,17 +12,7 @@ let
   configuration = ../golden/vm/etcd-haproxy-postgres/configuration.nix;
   members = (builtins.fromTOML (builtins.readFile clusterFile)).node;
 
-  seeds =
-    pkgs.runCommand "pgha-vm-seeds"
-      { nativeBuildInputs = [ self.packages.${pkgs.stdenv.hostPlatform.system}.pgha ]; }
-      ''
-        cp ${clusterFile} vm.toml
-        mkdir $out
-        for node in ${toString (map (member: member.name) members)}; do
-          pgha -f vm.toml seed "$node" --new-volume --out seed
-          base64 -d seed > "$out/$node"
-        done
-      '';
+  pgha = self.packages.${pkgs.stdenv.hostPlatform.system}.pgha;
 
   machine = member: {
     imports = [
@@ -37,11 +28,14 @@ let
       }
     ];
     virtualisation = {
-      memorySize = 1024;
+      memorySize = 2048;
+      # The root in memory, as in an image.
+      diskImage = null;
       # Blank: the seed lets pgha-volume format it.
       emptyDiskImages = [ 2048 ];
       qemu.options = [
-        "-fw_cfg name=opt/io.systemd.credentials/pgha.seed,file=${seeds}/${member.name}"
+        # helpers.py sets it.
+        "-fw_cfg name=opt/io.systemd.credentials/pgha.seed,file=$PGHA_SEEDS/${member.name}"
       ];
     };
   };
@@ -66,8 +60,14 @@ let
         )
         // {
           "node-3-next" = next;
+          stranger = { };
         };
-      testScript = builtins.readFile ./helpers.py + "\n" + builtins.readFile (./scenarios + "/${file}");
+      testScript = ''
+        PGHA = "${pgha}/bin/pgha"
+        CLUSTER = "${clusterFile}"
+        ${builtins.readFile ./helpers.py}
+        ${builtins.readFile (./scenarios + "/${file}")}
+      '';
       # tests/vm/check does both, with the types of ./driver.pyi.
       skipTypeCheck = true;
       skipLint = true;

@@ -1,14 +1,20 @@
 # Shared by every scenario: the cluster as its own daemons see it, and a writer that remembers what was acknowledged.
+import base64
 import json
+import os
 import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from driver import Machine, node_1, node_2, node_3, node_3_next, retry, subtest
+    from driver import CLUSTER, PGHA, Machine, node_1, node_2, node_3, node_3_next, retry, stranger, subtest
 
 NODES: "list[Machine]" = [node_1, node_2, node_3]
 PSQL = "runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/postgresql -v ON_ERROR_STOP=1 -c"
 PATRONI = "curl -sf --max-time 3 --cacert /run/pgha/tls/ca.crt https://127.0.0.1:8008"
+SEEDS = Path(tempfile.mkdtemp())
 acknowledged: list[int] = []
 attempted = 0
 
@@ -48,7 +54,19 @@ def healthy(_last: bool) -> bool:
     return sorted(states) == ["running", "streaming", "streaming"]
 
 
+def make_seeds(cluster: str, nodes: list[str]) -> None:
+    """Where the machines' start scripts look for them."""
+    file = SEEDS / "cluster.toml"
+    file.write_text(cluster)
+    for node in nodes:
+        text = SEEDS / "seed"
+        subprocess.run([PGHA, "-f", file, "seed", node, "--new-volume", "--out", text], check=True)
+        (SEEDS / node).write_bytes(base64.b64decode(text.read_text()))
+    os.environ["PGHA_SEEDS"] = str(SEEDS)
+
+
 def form() -> None:
+    make_seeds(Path(CLUSTER).read_text(), ["node-1", "node-2", "node-3"])
     # Not start_all(): node_3_next has node_3's address.
     for node in NODES:
         node.start()

@@ -4,14 +4,26 @@
 use std::collections::BTreeMap;
 
 use pgha_platform::ssh::Session;
+use serde::Serialize;
 
 use crate::fleet::NodeError;
 
 /// Where HAProxy of a node answers (`templates/etc/pgha/haproxy.cfg`).
 const SOCKET: &str = "/run/haproxy/stats.sock";
 
-/// Pool name to server name to state, as HAProxy writes it (`UP`, `DOWN`, `UP 1/3`, ...).
-pub type Pools = BTreeMap<String, BTreeMap<String, String>>;
+/// What one HAProxy thinks of its servers: pool name to server name to state, as HAProxy writes it
+/// (`UP`, `DOWN`, `UP 1/3`, ...).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Pools(pub BTreeMap<String, BTreeMap<String, String>>);
+
+impl Pools {
+    /// Servers of a pool that it sends somebody to, by name.
+    pub fn up<'p>(&'p self, pool: &str) -> impl Iterator<Item = &'p str> {
+        let servers = self.0.get(pool).into_iter().flatten();
+        servers.filter(|(_, state)| state.starts_with("UP")).map(|(name, _)| name.as_str())
+    }
+}
 
 /// What HAProxy of the node behind `session` thinks of every server.
 ///
@@ -23,7 +35,7 @@ pub async fn pools(session: &Session) -> Result<Pools, NodeError> {
 
 /// Columns 1, 2 and 18 of HAProxy's CSV: pool, server, status. HAProxy management guide 9.1.
 fn parse(csv: &str) -> Pools {
-    let mut pools = Pools::new();
+    let mut pools = Pools::default();
     for line in csv.lines().filter(|line| !line.starts_with('#')) {
         let fields = line.split(',').collect::<Vec<_>>();
         if let [pool, server, ..] = fields[..]
@@ -31,6 +43,7 @@ fn parse(csv: &str) -> Pools {
             && let Some(status) = fields.get(17)
         {
             pools
+                .0
                 .entry(pool.to_owned())
                 .or_default()
                 .insert(server.to_owned(), (*status).to_owned());
@@ -46,7 +59,7 @@ mod tests {
     #[test]
     fn reads_what_haproxy_writes() {
         let csv = "# pxname,svname,...\nprimary,FRONTEND,,,0,0,4000,0,0,0,0,0,0,,,,,OPEN,\nprimary,node-1,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,1\n";
-        assert_eq!(parse(csv)["primary"]["node-1"], "UP");
-        assert_eq!(parse(csv)["primary"].len(), 1);
+        assert_eq!(parse(csv).0["primary"]["node-1"], "UP");
+        assert_eq!(parse(csv).up("primary").collect::<Vec<_>>(), ["node-1"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Programs of this machine, called with argument vectors.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -139,6 +140,7 @@ impl Command {
     fn spawn(&self) -> std::io::Result<Child> {
         tokio::process::Command::new(&self.program)
             .args(&self.arguments)
+            .env("PATH", search_path())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -205,13 +207,22 @@ pub fn last_lines(bytes: &[u8], count: usize) -> String {
 }
 
 /// Where `program` is, if `PATH` or the system directories have it.
-pub fn find(program: &str) -> Option<std::path::PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
+    let dirs = search_path();
+    std::env::split_paths(&dirs).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// `PATH`, and the system directories: a plain `su` leaves those out.
+pub fn search_path() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let system = ["/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
-    std::env::split_paths(&path)
-        .chain(system)
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file())
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let dirs = std::env::split_paths(&path).chain(system);
+    std::env::join_paths(dirs).unwrap_or(path.clone())
+}
+
+/// Whether this process is root's.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
 }
 
 #[cfg(test)]

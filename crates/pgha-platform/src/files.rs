@@ -39,11 +39,18 @@ pub fn read(path: &Path) -> Result<String, FileError> {
     fs::read_to_string(path).map_err(FileError::at("read", path))
 }
 
-/// Writes a file so that it is the old one or the new one at any moment, also after a crash.
+/// Writes a file so that it is the old one or the new one at any moment, also after a crash. A link
+/// stays one.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When it cannot be written, or something else than a file is in its place.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let why =
+            io::Error::new(io::ErrorKind::InvalidInput, "there is something else than a file");
+        return Err(FileError::at("write", path)(why));
+    }
     let temporary = path.with_extension(format!("tmp{}", std::process::id()));
     let fill = || -> io::Result<()> {
         let mut file = fs::OpenOptions::new()

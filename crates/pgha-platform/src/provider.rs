@@ -87,7 +87,7 @@ impl Check {
     pub fn installed(program: &str, package: &str) -> Self {
         let problem = crate::command::find(program).is_none().then(|| Problem {
             what: format!("`{program}` is not installed"),
-            cure: format!("apt-get install {package}, or run `pgha up --yes`"),
+            cure: format!("apt-get install {package}"),
             packages: vec![package.to_owned()],
         });
         Self { name: format!("program {program}"), problem }
@@ -114,10 +114,11 @@ pub enum ProviderError {
     /// A file could not be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Only root may change what the provider has.
+    #[error("local clusters belong to root")]
+    NotRoot,
     /// A machine of the cluster runs, but the state directory does not know it.
-    #[error(
-        "`{0}` runs, but the state directory has no record of it: was provider.local.state_dir changed?"
-    )]
+    #[error("`{0}` runs, but the state directory has no record of it")]
     Unrecorded(String),
     /// The directory of a server that is to be made holds the data of an earlier one.
     #[error("{} holds the data of a server without a record", dir.display())]

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::history::{History, Operation, Outcome};
-use crate::workload::Side;
+use crate::history::{History, Operation, Outcome, Side};
 
 /// What the history shows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

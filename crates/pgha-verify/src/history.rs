@@ -5,7 +5,16 @@ use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::workload::Side;
+/// Where a writer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// A client on the side that survives: it knows every HAProxy but that of the node that is to
+    /// be broken.
+    Outside,
+    /// A client beside the leader that is about to be broken, connected straight to its PgBouncer.
+    Inside,
+}
 
 /// What a writer was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,5 +11,5 @@ pub mod history;
 pub mod workload;
 
 pub use checker::Findings;
-pub use history::{History, Operation, Outcome};
-pub use workload::{Endpoint, Side, Workload};
+pub use history::{History, Operation, Outcome, Side};
+pub use workload::{Endpoint, Workload};

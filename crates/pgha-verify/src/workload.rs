@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::history::{History, Operation, Outcome};
+use crate::history::{History, Operation, Outcome, Side};
 
 /// Seconds a connection attempt may take, TLS and login included.
 const CONNECT: Duration = Duration::from_millis(1500);
@@ -29,17 +28,6 @@ pub const TABLE: &str = "CREATE TABLE IF NOT EXISTS verify_rows (id bigint PRIMA
 /// The first eight digits of a WAL file's name are the timeline of the server that runs the
 /// statement.
 const INSERT: &str = "INSERT INTO verify_rows (id) VALUES ($1) RETURNING substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
-
-/// Where a writer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    /// A client on the side that survives: it knows every HAProxy but that of the node that is to
-    /// be broken.
-    Outside,
-    /// A client beside the leader that is about to be broken, connected straight to its PgBouncer.
-    Inside,
-}
 
 /// How to reach the cluster.
 #[derive(Clone)]
@@ -192,13 +180,10 @@ impl Workload {
         self.shared.now()
     }
 
-    /// Rows acknowledged so far to writers outside.
-    pub fn acknowledged(&self) -> usize {
+    /// Rows acknowledged so far to writers on one side.
+    pub fn acknowledged(&self, side: Side) -> usize {
         let count = |operations: &Vec<Operation>| {
-            operations
-                .iter()
-                .filter(|op| op.outcome == Outcome::Ok && op.side == Side::Outside)
-                .count()
+            operations.iter().filter(|op| op.outcome == Outcome::Ok && op.side == side).count()
         };
         self.shared.operations.lock().map_or(0, |operations| count(&operations))
     }

@@ -98,13 +98,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "Example:\n  pgha status --json | jq '.nodes[] | select(.role == \"leader\").name'"
     )]
-    Status {
-        /// Show it again every two seconds until interrupted.
-        #[arg(long, conflicts_with = "json")]
-        watch: bool,
-        #[command(flatten)]
-        json: JsonArgs,
-    },
+    Status(StatusArgs),
     /// Open psql on the primary, through HAProxy and PgBouncer.
     #[command(
         after_help = "Examples:\n  pgha psql\n  pgha psql -- -c 'select 1'\n  pgha psql --replica -d app"
@@ -196,9 +190,17 @@ pub(crate) struct BuildArgs {
     /// Build the package root anew, from today's packages.
     #[arg(long)]
     pub(crate) refresh: bool,
-    /// Build twice from nothing and compare the bytes.
-    #[arg(long, conflicts_with = "refresh")]
-    pub(crate) verify_reproducible: bool,
+    /// Build N times from nothing and compare the bytes. With the NixOS base the disk alone is built
+    /// again, from the same system.
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u32).range(2..),
+        conflicts_with = "refresh"
+    )]
+    pub(crate) verify_reproducible: Option<u32>,
     /// Also assemble a raw disk for each role set, for virtual machines: BIOS and UEFI, serial
     /// console.
     #[arg(long, conflicts_with = "verify_reproducible")]
@@ -236,6 +238,18 @@ pub(crate) struct YesArgs {
     /// Do not ask.
     #[arg(short, long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct StatusArgs {
+    /// Show it again every two seconds until interrupted.
+    #[arg(long, conflicts_with_all = ["json", "exit_code"])]
+    pub(crate) watch: bool,
+    /// Exit with 1 when the cluster is not healthy.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
 }
 
 #[derive(Args)]

@@ -128,6 +128,10 @@ impl From<ProviderError> for Failure {
             ProviderError::ImageChanged { .. } => Some(
                 "`pgha build` makes the cluster file's image anew; an older one must come from where it was",
             ),
+            ProviderError::NotRoot => Some("run pgha with sudo"),
+            ProviderError::Unrecorded(_) => {
+                Some("set provider.local.state_dir back to where its records are")
+            }
             ProviderError::Orphaned { .. } => Some(
                 "if it is wanted, put record.json back beside it; else move the directory away, then run the same command again",
             ),

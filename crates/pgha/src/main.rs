@@ -4,6 +4,7 @@
 //! no (invalid, refused, verdict failed); 2 could not finish.
 
 mod cli;
+mod cluster_file;
 mod commands;
 mod failure;
 mod print;

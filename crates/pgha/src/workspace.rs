@@ -1,12 +1,11 @@
 //! What most commands need: the checked cluster file and what follows from it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource};
+use pgha_core::Cluster;
 use pgha_core::plan::Desired;
 use pgha_core::render::{self, Rendered};
-use pgha_core::{Cluster, Diagnostic, Severity};
 use pgha_deploy::execute::FORMED;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::Builder;
@@ -16,8 +15,8 @@ use pgha_platform::Provider;
 use pgha_platform::local::{Local, Options};
 
 use crate::cli::Cli;
+use crate::cluster_file;
 use crate::failure::Failure;
-use crate::print;
 
 /// A cluster file and everything that follows from it without touching a server.
 pub(crate) struct Workspace {
@@ -31,7 +30,7 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Reads, checks and renders the cluster file. Prints every remark about it.
     pub(crate) fn load(cli: &Cli) -> Result<Self, Failure> {
-        let cluster = read(&cli.file)?;
+        let cluster = cluster_file::read(&cli.file)?;
         let rendered = render::render(&cluster)?;
         let provider = Local::new(Options {
             cluster: cluster.name.clone(),
@@ -127,74 +126,5 @@ impl Workspace {
             Failure::no(format!("cluster `{}` has no node `{name}`", self.cluster.name))
                 .hint(format!("its nodes are {}", names.join(", ")))
         })
-    }
-}
-
-/// What underlines mistakes counts columns in 16 bits.
-const LONGEST_LINE: usize = 10_000;
-
-fn read(file: &Path) -> Result<Cluster, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let failure =
-            Failure::no(format!("cannot read the cluster file {}: {error}", file.display()));
-        failure.hint("name it with -f FILE, or write one with `pgha init > cluster.toml`")
-    })?;
-    if let Some(number) = text.lines().position(|line| line.len() > LONGEST_LINE) {
-        let failure = Failure::no(format!(
-            "{}, line {}: longer than {LONGEST_LINE} bytes",
-            file.display(),
-            number + 1
-        ));
-        return Err(failure.hint("this is hardly a cluster file; break the line up if it is"));
-    }
-    match Cluster::parse(&text) {
-        Ok((cluster, warnings)) => {
-            show(file, &text, &warnings);
-            Ok(cluster)
-        }
-        Err(remarks) => {
-            show(file, &text, &remarks);
-            let count = remarks.iter().filter(|remark| remark.severity == Severity::Error).count();
-            Err(Failure::no(format!(
-                "{} has {count} mistake{}",
-                file.display(),
-                if count == 1 { "" } else { "s" }
-            )))
-        }
-    }
-}
-
-/// Prints remarks with the text they are about underlined.
-fn show(file: &Path, text: &str, remarks: &[Diagnostic]) {
-    let theme = if print::red("x") == "x" {
-        GraphicalTheme::unicode_nocolor()
-    } else {
-        GraphicalTheme::unicode()
-    };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(120);
-    for remark in remarks {
-        let severity = if remark.severity == Severity::Error {
-            miette::Severity::Error
-        } else {
-            miette::Severity::Warning
-        };
-        let label = LabeledSpan::new_with_span(Some(remark.label.clone()), remark.span.clone());
-        // A rule about something the file leaves out has no place in it, so the file is named
-        // instead.
-        let place =
-            if remark.span.is_empty() { format!("{}: ", file.display()) } else { String::new() };
-        let mut diagnostic =
-            MietteDiagnostic::new(format!("{place}{}", remark.message)).with_severity(severity);
-        if !remark.span.is_empty() {
-            diagnostic = diagnostic.with_label(label);
-        }
-        if let Some(help) = &remark.help {
-            diagnostic = diagnostic.with_help(help.clone());
-        }
-        let report = miette::Report::new(diagnostic)
-            .with_source_code(NamedSource::new(file.display().to_string(), text.to_owned()));
-        let mut rendered = String::new();
-        let _ = handler.render_report(&mut rendered, report.as_ref());
-        print::note(rendered.trim_end_matches('\n'));
     }
 }

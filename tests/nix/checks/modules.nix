@@ -7,9 +7,9 @@
 let
   inherit (nixpkgs) lib;
   golden = ../../golden;
-  systemOf =
+  imageOf =
     path:
-    self.lib.mkSystem {
+    self.lib.mkImage {
       inherit (pkgs.stdenv.hostPlatform) system;
       configuration = path;
     };
@@ -24,9 +24,7 @@ let
     ) (builtins.attrNames (builtins.readDir golden))
   );
   # The .drv files of all systems: evaluation has to reach every option, but no system is built.
-  evaluated = map (
-    path: builtins.unsafeDiscardStringContext (systemOf path).config.system.build.image.drvPath
-  ) roleSets;
+  evaluated = map (path: builtins.unsafeDiscardStringContext (imageOf path).drvPath) roleSets;
 in
 pkgs.runCommand "pgha-modules" { } (
   builtins.deepSeq evaluated "echo ${toString (lib.length evaluated)} > $out"

@@ -165,6 +165,7 @@ in
     environment.sessionVariables = lib.mkIf config.services.patroni.enable {
       PATRONICTL_CONFIG_FILE = "/etc/patroni.yaml";
     };
+    security.pam.services.sshd.startSession = lib.mkIf config.services.openssh.enable true;
     users.users.etcd = lib.mkIf config.services.etcd.enable {
       isSystemUser = true;
       group = "etcd";

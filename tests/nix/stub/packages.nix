@@ -27,6 +27,7 @@ let
   names = [
     "clippy"
     "coreutils"
+    "cpio"
     "dosfstools"
     "e2fsprogs"
     "findutils"
@@ -45,6 +46,7 @@ let
     "inetutils"
     "iproute2"
     "jq"
+    "kmod"
     "makeWrapper"
     "nftables"
     "nix"
@@ -59,6 +61,7 @@ let
     "squashfsTools"
     "systemd"
     "util-linux"
+    "xz"
     "zstd"
   ];
 in
@@ -77,6 +80,7 @@ lib.genAttrs names named
   stdenv.hostPlatform = {
     inherit system;
     isx86_64 = system == "x86_64-linux";
+    isAarch64 = system == "aarch64-linux";
   };
   runtimeShell = "/bin/sh";
   writeText = name: text: builtins.toFile name text;
@@ -107,6 +111,8 @@ lib.genAttrs names named
         inherit
           lib
           rustPlatform
+          stdenv
+          symlinkJoin
           postgresql_17
           python3
           ;

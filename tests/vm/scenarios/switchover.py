@@ -1,4 +1,4 @@
-# A planned change of leader loses nothing and leaves no session on the old one.
+# A planned change of leader loses nothing.
 form()
 old = wait_for_leader()
 assert write(20, old) == 20

@@ -172,8 +172,13 @@ impl Cluster {
     /// # Errors
     /// All mistakes at once, each with its place in the text.
     pub fn parse(text: &str) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let spec = spec::read(text)?;
+        let mut read = spec::read(text);
+        let Some(spec) = read.spec.take() else { return Err(read.mistakes) };
         let (cluster, mut remarks) = rules::check(&spec);
+        if !read.mistakes.is_empty() {
+            remarks.retain(|remark| read.is_trusted(remark));
+            remarks.append(&mut read.mistakes);
+        }
         remarks.sort_by_key(|remark| (remark.span.start, remark.severity));
         match cluster {
             Some(cluster) if remarks.iter().all(|r| r.severity == Severity::Warning) => {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::Timing;
 
 const TABLE: &str = include_str!("parameters.tsv");
 
@@ -12,8 +14,18 @@ static PARAMETERS: LazyLock<BTreeMap<&str, Parameter>> = LazyLock::new(|| {
     lines.filter_map(|line| Some((line.split('\t').next()?, Parameter::read(line)?))).collect()
 });
 
-/// What PostgreSQL calls a value's unit (its manual, section 19.1.1).
-const UNITS: &[&str] = &["B", "kB", "MB", "GB", "TB", "us", "ms", "s", "min", "h", "d"];
+/// Units of memory with their bytes, and of time with their microseconds (PostgreSQL's manual,
+/// section 19.1.1). pg_settings also counts in blocks.
+const MEMORY: &[(&str, f64)] = &[
+    ("B", 1.0),
+    ("kB", 1024.0),
+    ("8kB", 8192.0),
+    ("MB", 1048576.0),
+    ("GB", 1073741824.0),
+    ("TB", 1099511627776.0),
+];
+const TIME: &[(&str, f64)] =
+    &[("us", 1.0), ("ms", 1e3), ("s", 1e6), ("min", 6e7), ("h", 3.6e9), ("d", 8.64e10)];
 
 /// One parameter.
 pub(crate) struct Parameter {
@@ -27,8 +39,11 @@ enum Kind {
         least: f64,
         most: f64,
         whole: bool,
+        /// Of the bounds, and of values without one.
+        unit: Option<&'static str>,
     },
-    /// A text, or one of some words, which only the server knows.
+    Words(&'static str),
+    /// Only the server knows what it takes.
     Text,
 }
 
@@ -54,19 +69,39 @@ pub(crate) fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
+/// What pgha sets in every cluster, because other files of the node depend on it.
+pub(crate) fn own(timing: &Timing) -> [(&'static str, Value); 12] {
+    let seconds = |seconds: u32| json!(format!("{seconds}s"));
+    [
+        ("ssl", json!("on")),
+        ("ssl_cert_file", json!("/run/pgha/tls/postgres.crt")),
+        ("ssl_key_file", json!("/run/pgha/tls/postgres.key")),
+        ("ssl_ca_file", json!("/run/pgha/tls/ca.crt")),
+        ("ssl_min_protocol_version", json!("TLSv1.2")),
+        ("password_encryption", json!("scram-sha-256")),
+        ("unix_socket_directories", json!("/run/postgresql")),
+        ("wal_log_hints", json!("on")),
+        // Its library is not in the image: 130 MB for queries that an OLTP primary rarely has.
+        ("jit", json!("off")),
+        ("tcp_user_timeout", seconds(timing.tcp_user_timeout)),
+        ("wal_sender_timeout", seconds(timing.wal_timeout)),
+        ("wal_receiver_timeout", seconds(timing.wal_timeout)),
+    ]
+}
+
 impl Parameter {
-    fn read(line: &str) -> Option<Self> {
+    fn read(line: &'static str) -> Option<Self> {
         let fields = line.split('\t').collect::<Vec<_>>();
-        let [_, context, kind, least, most] = fields[..] else {
-            return None;
-        };
+        let [_, context, kind, least, most, unit, words] = fields[..] else { return None };
         let number = |whole| {
-            Some(Kind::Number { least: least.parse().ok()?, most: most.parse().ok()?, whole })
+            let (least, most) = (least.parse().ok()?, most.parse().ok()?);
+            Some(Kind::Number { least, most, whole, unit: Some(unit).filter(|u| !u.is_empty()) })
         };
         let kind = match kind {
             "boolean" => Kind::Boolean,
             "integer" => number(true)?,
             "real" => number(false)?,
+            "enum" => Kind::Words(words),
             _ => Kind::Text,
         };
         Some(Self { at_start: context == "postmaster", kind })
@@ -76,19 +111,49 @@ impl Parameter {
     pub(crate) fn expects(&self, value: &Value) -> Option<String> {
         match self.kind {
             Kind::Boolean => (!is_boolean(value)).then(|| "on or off".to_owned()),
-            Kind::Number { least, most, whole } => {
-                let fits = match number(value) {
-                    // With a unit the bounds are in another one.
-                    Some((_, Some(unit))) => UNITS.contains(&unit),
-                    Some((number, None)) => {
-                        number >= least && number <= most && (!whole || number.fract() == 0.0)
-                    }
-                    None => false,
-                };
-                let kind = if whole { "a whole number" } else { "a number" };
-                (!fits).then(|| format!("{kind} from {least} to {most}, or one with a unit such as \"64MB\" or \"30s\" where it has one"))
+            Kind::Words(words) => {
+                let known = |word: &str| words.split(' ').any(|known| known == word);
+                let word = value.as_str().unwrap_or_default().to_ascii_lowercase();
+                // Those that were booleans once still take every boolean.
+                let fits = known(&word) || known("on") && is_boolean(value);
+                (!fits).then(|| format!("one of {}", words.replace(' ', ", ")))
+            }
+            Kind::Number { least, most, whole, unit } => {
+                let fits = number(value).and_then(|(number, given)| convert(number, given, unit));
+                let is_whole = |number: f64| !whole || unit.is_some() || number.fract() == 0.0;
+                let fits = fits.is_some_and(|n| n >= least && n <= most && is_whole(n));
+                (!fits).then(|| range(least, most, whole, unit))
             }
             Kind::Text => None,
+        }
+    }
+}
+
+/// `number` in `unit`. Absent: it was given in one that measures something else.
+fn convert(number: f64, given: Option<&str>, unit: Option<&str>) -> Option<f64> {
+    let Some(given) = given else { return Some(number) };
+    let unit = unit?;
+    [MEMORY, TIME].into_iter().find_map(|units| {
+        let size = |name: &str| Some(units.iter().find(|(known, _)| *known == name)?.1);
+        Some(number * size(given)? / size(unit)?)
+    })
+}
+
+/// The bounds as people read them.
+fn range(least: f64, most: f64, whole: bool, unit: Option<&str>) -> String {
+    let kind = if whole { "a whole number" } else { "a number" };
+    let bounds = if most > 1e300 {
+        format!("of at least {least}")
+    } else {
+        format!("from {least} to {most}")
+    };
+    match unit {
+        None => format!("{kind} {bounds}"),
+        Some(unit) => {
+            let units = if TIME.iter().any(|(name, _)| *name == unit) { TIME } else { MEMORY };
+            let names = units.iter().map(|(name, _)| *name).filter(|name| *name != "8kB");
+            let names = names.collect::<Vec<_>>().join(", ");
+            format!("{kind} {bounds} ({unit}), or one with a unit: {names}")
         }
     }
 }
@@ -120,8 +185,6 @@ fn number(value: &Value) -> Option<(f64, Option<&str>)> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn expects(name: &str, value: Value) -> Option<String> {
@@ -146,6 +209,13 @@ mod tests {
             ("fsync", json!("t")),
             ("statement_timeout", json!("30s")),
             ("wal_level", json!("logical")),
+            ("synchronous_commit", json!("remote_apply")),
+            ("synchronous_commit", json!(true)),
+            ("wal_compression", json!("lz4")),
+            ("checkpoint_timeout", json!("1h")),
+            ("shared_buffers", json!("1GB")),
+            ("autovacuum_work_mem", json!(-1)),
+            ("log_min_duration_statement", json!("1.5s")),
         ] {
             assert_eq!(expects(name, value.clone()), None, "{name} = {value}");
         }
@@ -162,6 +232,10 @@ mod tests {
             ("fsync", json!("perhaps")),
             ("fsync", json!("o")),
             ("work_mem", json!("64mb")),
+            ("work_mem", json!("99999999TB")),
+            ("max_connections", json!("5MB")),
+            ("checkpoint_timeout", json!("5GB")),
+            ("wal_level", json!("banana")),
         ] {
             assert!(expects(name, value.clone()).is_some(), "{name} = {value}");
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, Durability, Role};
+use crate::cluster::{Cluster, Durability, Role, parameter};
 
 pub(super) fn render(cluster: &Cluster) -> Value {
     let timing = &cluster.timing;
@@ -51,22 +51,7 @@ pub fn durability(dynamic: &Value) -> Durability {
 
 fn parameters(cluster: &Cluster) -> Value {
     let mut parameters = cluster.postgresql.parameters.clone();
-    let wal_timeout = format!("{}s", cluster.timing.wal_timeout);
-    let own = [
-        ("ssl", json!("on")),
-        ("ssl_cert_file", json!("/run/pgha/tls/postgres.crt")),
-        ("ssl_key_file", json!("/run/pgha/tls/postgres.key")),
-        ("ssl_ca_file", json!("/run/pgha/tls/ca.crt")),
-        ("ssl_min_protocol_version", json!("TLSv1.2")),
-        ("password_encryption", json!("scram-sha-256")),
-        ("unix_socket_directories", json!("/run/postgresql")),
-        ("wal_log_hints", json!("on")),
-        // Its library is not in the image: 130 MB for queries that an OLTP primary rarely has.
-        ("jit", json!("off")),
-        ("tcp_user_timeout", json!(format!("{}s", cluster.timing.tcp_user_timeout))),
-        ("wal_sender_timeout", json!(wal_timeout)),
-        ("wal_receiver_timeout", json!(wal_timeout)),
-    ];
+    let own = parameter::own(&cluster.timing);
     parameters.extend(own.map(|(key, value)| (key.to_owned(), value)));
     json!(parameters)
 }

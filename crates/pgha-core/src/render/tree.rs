@@ -81,6 +81,7 @@ const TEMPLATES: &[(For, &str, &str)] = &[
 
 /// The programs of a node are no templates: they read `contract.json`.
 const PROGRAMS: &[(For, &str, &str)] = &[
+    template!(For::Every, "etc/pgha/lib/pgha-refuse"),
     template!(For::Every, "etc/pgha/lib/pgha-seed"),
     template!(For::Every, "etc/pgha/lib/pgha-volume"),
     template!(For::Every, "etc/pgha/lib/pgha-data"),

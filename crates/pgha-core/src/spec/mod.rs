@@ -3,6 +3,7 @@
 //! The doc comments are what `pgha schema` and editors show, so they speak to the person who writes
 //! the file.
 
+mod remainder;
 mod sections;
 mod shape;
 
@@ -69,10 +70,40 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Spec).to_value()
 }
 
-/// Reads the text, or says everything that is wrong with its shape.
-pub(crate) fn read(text: &str) -> Result<Spec, Vec<Diagnostic>> {
-    shape::check(text, &schema())?;
-    toml::from_str(text).map_err(|error| {
-        vec![Diagnostic::error(error.span().unwrap_or(0..0), error.message().to_owned(), "here")]
-    })
+/// What could be read of a text, and every mistake of its form.
+pub(crate) struct Read<'t> {
+    text: &'t str,
+    /// Without the entries that have a mistake. Absent: too little is left.
+    pub(crate) spec: Option<Spec>,
+    pub(crate) mistakes: Vec<Diagnostic>,
+}
+
+/// Reads the text as far as it can be read.
+pub(crate) fn read(text: &str) -> Read<'_> {
+    let mut table = match shape::parse(text) {
+        Ok(table) => table,
+        Err(mistakes) => return Read { text, spec: None, mistakes },
+    };
+    let mut mistakes = shape::check(table.get_ref(), &schema());
+    remainder::reduce(table.get_mut(), &mistakes);
+    let spec = match Spec::deserialize(toml::de::Deserializer::from(table)) {
+        Ok(spec) => Some(spec),
+        // What is missing was reported already. Without a report the schema and the types differ.
+        Err(_) if !mistakes.is_empty() => None,
+        Err(error) => {
+            let span = error.span().unwrap_or(0..0);
+            mistakes.push(Diagnostic::error(span, error.message(), "here"));
+            None
+        }
+    };
+    Read { text, spec, mistakes }
+}
+
+impl Read<'_> {
+    /// Whether what a rule says at `remark` is about a section without mistakes of form.
+    pub(crate) fn is_trusted(&self, remark: &Diagnostic) -> bool {
+        let section = |of: &Diagnostic| remainder::section(self.text, of.span.start);
+        let here = section(remark);
+        !remark.span.is_empty() && self.mistakes.iter().all(|mistake| section(mistake) != here)
+    }
 }

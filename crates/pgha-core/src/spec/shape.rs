@@ -12,16 +12,19 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Diagnostic;
 
-/// Everything about the shape of `text` that `schema` does not allow.
-pub(super) fn check(text: &str, schema: &Value) -> Result<(), Vec<Diagnostic>> {
+/// The text as a table, or every place that is no TOML.
+pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Vec<Diagnostic>> {
     let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        return Err(errors.iter().map(|error| syntax(text, error)).collect());
-    }
+    let mistakes = errors.iter().map(|error| syntax(text, error)).collect::<Vec<_>>();
+    if mistakes.is_empty() { Ok(table) } else { Err(mistakes) }
+}
+
+/// Everything about the shape of `table` that `schema` does not allow.
+pub(super) fn check(table: &DeTable<'_>, schema: &Value) -> Vec<Diagnostic> {
     let mut walk = Walk { root: schema, found: Vec::new() };
-    walk.table(table.get_ref(), 0..0, schema, "the file");
+    walk.table(table, 0..0, schema, "the file");
     walk.found.sort_by_key(|diagnostic| diagnostic.span.start);
-    if walk.found.is_empty() { Ok(()) } else { Err(walk.found) }
+    walk.found
 }
 
 /// What is missing has no length: point at the character before which it is missed.

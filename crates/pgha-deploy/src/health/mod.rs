@@ -94,7 +94,7 @@ impl Health {
                 .nodes
                 .values()
                 .filter_map(|node| node.pools.as_ref())
-                .all(|pools| up(pools, "primary").eq(leader))
+                .all(|pools| pools.up("primary").eq(leader))
     }
 
     /// Every condition of a healthy cluster, met or not.
@@ -226,10 +226,9 @@ impl Health {
             members.filter(|name| Some(*name) != leader && counts(name)).collect::<BTreeSet<_>>();
         let routes = |pools: &Pools| {
             // The pooler of a sick leader may be what makes it sick.
-            let writes = up(pools, "primary").eq(leader)
-                || leader.is_some_and(|name| !counts(name))
-                    && up(pools, "primary").next().is_none();
-            writes && replicas.is_subset(&up(pools, "replicas").collect())
+            let writes = pools.up("primary").eq(leader)
+                || leader.is_some_and(|name| !counts(name)) && pools.up("primary").next().is_none();
+            writes && replicas.is_subset(&pools.up("replicas").collect())
         };
         let proxies = cluster.nodes_with(Role::Haproxy);
         let proxies = proxies.filter(|node| counts(&node.name)).collect::<Vec<_>>();
@@ -244,11 +243,6 @@ fn serves_clients(node: &Node, heard: &NodeHealth) -> bool {
     let routes = !node.role_set.has(Role::Haproxy) || heard.pools.is_some();
     let runs = heard.units.as_ref().is_some_and(|units| units.values().all(Unit::is_active));
     routes && runs
-}
-
-fn up<'p>(pools: &'p Pools, pool: &str) -> impl Iterator<Item = &'p str> {
-    let servers = pools.get(pool).into_iter().flatten();
-    servers.filter(|(_, state)| state.starts_with("UP")).map(|(name, _)| name.as_str())
 }
 
 fn condition(met: bool, text: String) -> Condition {

@@ -2,7 +2,7 @@
 //! for BIOS and UEFI.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pgha_core::digest::Hasher;
 use pgha_core::manifest::{Content, Disk, Image, Layer};
@@ -33,7 +33,7 @@ impl Machine {
     }
 }
 
-/// What this machine needs for assembling disks.
+/// What this machine needs for assembling disks. `GRUB_DIR` is the assembler's own variable.
 pub(super) fn checks() -> Vec<Check> {
     let programs = [
         ("grub-mkimage", "grub-common"),
@@ -45,14 +45,12 @@ pub(super) fn checks() -> Vec<Check> {
         ("xz", "xz-utils"),
         ("zstd", "zstd"),
     ];
-    let files = [
-        ("/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin"),
-        ("/usr/lib/grub/x86_64-efi/moddep.lst", "grub-efi-amd64-bin"),
-    ];
+    let grub = std::env::var_os("GRUB_DIR").map_or("/usr/lib/grub".into(), PathBuf::from);
+    let files =
+        [("i386-pc/boot.img", "grub-pc-bin"), ("x86_64-efi/moddep.lst", "grub-efi-amd64-bin")];
     let programs = programs.iter().map(|(program, package)| Check::installed(program, package));
-    programs
-        .chain(files.iter().map(|(file, package)| Check::present(Path::new(file), package)))
-        .collect()
+    let files = files.iter().map(|(file, package)| Check::present(&grub.join(file), package));
+    programs.chain(files).collect()
 }
 
 /// The disk of one image, assembled if it is missing or damaged.

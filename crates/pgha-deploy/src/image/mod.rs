@@ -166,20 +166,21 @@ impl Builder {
         nixos::build(&self.cache, cluster, rendered, options).await
     }
 
-    /// Builds the package root twice from nothing and compares. Gives the digest both have.
+    /// Builds the package root `times` times from nothing and compares. Gives the last.
     ///
     /// # Errors
     /// [`ImageError::NotReproducible`] when they differ.
-    pub async fn verify_reproducible(&self) -> Result<PackageRoot, ImageError> {
-        let first = package_root::ensure(&self.cache, true).await?;
-        let second = package_root::ensure(&self.cache, true).await?;
-        match first.layer.sha256 == second.layer.sha256 {
-            true => Ok(second),
-            false => Err(ImageError::NotReproducible {
-                first: first.layer.sha256,
-                second: second.layer.sha256,
-            }),
+    pub async fn verify_reproducible(&self, times: u32) -> Result<PackageRoot, ImageError> {
+        let mut last = package_root::ensure(&self.cache, true).await?;
+        for _ in 1..times {
+            let next = package_root::ensure(&self.cache, true).await?;
+            if next.layer.sha256 != last.layer.sha256 {
+                let (first, second) = (last.layer.sha256, next.layer.sha256);
+                return Err(ImageError::NotReproducible { first, second });
+            }
+            last = next;
         }
+        Ok(last)
     }
 }
 

@@ -25,8 +25,20 @@ pub async fn checks(options: &NixOptions) -> Vec<Check> {
     if installed.problem.is_some() {
         return vec![installed];
     }
+    let system = knows_system(std::env::consts::ARCH);
     let oldest = if options.nixpkgs.is_some() { OLDEST } else { OLDEST_FOR_PIN };
-    vec![installed, new_enough(oldest).await, knows_flakes().await, has_room()]
+    vec![installed, system, new_enough(oldest).await, knows_flakes().await, has_room()]
+}
+
+/// The flake has images for these alone.
+fn knows_system(architecture: &str) -> Check {
+    let known = ["x86_64", "aarch64"].contains(&architecture);
+    let problem = (!known).then(|| Problem {
+        what: format!("there are no NixOS images for {architecture}"),
+        cure: "build on x86_64 or aarch64".to_owned(),
+        packages: Vec::new(),
+    });
+    Check { name: format!("system {architecture}-linux"), problem }
 }
 
 async fn new_enough(oldest: (u32, u32)) -> Check {
@@ -87,6 +99,13 @@ fn has_room() -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_system_is_named() {
+        assert_eq!(knows_system("x86_64").problem, None);
+        let problem = knows_system("riscv64").problem.expect("a problem");
+        assert_eq!(problem.what, "there are no NixOS images for riscv64");
+    }
 
     #[test]
     fn reads_the_version_of_every_nix() {

@@ -20,8 +20,8 @@ use super::{ImageError, budget, flake};
 pub struct NixOptions {
     /// A nixpkgs of the user's in place of the pinned one.
     pub nixpkgs: Option<PathBuf>,
-    /// Build each image a second time and let nix compare.
-    pub rebuild: bool,
+    /// How often to build each image again and let nix compare.
+    pub rebuilds: u32,
 }
 
 /// Renders into `cache_dir` and builds every role set's disk.
@@ -39,10 +39,11 @@ pub async fn build(
     let mut images = Vec::new();
     for (role_set, files) in &rendered.trees {
         let out = nix_build(&tree, role_set, options, false).await?;
-        if options.rebuild {
+        for _ in 0..options.rebuilds {
             tracing::info!("{role_set}: building again, to compare");
             nix_build(&tree, role_set, options, true).await?;
         }
+        untouched(&out).await?;
         let path = out.join("disk.raw");
         let (sha256, bytes) = files::digest(&path)?;
         let disk = budget::measure(&path, super::layer(&path, sha256, bytes), contents(&out))?;
@@ -81,6 +82,12 @@ fn write_tree(
     Ok(dir)
 }
 
+/// A manifest must not vouch for bytes that somebody changed in the store after nix wrote them.
+async fn untouched(out: &Path) -> Result<(), ImageError> {
+    let verify = Command::new("nix").args(FEATURES).args(["store", "verify", "--no-trust"]);
+    Ok(verify.arg(out).run().await.map(drop)?)
+}
+
 /// Gives the path of the result in the store.
 async fn nix_build(
     tree: &Path,
@@ -91,7 +98,9 @@ async fn nix_build(
     let target = format!("path:{}#{role_set}", tree.display());
     let mut command = Command::bound_to_pgha("TERM", "nix")
         .args(FEATURES)
-        .args(["build", "--no-link", "--json", "--no-write-lock-file"])
+        .args(["build", "--json", "--no-write-lock-file", "--out-link"])
+        // Beside the tree. Without a link nix may collect what a manifest names.
+        .arg(tree.with_extension(role_set.to_string()))
         .args(["--log-format", "internal-json", &target])
         .args(again.then_some("--rebuild"))
         .shown_as(format!("nix build {target}"));

@@ -15,7 +15,7 @@ use super::{Secrets, SecretsError};
 
 /// Days before its end at which a certificate is signed anew. The next `apply` then brings it to
 /// the nodes.
-const RENEW_DAYS: i64 = 120;
+pub(crate) const RENEW_DAYS: i64 = 120;
 
 /// Makes the two authorities, and every certificate that is missing or no longer fits.
 ///

@@ -17,6 +17,8 @@ use rand::distr::{Alphanumeric, SampleString};
 use russh::keys::{Algorithm, PrivateKey};
 use zeroize::Zeroizing;
 
+pub(crate) use certificates::RENEW_DAYS;
+
 /// A secret. It has no `Debug` and no `Display`, so it cannot slip into a message.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
@@ -42,6 +44,22 @@ pub enum SecretsError {
         /// Its mode.
         mode: u32,
     },
+    /// It belongs to somebody else.
+    #[error("the secrets directory {} belongs to user {owner}, pgha runs as user {user}", dir.display())]
+    Owned {
+        /// The directory.
+        dir: PathBuf,
+        /// Number of its owner.
+        owner: u32,
+        /// Number of the user pgha runs as.
+        user: u32,
+    },
+    /// A secret without content.
+    #[error("{} is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// It was made for another cluster.
     #[error("the secrets directory {} belongs to cluster `{found}`, not `{wanted}`", dir.display())]
     Foreign {
@@ -61,7 +79,7 @@ pub enum SecretsError {
         path: PathBuf,
     },
     /// A certificate could not be made or read.
-    #[error("cannot make the certificate `{name}`")]
+    #[error("cannot make or read the certificate `{name}`")]
     Certificate {
         /// Its file name.
         name: String,
@@ -70,7 +88,7 @@ pub enum SecretsError {
         source: rcgen::Error,
     },
     /// An SSH key could not be made or read.
-    #[error("cannot make the SSH key `{name}`: {reason}")]
+    #[error("cannot make or read the SSH key `{name}`: {reason}")]
     SshKey {
         /// Its file name.
         name: String,
@@ -84,6 +102,12 @@ impl SecretsError {
     pub fn cure(&self) -> Option<String> {
         match self {
             Self::Exposed { dir, .. } => Some(format!("chmod 700 {}", dir.display())),
+            Self::Owned { dir, user, .. } => {
+                Some(format!("chown -R {user} {}, or run pgha as its owner", dir.display()))
+            }
+            Self::Empty { .. } | Self::SshKey { .. } | Self::Certificate { .. } => {
+                Some("put it back from your backup; if no server was made with it yet, remove it".to_owned())
+            }
             Self::Foreign { .. } => Some("give every cluster file a name of its own: its secrets live in NAME.secrets beside it".to_owned()),
             Self::Lost { .. } => Some(
                 "put it back from your backup. Without it nobody can log in to these nodes or sign certificates they trust; what is left is `pgha destroy`".to_owned(),
@@ -135,7 +159,11 @@ impl Secrets {
     fn check(dir: &Path, cluster: &Cluster) -> Result<(), SecretsError> {
         let metadata = std::fs::metadata(dir).map_err(FileError::at("examine", dir))?;
         let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 || metadata.uid() != nix::unistd::geteuid().as_raw() {
+        let (owner, user) = (metadata.uid(), nix::unistd::geteuid().as_raw());
+        if owner != user {
+            return Err(SecretsError::Owned { dir: dir.to_owned(), owner, user });
+        }
+        if mode & 0o077 != 0 {
             return Err(SecretsError::Exposed { dir: dir.to_owned(), mode });
         }
         match files::read(&dir.join("cluster")) {
@@ -155,10 +183,20 @@ impl Secrets {
             let name = Path::new(below).join(entry.file_name()).to_string_lossy().into_owned();
             if entry.path().is_dir() {
                 self.read_all(&name)?;
-            } else if !name.ends_with(".jsonl") && !name.contains(".tmp") {
-                self.files.insert(name, Secret(Zeroizing::new(files::read(&entry.path())?)));
+            } else if is_secret(&entry.file_name().to_string_lossy()) {
+                self.read_one(name)?;
             }
         }
+        Ok(())
+    }
+
+    fn read_one(&mut self, name: String) -> Result<(), SecretsError> {
+        let path = self.dir.join(&name);
+        let text = Zeroizing::new(files::read(&path)?);
+        if text.trim().is_empty() {
+            return Err(SecretsError::Empty { path });
+        }
+        self.files.insert(name, Secret(text));
         Ok(())
     }
 
@@ -199,7 +237,7 @@ impl Secrets {
         for user in &cluster.postgresql.users {
             let password = self.file(&format!("passwords/{user}")).clone();
             self.ensure_file(&format!("verifiers/{user}"), || {
-                Ok(postgres_protocol::password::scram_sha_256(password.expose().as_bytes()))
+                Ok(scram_verifier(password.expose()))
             })?;
         }
         self.ensure_ssh_key("ssh/operator")?;
@@ -259,7 +297,18 @@ impl Secrets {
     }
 }
 
-/// 192 bits in characters that need no quoting in a shell, a DSN or a YAML file.
-fn random_password() -> String {
+/// Not the journal, what an interrupted run left, or what editors keep beside a file.
+fn is_secret(name: &str) -> bool {
+    let temporary = name.contains(".tmp") || name.ends_with('~');
+    name == ".gitignore" || !(name.starts_with('.') || name.ends_with(".jsonl") || temporary)
+}
+
+/// 190 bits in characters that need no quoting in a shell, a DSN or a YAML file.
+pub fn random_password() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), 32)
+}
+
+/// What PostgreSQL keeps of a password: nobody who reads it can log in with it.
+pub fn scram_verifier(password: &str) -> String {
+    postgres_protocol::password::scram_sha_256(password.as_bytes())
 }

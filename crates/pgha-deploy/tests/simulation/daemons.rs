@@ -8,6 +8,7 @@ use pgha_core::plan::declared;
 use pgha_deploy::daemons::Daemons;
 use pgha_deploy::etcd::EtcdStatus;
 use pgha_deploy::fleet::NodeError;
+use pgha_deploy::haproxy::Pools;
 use pgha_deploy::health::{Health, NodeHealth};
 use pgha_deploy::patroni::{Change, Instance, Member, View};
 use pgha_deploy::secrets::Secrets;
@@ -27,10 +28,10 @@ fn answer(state: &State) -> NodeHealth {
         names.into_iter().map(|name| (name.clone(), "UP".to_owned())).collect()
     };
     let replicas = well.iter().filter(|name| Some(*name) != leader).collect();
-    let pools = BTreeMap::from([
+    let pools = Pools(BTreeMap::from([
         ("primary".to_owned(), pool(leader.into_iter().collect())),
         ("replicas".to_owned(), pool(replicas)),
-    ]);
+    ]));
     let etcd = EtcdStatus {
         version: "3".into(),
         leader: false,

@@ -21,6 +21,7 @@ mod record;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use crate::command::is_root;
 use crate::files::{self, Lock};
 use crate::provider::{Check, ImageFile, Provider, ProviderError, Server, ServerRequest, When};
 use network::Switch;
@@ -80,10 +81,14 @@ impl Local {
 
 impl Provider for Local {
     async fn checks(&self) -> Vec<Check> {
-        preflight::checks(&self.options, &self.switch).await
+        let is_new = self.records.names().is_ok_and(|names| names.is_empty());
+        preflight::checks(&self.options, &self.switch, is_new).await
     }
 
     fn lock(&self, purpose: &str) -> Result<Lock, ProviderError> {
+        if !is_root() {
+            return Err(ProviderError::NotRoot);
+        }
         files::make_dir(&self.records.dir, 0o755)?;
         files::lock(&self.records.dir.join("lock"), purpose)?.map_err(ProviderError::Busy)
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::network::Switch;
 use super::{Options, cgroup};
-use crate::command::Command;
+use crate::command::{Command, is_root};
 use crate::files;
 use crate::provider::{Check, Problem};
 
@@ -20,11 +20,12 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// A node's data volume with its write-ahead logs, right after its first start.
 const FREE_BYTES: u64 = 2 << 30;
 
-pub(super) async fn checks(options: &Options, switch: &Switch) -> Vec<Check> {
+/// `is_new`: there is no node yet, so there must be room for some.
+pub(super) async fn checks(options: &Options, switch: &Switch, is_new: bool) -> Vec<Check> {
     let mut checks = vec![root()];
     checks.extend(PROGRAMS.iter().map(|(program, package)| Check::installed(program, package)));
     checks.push(cgroups());
-    checks.push(space(&options.state_dir));
+    checks.extend(is_new.then(|| space(&options.state_dir)));
     checks.push(address(options, switch).await);
     checks
 }
@@ -36,9 +37,9 @@ fn check(name: impl Into<String>, problem: Option<(String, &str)>) -> Check {
 }
 
 fn root() -> Check {
-    let wrong = !nix::unistd::geteuid().is_root();
+    let wrong = !is_root();
     let what =
-        "local nodes are containers with their own mounts and network, which only root may make"
+        "images and local nodes have mounts and networks of their own, which only root may make"
             .to_owned();
     check("running as root", wrong.then_some((what, "run pgha with sudo")))
 }

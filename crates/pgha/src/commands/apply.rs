@@ -141,6 +141,7 @@ pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
+    super::preflight::require(workspace, &super::preflight::clients(), yes).await?;
     Prepared::new(workspace, None, yes).await?.through(Goal::Apply, yes).await?;
     let secrets = workspace.secrets().await?;
     print::note(&format!(

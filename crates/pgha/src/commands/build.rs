@@ -21,12 +21,10 @@ pub(super) async fn run(workspace: &Workspace, args: &BuildArgs) -> Result<(), F
 async fn debian(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure> {
     let extra = if args.disk { Builder::disk_checks() } else { Vec::new() };
     super::preflight::require(workspace, &extra, false).await?;
-    if args.verify_reproducible {
-        let root = workspace.builder.verify_reproducible().await?;
-        print::note(&format!(
-            "two builds of the package root are equal: sha256 {}",
-            root.layer.sha256
-        ));
+    if let Some(times) = args.verify_reproducible {
+        let root = workspace.builder.verify_reproducible(times).await?;
+        let sha256 = root.layer.sha256;
+        print::note(&format!("{times} builds of the package root are equal: sha256 {sha256}"));
     }
     let mut manifest =
         workspace.builder.build(&workspace.cluster, &workspace.rendered, args.refresh).await?;
@@ -55,7 +53,8 @@ async fn with_nix(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure
         )
         .hint("leave --refresh out"));
     }
-    let options = NixOptions { nixpkgs: args.nixpkgs.clone(), rebuild: args.verify_reproducible };
+    let rebuilds = args.verify_reproducible.map_or(0, |times| times - 1);
+    let options = NixOptions { nixpkgs: args.nixpkgs.clone(), rebuilds };
     super::preflight::require_all(&nix_checks::checks(&options).await)?;
     let manifest =
         workspace.builder.nixos(&workspace.cluster, &workspace.rendered, &options).await?;

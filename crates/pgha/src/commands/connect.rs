@@ -1,14 +1,20 @@
 //! `psql`, `ssh`, `logs`, and the addresses printed at the end of `up`.
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pgha_core::cluster::{Node, Role};
 use pgha_deploy::secrets::Secrets;
 use pgha_platform::files;
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
+
+/// What a value in a connection string must not hold as it is. A path stays readable.
+const VALUE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
 /// How clients reach a cluster.
 pub(super) struct Endpoints {
@@ -43,7 +49,7 @@ impl Endpoints {
             ca: secrets.path("ca.crt").display().to_string(),
             password_file: secrets.path(&format!("passwords/{user}")).display().to_string(),
             stats_password_file: secrets.path("passwords/haproxy-stats").display().to_string(),
-            file: workspace.file.display().to_string(),
+            file: quoted(&workspace.file.display().to_string()),
             user,
         }
     }
@@ -56,7 +62,10 @@ impl Endpoints {
             self.hosts.iter().map(|host| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
         format!(
             "postgresql://{}@{hosts}/{}?target_session_attrs={target}&sslmode=verify-full&sslrootcert={}&connect_timeout=3&tcp_user_timeout={}",
-            self.user, self.database, self.ca, self.tcp_user_timeout_ms
+            self.user,
+            self.database,
+            utf8_percent_encode(&self.ca, VALUE),
+            self.tcp_user_timeout_ms
         )
     }
 
@@ -144,11 +153,9 @@ async fn ssh_command(workspace: &Workspace, node: &Node) -> Result<Command, Fail
         0o600,
     )?;
     let mut command = Command::new("ssh");
-    command
-        .arg("-i")
-        .arg(secrets.path("ssh/operator"))
-        .arg("-o")
-        .arg(format!("UserKnownHostsFile={}", known_hosts.display()));
+    command.arg("-i").arg(without_tokens(&secrets.path("ssh/operator")));
+    // An option's value is split at spaces.
+    command.arg("-o").arg(format!("UserKnownHostsFile=\"{}\"", without_tokens(&known_hosts)));
     command.args([
         "-o",
         "StrictHostKeyChecking=yes",
@@ -161,6 +168,16 @@ async fn ssh_command(workspace: &Workspace, node: &Node) -> Result<Command, Fail
     ]);
     command.arg(format!("root@{}", node.address));
     Ok(command)
+}
+
+/// A path in which ssh replaces nothing: `%` begins a token of ssh_config(5).
+fn without_tokens(path: &Path) -> String {
+    path.display().to_string().replace('%', "%%")
+}
+
+/// As a shell takes it.
+fn quoted(text: &str) -> String {
+    shlex::try_quote(text).map_or_else(|_| text.to_owned(), Into::into)
 }
 
 /// Becomes another program, so that terminal, signals and exit code are its own.

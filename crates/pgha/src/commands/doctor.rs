@@ -17,7 +17,7 @@ pub(super) async fn run(workspace: &Workspace, args: &DoctorArgs) -> Result<Exit
     let mut checks = super::preflight::checks(workspace).await;
     if args.base.map_or(workspace.cluster.base, Base::from) == Base::Nixos {
         checks.extend(
-            nix_checks::checks(&NixOptions { nixpkgs: args.nixpkgs.clone(), rebuild: false }).await,
+            nix_checks::checks(&NixOptions { nixpkgs: args.nixpkgs.clone(), rebuilds: 0 }).await,
         );
     }
     for check in checks {

@@ -19,7 +19,7 @@ const MARK: &str = ".pgha-rendered";
 
 pub(super) fn init(name: &str) -> Result<(), Failure> {
     let text = TEMPLATE.replace("{name}", name);
-    if Cluster::parse(&text).is_err() {
+    if Cluster::parse(&text).map_or(true, |(cluster, _)| cluster.name != name) {
         return Err(Failure::no(format!("`{name}` is no cluster name"))
             .hint("lower-case letters, digits and hyphens, at most 20 characters"));
     }
@@ -44,16 +44,24 @@ pub(super) fn check(workspace: &Workspace) {
 /// Writes everything into a directory beside `out` first, then swaps: whenever it is interrupted,
 /// one of both is whole.
 pub(super) fn render(workspace: &Workspace, out: &Path) -> Result<(), Failure> {
+    // What a link leads to is replaced, not the link.
+    let out = &std::fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
     let there = replaceable(out)?;
     let (new, old) = (beside(out, "new")?, beside(out, "old")?);
-    write_all(workspace, &new)?;
-    if there {
-        std::fs::rename(out, &old).map_err(FileError::at("move", out))?;
-    }
-    std::fs::rename(&new, out).map_err(FileError::at("write", out))?;
+    let swapped = write_all(workspace, &new).and_then(|()| swap(out, there, &new, &old));
+    // Nothing of a failed run stays behind.
+    files::remove(&new)?;
+    swapped?;
     files::remove(&old)?;
     print::note(&format!("wrote {}", out.display()));
     Ok(())
+}
+
+fn swap(out: &Path, there: bool, new: &Path, old: &Path) -> Result<(), Failure> {
+    if there {
+        std::fs::rename(out, old).map_err(FileError::at("move", out))?;
+    }
+    Ok(std::fs::rename(new, out).map_err(FileError::at("write", out))?)
 }
 
 /// Whether there is a directory at `out`. Only one that is empty or an earlier rendering may be

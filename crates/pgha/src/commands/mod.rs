@@ -53,7 +53,7 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
         Command::Up(yes) => apply::up(&workspace, yes.yes).await?,
         Command::Rollback(yes) => apply::rollback(&workspace, yes.yes).await?,
         Command::Destroy(yes) => apply::destroy(&workspace, yes.yes).await?,
-        Command::Status { watch, json } => status::run(&workspace, *watch, json.json).await?,
+        Command::Status(args) => return status::run(&workspace, args).await,
         Command::Psql { user, database, replica, arguments } => {
             return connect::psql(
                 &workspace,

@@ -1,6 +1,7 @@
 //! Looks at this machine before anything is changed, and installs what is missing when it may.
 
 use pgha_deploy::image::Builder;
+use pgha_platform::command::is_root;
 use pgha_platform::{Check, Command, Provider};
 
 use crate::failure::Failure;
@@ -14,6 +15,12 @@ pub(super) async fn checks(workspace: &Workspace) -> Vec<Check> {
     checks
 }
 
+/// What `psql`, `ssh` and `logs` call.
+pub(super) fn clients() -> Vec<Check> {
+    let programs = [("psql", "postgresql-client"), ("ssh", "openssh-client")];
+    programs.map(|(program, package)| Check::installed(program, package)).into()
+}
+
 /// Fails with every problem at once, those of `extra` checks among them. With `install`, Debian
 /// packages that cure a problem are installed first.
 pub(super) async fn require(
@@ -23,8 +30,7 @@ pub(super) async fn require(
 ) -> Result<(), Failure> {
     let mut problems = problems(workspace, extra).await;
     let packages = packages(&problems);
-    let root = nix_is_root();
-    if root
+    if is_root()
         && !packages.is_empty()
         && (install
             || print::confirm(&format!("Install the Debian packages {}?", packages.join(", "))))
@@ -72,12 +78,6 @@ fn packages(problems: &[Check]) -> Vec<String> {
     packages.sort();
     packages.dedup();
     packages
-}
-
-fn nix_is_root() -> bool {
-    // /proc/self belongs to the effective user.
-    std::fs::metadata("/proc/self")
-        .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
 }
 
 async fn apt_install(packages: &[String]) -> Result<(), Failure> {

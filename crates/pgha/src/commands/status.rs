@@ -1,32 +1,36 @@
 //! `status`: the cluster at one moment.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use pgha_deploy::fleet::Fleet;
+use pgha_deploy::haproxy::Pools;
 use pgha_deploy::observe;
 use pgha_deploy::status::{NodeStatus, Status};
 
+use crate::cli::StatusArgs;
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
 
 const WATCH: Duration = Duration::from_secs(2);
 
-pub(super) async fn run(workspace: &Workspace, watch: bool, json: bool) -> Result<(), Failure> {
+pub(super) async fn run(workspace: &Workspace, args: &StatusArgs) -> Result<ExitCode, Failure> {
     let (_, fleet) = workspace.fleet().await?;
     loop {
         let status = observe(workspace, &fleet).await?;
-        match (json, watch) {
+        match (args.json.json, args.watch) {
             (true, _) => print::line(&serde_json::to_string_pretty(&status).unwrap_or_default()),
             // Clears the screen, as `watch` does.
             (false, true) if print::to_terminal() => {
-                print::data(&format!("\x1b[H\x1b[2J{}", text(&status)))
+                print::data(&format!("\x1b[H\x1b[2J{}", text(&status)));
             }
             (false, _) => print::data(&text(&status)),
         }
-        if !watch {
-            return Ok(());
+        if !args.watch {
+            let no = args.exit_code && !status.healthy;
+            return Ok(if no { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
         tokio::time::sleep(WATCH).await;
     }
@@ -77,8 +81,14 @@ fn text(status: &Status) -> String {
     let warnings = status.warnings.iter().map(|warning| format!("warning: {warning}\n"));
     let nodes = status.nodes.iter().flat_map(remarks);
     text.extend(unmet.chain(warnings).chain(nodes));
-    if status.dynamic_current == Some(false) {
-        text.push_str("dynamic configuration: not the cluster file's\n");
+    if let Some(servers) = servers(status) {
+        text.push_str(&format!("\n{servers}\n"));
+    }
+    if let Some(dynamic) = &status.dynamic {
+        text.push_str(&format!(
+            "\ndynamic configuration {}\n",
+            or_old(dynamic, status.dynamic_current)
+        ));
     }
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
@@ -126,19 +136,31 @@ fn age(since: &str) -> Option<String> {
 }
 
 /// Where this HAProxy sends writes, and how many servers it has for reads.
-fn routes(pools: &pgha_deploy::haproxy::Pools) -> String {
-    let up = |pool: &str| {
-        let servers = pools.get(pool).into_iter().flatten();
-        servers
-            .filter(|(_, state)| state.starts_with("UP"))
-            .map(|(name, _)| name.clone())
-            .collect::<Vec<_>>()
-    };
-    format!(
-        "{} +{}",
-        if up("primary").is_empty() { "nobody".to_owned() } else { up("primary").join(",") },
-        up("replicas").len()
-    )
+fn routes(pools: &Pools) -> String {
+    let writes = pools.up("primary").collect::<Vec<_>>();
+    let writes = if writes.is_empty() { "nobody".to_owned() } else { writes.join(",") };
+    format!("{writes} +{}", pools.up("replicas").count())
+}
+
+/// For each pool and each of its servers: how many of the HAProxys that answer send clients there.
+fn servers(status: &Status) -> Option<Table> {
+    let proxies = status.nodes.iter().filter_map(|node| node.haproxy.as_ref()).collect::<Vec<_>>();
+    let pools = &proxies.first()?.0;
+    let members = pools.values().next()?.keys().collect::<Vec<_>>();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["HAProxy"].into_iter().chain(members.iter().map(|name| name.as_str())));
+    for pool in pools.keys() {
+        let cell = |name: &&String| {
+            let up = proxies.iter().filter(|proxy| proxy.up(pool).any(|server| server == **name));
+            match up.count() {
+                0 => "-".to_owned(),
+                count => format!("up {count}/{}", proxies.len()),
+            }
+        };
+        table.add_row(std::iter::once(pool.clone()).chain(members.iter().map(cell)));
+    }
+    Some(table)
 }
 
 fn remarks(node: &NodeStatus) -> Vec<String> {

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "7e5dc75ee2c2fc2f2ba42d01e50f3b4cbaba73a721135faf8ccd4d8ad95f61cf";
+    treeDigest = "a5146f83117532ea283d59527be4d593dba9b285ba38c83adc606e6980abb2ef";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c884b38d0e4906dd810c16c1e1991621e901b42fdc71c1fc0999db731930dd9e";
+    treeDigest = "0c36096b4a613b804244cbcc71d1fb9cc24335e0e04905faa0530a1a75ebe752";
     roles = [
       "haproxy"
     ];

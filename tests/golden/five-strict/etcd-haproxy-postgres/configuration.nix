@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "2ab7e8adc495b8e476ec7fd08119cae4ffbc9eabffcad00c07e2c2558d558028";
+    treeDigest = "5aa6b185688915f9107da12b93b6fd44653722ba05576eb7573db54db0923713";
     roles = [
       "etcd"
       "haproxy"

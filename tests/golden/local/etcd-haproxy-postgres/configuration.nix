@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "528f7c8b0ff16fb64ebcf3a45b1b1902abc6464221d499e38b0da7998452b451";
+    treeDigest = "fb28fc6bb4bcdd392274dba26658373cf44e64a86367c2e97703728f3109f030";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "8a26a83c0f0c7716e07a33c4d99afc17594828241b3ff3115b5154328059abd2";
+    treeDigest = "9d68db8aa186d2a8a14bb80da25102ca50342c697c157287c9bfc78d0066d2ff";
     roles = [
       "etcd"
       "haproxy"

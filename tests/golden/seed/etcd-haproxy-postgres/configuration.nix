@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "53b4240eadfee9e306b78671eaef63f71d5a2e3edc0a0a6e3fd680a7f0ca035c";
+    treeDigest = "80ac970668d2391487593696694bb63371024aa14d92641ceb358f506f70045e";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "83f1ebb7b41fa6b5fe18abe43f5c74ca9303767b5d36453cf3d2ae62fde7ed98";
+    treeDigest = "6f55b2138bc19aca6c07842ecf243c1a27f19d61f9df8b66de018c90342c2770";
     roles = [
       "etcd"
       "haproxy"

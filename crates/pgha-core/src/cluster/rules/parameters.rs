@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::{Durability, Node, Role, parameter};
+use super::super::{Durability, Node, Preset, Role, Timing, parameter};
 use super::Remarks;
 use crate::spec::{Spec, nearest};
 
@@ -26,21 +26,6 @@ const PATRONI: &[&str] = &[
     "ident_file",
     "config_file",
     "external_pid_file",
-];
-
-/// Set by pgha, because other files of the node depend on them.
-const PGHA: &[&str] = &[
-    "ssl",
-    "ssl_cert_file",
-    "ssl_key_file",
-    "ssl_ca_file",
-    "password_encryption",
-    "unix_socket_directories",
-    "jit",
-    "wal_log_hints",
-    "tcp_user_timeout",
-    "wal_sender_timeout",
-    "wal_receiver_timeout",
 ];
 
 /// A commit is lost or a page torn without them.
@@ -105,7 +90,7 @@ fn one(
             "not yours to set",
             "Patroni sets it from the cluster's state and would override this line",
         );
-    } else if PGHA.contains(&key) {
+    } else if parameter::own(&Timing::preset(Preset::Fast)).iter().any(|(own, _)| *own == key) {
         remarks.error(
             span,
             format!("`{key}` belongs to pgha"),
@@ -158,9 +143,11 @@ fn readable(key: &str, value: &Value, span: std::ops::Range<usize>, remarks: &mu
         );
     };
     if let Some(expected) = parameter.expects(value) {
+        // JSON has no word for what is no number.
+        let shown = if value.is_null() { "nan or inf".to_owned() } else { value.to_string() };
         remarks.error(
             span,
-            format!("`{key}` cannot be {value}"),
+            format!("`{key}` cannot be {shown}"),
             "PostgreSQL would not start with it",
             format!("it takes {expected}"),
         );

@@ -5,9 +5,11 @@ mod run;
 mod scenario;
 
 use std::process::ExitCode;
+use std::task::Poll;
 
 use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
+use pgha_platform::files;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use scenario::Scenario;
@@ -22,15 +24,26 @@ use run::Arena;
 
 pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let (secrets, fleet) = workspace.fleet().await?;
+    // Before anything is broken: the results must have a place.
+    files::make_dir(&args.out, 0o755)?;
     let arena = Arena::new(workspace, &fleet, secrets.file("ca.crt").expose());
-    let result = exclusively(workspace, &fleet, "pgha verify", every(&arena, &fleet, args)).await;
-    // A lease that ran out ends the work at any point.
+    let work = exclusively(workspace, &fleet, "pgha verify", every(&arena, args));
+    let result = tokio::select! {
+        result = work => result,
+        () = interrupted() => {
+            Err(Failure::no("interrupted; the fault was ended").exit_with(2))
+        }
+    };
+    // However it ended: by a signal, a lease that ran out or an error. After a SIGKILL the next run
+    // does it.
     arena.end_fault().await?;
-    result
+    let cleaned = clean_up(workspace, &fleet).await;
+    let code = result?;
+    cleaned.map(|()| code)
 }
 
 /// Every scenario as often as asked for.
-async fn every(arena: &Arena<'_>, fleet: &Fleet, args: &VerifyArgs) -> Result<ExitCode, Failure> {
+async fn every(arena: &Arena<'_>, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let scenarios =
         if args.scenarios.is_empty() { Scenario::all() } else { args.scenarios.clone() };
     let mut verdicts = Vec::new();
@@ -43,7 +56,6 @@ async fn every(arena: &Arena<'_>, fleet: &Fleet, args: &VerifyArgs) -> Result<Ex
             verdicts.push(verdict);
         }
     }
-    clean_up(arena.workspace, fleet).await?;
     if args.json.json {
         print::line(&serde_json::to_string_pretty(&verdicts).unwrap_or_default());
     } else if args.runs > 1 {
@@ -56,7 +68,6 @@ async fn every(arena: &Arena<'_>, fleet: &Fleet, args: &VerifyArgs) -> Result<Ex
     })
 }
 
-/// One run. A signal ends the fault before it ends the program; after a SIGKILL the next run does.
 async fn one(
     arena: &Arena<'_>,
     scenario: Scenario,
@@ -64,28 +75,26 @@ async fn one(
     args: &VerifyArgs,
 ) -> Result<Verdict, Failure> {
     let prepared = arena.prepare(scenario).await?;
-    let result = tokio::select! {
-        result = arena.play(&prepared) => result,
-        () = interrupted() => Err(Failure::no("interrupted; the fault was ended")),
-    };
-    if result.is_err() {
-        arena.end_fault().await?;
-    }
-    let played = result?;
+    let played = arena.play(&prepared).await?;
     let verdict = Verdict::new(arena.workspace, scenario, run, &played);
     let dir = args.out.join(format!("{scenario}-{run}"));
     report::save(&dir, &played.history, &verdict)?;
     Ok(verdict)
 }
 
+/// Ends with the first signal that asks this program to: Ctrl-C, `kill`, a terminal that is gone.
 async fn interrupted() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut waits = signals
+        .into_iter()
+        .filter_map(|kind| signal(kind).ok())
+        .map(|mut signal| Box::pin(async move { signal.recv().await }))
+        .collect::<Vec<_>>();
+    std::future::poll_fn(|context| {
+        let any = waits.iter_mut().any(|wait| wait.as_mut().poll(context).is_ready());
+        if any { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// Drops what the workload wrote to.

@@ -1,6 +1,6 @@
 //! Verdicts: one line for people, one file for programs, and a table over several runs.
 
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use pgha_core::cluster::{Durability, WriteStop};
@@ -140,7 +140,9 @@ pub(super) fn save(dir: &Path, history: &History, verdict: &Verdict) -> Result<(
     files::make_dir(dir, 0o755)?;
     let path = dir.join("history.jsonl");
     let file = std::fs::File::create(&path).map_err(FileError::at("write", &path))?;
-    history.write(&mut BufWriter::new(file))?;
+    let mut file = BufWriter::new(file);
+    let written = history.write(&mut file).and_then(|()| file.flush());
+    written.map_err(FileError::at("write", &path))?;
     let text = serde_json::to_string_pretty(verdict).unwrap_or_default();
     Ok(files::write(&dir.join("verdict.json"), text.as_bytes(), 0o644)?)
 }

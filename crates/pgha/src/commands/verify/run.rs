@@ -11,8 +11,9 @@ use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::gate::{self, GateError};
 use pgha_deploy::health::Health;
+use pgha_deploy::secrets;
 use pgha_platform::ssh::Tunnel;
-use pgha_verify::{Endpoint, History, Workload};
+use pgha_verify::{Endpoint, History, Side, Workload};
 
 use super::Scenario;
 use crate::commands::switchover;
@@ -72,7 +73,7 @@ impl<'a> Arena<'a> {
         let leader =
             self.workspace.node(&switchover::leader(self.workspace, self.fleet).await?)?.clone();
         let link = self.fleet.link(&leader).await?;
-        let password = jiff::Timestamp::now().as_nanosecond().to_string();
+        let password = secrets::random_password();
         declare::sql(&link.session, "postgres", &fresh_database(&password)).await?;
         declare::sql(
             &link.session,
@@ -130,20 +131,7 @@ impl<'a> Arena<'a> {
         let inside = prepared.inside.as_ref().map(|(endpoint, _)| endpoint);
         let workload = Workload::start(&prepared.outside, WRITERS, inside)
             .map_err(|error| Failure::broken(&error))?;
-        tokio::time::sleep(WARM_UP).await;
-        let before = workload.acknowledged();
-        if before == 0 {
-            return Err(Failure::no(
-                "no write was acknowledged before the fault: the workload cannot reach the cluster",
-            ));
-        }
-        if switchover::leader(self.workspace, self.fleet).await? != leader.name {
-            return Err(Failure::no(format!(
-                "{} lost the leadership before anything was broken",
-                leader.name
-            ))
-            .hint("run it again"));
-        }
+        let before = self.warm_up(&workload, prepared).await?;
         let before_fault = scenario.mark(self.fleet, leader).await;
         let fault_at = workload.now();
         tracing::info!("{scenario}: breaking {} after {before} acknowledged rows", leader.name);
@@ -156,7 +144,10 @@ impl<'a> Arena<'a> {
         let during = Health::observe(self.fleet).await;
         self.end_fault().await?;
         let (healed_at, healing) = (workload.now(), Instant::now());
-        tracing::info!("{scenario}: fault ended, {} acknowledged rows", workload.acknowledged());
+        tracing::info!(
+            "{scenario}: fault ended, {} acknowledged rows",
+            workload.acknowledged(Side::Outside)
+        );
         let health = self.healthy(&Gate::new(HEALTH_SECONDS, 0)).await;
         let health =
             health.map(|()| healing.elapsed().as_secs_f64()).map_err(|error| error.to_string());
@@ -166,6 +157,28 @@ impl<'a> Arena<'a> {
         let rows = prepared.outside.rows().await.map_err(|error| error.to_string());
         let took_effect = scenario.took_effect(leader, &during, before_fault != after_fault);
         Ok(Played { history, rows, health, took_effect })
+    }
+
+    /// Gives the rows acknowledged before anything is broken. Without any, on either side, a run
+    /// would prove nothing.
+    async fn warm_up(&self, workload: &Workload, prepared: &Prepared) -> Result<usize, Failure> {
+        tokio::time::sleep(WARM_UP).await;
+        let outside = workload.acknowledged(Side::Outside);
+        let inside_is_silent =
+            prepared.inside.is_some() && workload.acknowledged(Side::Inside) == 0;
+        if outside == 0 || inside_is_silent {
+            let who = if inside_is_silent { "beside the leader" } else { "outside" };
+            return Err(Failure::no(format!(
+                "no write of a client {who} was acknowledged before the fault"
+            ))
+            .hint("see `pgha status`, and try `pgha psql`"));
+        }
+        let leader = &prepared.leader.name;
+        if switchover::leader(self.workspace, self.fleet).await? != *leader {
+            let why = format!("{leader} lost the leadership before anything was broken");
+            return Err(Failure::no(why).hint("run it again"));
+        }
+        Ok(outside)
     }
 
     /// Ends the fault under way, if there is one.
@@ -189,11 +202,13 @@ impl<'a> Arena<'a> {
     }
 }
 
+/// The verifier, not the password: the server's log may show statements.
 fn fresh_database(password: &str) -> String {
+    let verifier = secrets::scram_verifier(password);
     format!(
         "DROP DATABASE IF EXISTS pgha_verify WITH (FORCE);\n\
          SELECT 'CREATE ROLE pgha_verify LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgha_verify') \\gexec\n\
-         ALTER ROLE pgha_verify PASSWORD '{password}';\n\
+         ALTER ROLE pgha_verify PASSWORD '{verifier}';\n\
          CREATE DATABASE pgha_verify OWNER pgha_verify;\n"
     )
 }

@@ -91,20 +91,7 @@ impl Scenario {
             Self::LeaderKillPostgres => {
                 on(fleet, leader, &["pkill", "-KILL", "--oldest", "--exact", "postgres"]).await
             }
-            Self::PatroniFrozen => {
-                on(
-                    fleet,
-                    leader,
-                    &[
-                        "systemctl",
-                        "kill",
-                        "--kill-whom=main",
-                        "--signal=SIGSTOP",
-                        "patroni.service",
-                    ],
-                )
-                .await
-            }
+            Self::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGSTOP")).await,
             Self::EtcdOneDown => {
                 // The stop keeps systemd from starting it again; the kill makes it a failure
                 // instead of a goodbye.
@@ -124,20 +111,7 @@ impl Scenario {
         match self {
             Self::LeaderPowerOff => Ok(workspace.provider.power_on(&leader.name).await?),
             Self::LeaderCutOff => Ok(workspace.provider.heal().await?),
-            Self::PatroniFrozen => {
-                on(
-                    fleet,
-                    leader,
-                    &[
-                        "systemctl",
-                        "kill",
-                        "--kill-whom=main",
-                        "--signal=SIGCONT",
-                        "patroni.service",
-                    ],
-                )
-                .await
-            }
+            Self::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGCONT")).await,
             Self::EtcdOneDown => on(fleet, leader, &["systemctl", "start", "etcd.service"]).await,
             Self::Roll => {
                 for node in &workspace.cluster.nodes {
@@ -172,6 +146,11 @@ impl Scenario {
             }
         }
     }
+}
+
+/// Patroni alone: PostgreSQL is its child.
+fn signal_patroni(signal: &str) -> [&str; 5] {
+    ["systemctl", "kill", "--kill-whom=main", signal, "patroni.service"]
 }
 
 async fn on(fleet: &Fleet, node: &Node, arguments: &[&str]) -> Result<(), Failure> {

@@ -1,9 +1,10 @@
-//! The state of a cluster as `pgha status` shows it. The JSON form is documented in the README.
+//! The state of a cluster as `pgha status` shows it. `--json` has these fields under these names, and
+//! none is ever taken away.
 
-use std::collections::BTreeMap;
+mod warnings;
 
 use futures_util::future::join_all;
-use pgha_core::cluster::{Durability, Node};
+use pgha_core::cluster::Node;
 use pgha_core::inventory::Inventory;
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
@@ -120,7 +121,8 @@ impl Status {
             config.map(|config| Digest::of(config.to_string().as_bytes()).short().to_owned());
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
         let conditions = health.conditions(cluster);
-        let warnings = warnings(cluster, &health, &insides);
+        let days = insides.iter().filter_map(|inside| inside.certificate_days).min();
+        let warnings = warnings::of(cluster, &health, days);
         let pairs = fleet.nodes.iter().zip(insides);
         let wanted = |node: &Node| Wanted {
             tree: rendered.trees[&node.role_set].digest(),
@@ -238,37 +240,4 @@ fn first_expiry(pem: &str) -> Option<i64> {
         pem.parse_x509().ok().map(|certificate| certificate.validity().not_after.timestamp())
     });
     ends.min().map(|end| (end - now) / 86_400)
-}
-
-fn warnings(cluster: &Cluster, health: &Health, insides: &[Inside]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let Some(view) = health.view() else {
-        return vec!["no Patroni answers: writes cannot be routed".to_owned()];
-    };
-    if view.pause {
-        warnings.push("Patroni is paused: there is no automatic failover".to_owned());
-    }
-    if cluster.durability == Durability::Quorum
-        && health.leader().is_some()
-        && !view.members.iter().any(crate::patroni::Member::is_synchronous)
-    {
-        warnings.push("the leader runs on one copy: no replica confirms commits".to_owned());
-    }
-    let members: BTreeMap<_, _> =
-        health.nodes.iter().filter_map(|(name, node)| Some((name, node.etcd.as_ref()?))).collect();
-    if !members.values().any(|status| status.has_leader) {
-        warnings.push(
-            "etcd has no quorum: no failover is possible, and without failsafe mode writes stop"
-                .to_owned(),
-        );
-    }
-    if insides
-        .iter()
-        .filter_map(|inside| inside.certificate_days)
-        .min()
-        .is_some_and(|days| days < 120)
-    {
-        warnings.push("a certificate expires within 120 days".to_owned());
-    }
-    warnings
 }

@@ -1,0 +1,46 @@
+//! What an operator should know beyond the conditions of health, each with its cure.
+
+use pgha_core::Cluster;
+use pgha_core::cluster::Durability;
+
+use crate::health::Health;
+use crate::patroni::{Member, View};
+use crate::secrets::RENEW_DAYS;
+
+/// Everything worth a warning. `certificate_days`: until the first certificate ends.
+pub(super) fn of(cluster: &Cluster, health: &Health, certificate_days: Option<i64>) -> Vec<String> {
+    let Some(view) = health.view() else {
+        return vec!["no Patroni answers: writes cannot be routed; see `pgha doctor`".to_owned()];
+    };
+    let paused = view.pause.then(|| {
+        "Patroni is paused: there is no automatic failover; `patronictl resume` on a node ends that"
+            .to_owned()
+    });
+    let one_copy = runs_on_one_copy(cluster, health, view).then(|| {
+        "the leader runs on one copy: no replica confirms commits; bring one back".to_owned()
+    });
+    let expires = certificate_days.is_some_and(|days| days < RENEW_DAYS).then(|| {
+        format!("a certificate ends within {RENEW_DAYS} days: `pgha apply` signs it anew")
+    });
+    [paused, one_copy, etcd(health), expires].into_iter().flatten().collect()
+}
+
+fn runs_on_one_copy(cluster: &Cluster, health: &Health, view: &View) -> bool {
+    cluster.durability == Durability::Quorum
+        && health.leader().is_some()
+        && !view.members.iter().any(Member::is_synchronous)
+}
+
+/// Members that see no leader: all of them have lost the quorum, some of them the others.
+fn etcd(health: &Health) -> Option<String> {
+    let members = health.nodes.iter().filter_map(|(name, node)| Some((name, node.etcd.as_ref()?)));
+    let (with, without): (Vec<_>, Vec<_>) = members.partition(|(_, status)| status.has_leader);
+    let names = without.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    match (with.is_empty(), without.is_empty()) {
+        (false, true) => None,
+        (true, _) => Some(
+            "etcd has no quorum: no failover is possible, and without failsafe mode writes stop; bring members back".to_owned(),
+        ),
+        (false, false) => Some(format!("{names} is cut off: its etcd member does not see the others; look at the network")),
+    }
+}

@@ -1,0 +1,85 @@
+//! The cluster file: read, checked, and what is wrong with it underlined.
+
+use std::path::Path;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource};
+use pgha_core::{Cluster, Diagnostic, Severity};
+
+use crate::failure::Failure;
+use crate::print;
+
+/// What underlines mistakes counts columns in 16 bits.
+const LONGEST_LINE: usize = 10_000;
+
+/// Reads and checks a cluster file, and prints every remark about it.
+pub(crate) fn read(file: &Path) -> Result<Cluster, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let failure =
+            Failure::no(format!("cannot read the cluster file {}: {error}", file.display()));
+        failure.hint("name it with -f FILE, or write one with `pgha init > cluster.toml`")
+    })?;
+    // Editors of other systems begin a file with a mark that is no character of it.
+    let text = text.trim_start_matches('\u{feff}').to_owned();
+    if let Some(number) = text.lines().position(|line| line.len() > LONGEST_LINE) {
+        let failure = Failure::no(format!(
+            "{}, line {}: longer than {LONGEST_LINE} bytes",
+            file.display(),
+            number + 1
+        ));
+        return Err(failure.hint("this is hardly a cluster file; break the line up if it is"));
+    }
+    match Cluster::parse(&text) {
+        Ok((cluster, warnings)) => {
+            show(file, &text, &warnings);
+            Ok(cluster)
+        }
+        Err(remarks) => {
+            show(file, &text, &remarks);
+            let count = remarks.iter().filter(|remark| remark.severity == Severity::Error).count();
+            Err(Failure::no(format!(
+                "{} has {count} mistake{}",
+                file.display(),
+                if count == 1 { "" } else { "s" }
+            )))
+        }
+    }
+}
+
+/// Prints remarks with the text they are about underlined.
+fn show(file: &Path, text: &str, remarks: &[Diagnostic]) {
+    // The file's own control characters must not reach the terminal. Each has one byte, as `?` has.
+    let harmless = |c: char| if c.is_ascii_control() && !"\n\r\t".contains(c) { '?' } else { c };
+    let shown = |text: &str| text.chars().map(harmless).collect::<String>();
+    let text = &shown(text);
+    let theme = if print::red("x") == "x" {
+        GraphicalTheme::unicode_nocolor()
+    } else {
+        GraphicalTheme::unicode()
+    };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(120);
+    for remark in remarks {
+        let severity = if remark.severity == Severity::Error {
+            miette::Severity::Error
+        } else {
+            miette::Severity::Warning
+        };
+        let label = LabeledSpan::new_with_span(Some(remark.label.clone()), remark.span.clone());
+        // A rule about something the file leaves out has no place in it, so the file is named
+        // instead.
+        let place =
+            if remark.span.is_empty() { format!("{}: ", file.display()) } else { String::new() };
+        let mut diagnostic = MietteDiagnostic::new(format!("{place}{}", shown(&remark.message)))
+            .with_severity(severity);
+        if !remark.span.is_empty() {
+            diagnostic = diagnostic.with_label(label);
+        }
+        if let Some(help) = &remark.help {
+            diagnostic = diagnostic.with_help(help.clone());
+        }
+        let report = miette::Report::new(diagnostic)
+            .with_source_code(NamedSource::new(file.display().to_string(), text.to_owned()));
+        let mut rendered = String::new();
+        let _ = handler.render_report(&mut rendered, report.as_ref());
+        print::note(rendered.trim_end_matches('\n'));
+    }
+}
