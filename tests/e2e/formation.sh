@@ -37,6 +37,9 @@ sql 'create table t (i int); insert into t values (1)'
 [ "$(sql "select count(*) from pg_extension where extname = 'pg_trgm'")" = 1 ] || fail "a declared extension is missing"
 [ "$(sql 'select count(*) from t')" = 1 ]
 on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtc 'show ssl' | grep -qx on
+[ "$(pgha status --json | jq '[.nodes[] | .image_current and .seed_current and (.since | length) > 0] | all')" = true ] || fail "$(pgha status)"
+pgha status --exit-code >"$work/status.out"
+grep -qE '^ primary .*up 3/3' "$work/status.out" && grep -q '^dynamic configuration ........$' "$work/status.out" || fail "$(cat "$work/status.out")"
 
 say "a promoted node takes those who ask for read-write, although its pooler knew it as a replica"
 for _ in 1 2 3 4; do pgha psql --replica -- -XAtc 'select 1' >/dev/null; done
@@ -63,6 +66,9 @@ refused 'certificate verify failed' 2 psql "$dsn sslmode=verify-full sslrootcert
 PGPASSWORD=wrong refused 'authentication failed' 2 psql "$dsn sslmode=require" -c 'select 1'
 refused 'no such user' 2 psql "${dsn/user=app/user=nobody} sslmode=require" -c 'select 1'
 PGPASSWORD=md5 refused 'login rejected' 2 psql "${dsn/user=app/user=pgbouncer} dbname=postgres sslmode=require" -c 'select 1'
+for user in app replicator; do
+    ! PGPASSWORD=$(cat "$secrets/passwords/$user") psql "${dsn/user=app/user=$user} replication=1 sslmode=require" -c IDENTIFY_SYSTEM >"$work/out" 2>&1 || fail "$user replicates from outside: $(cat "$work/out")"
+done
 sql_as_operator() { on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XqAt -c "$1"; }
 sql_as_operator 'create role bare login'
 PGPASSWORD=md5 refused 'no such user' 2 psql "${dsn/user=app/user=bare} sslmode=require" -c 'select 1'
@@ -70,6 +76,11 @@ sql_as_operator 'drop role bare'
 for database in app pgbouncer; do refused 'login rejected' 2 psql "${dsn/user=app/user=postgres} dbname=$database sslmode=require" -c 'select 1'; done
 refused 'not allowed' 2 psql "$dsn dbname=pgbouncer sslmode=require" -c 'show pools'
 unset PGPASSWORD
+
+say "units and words of parameters are this PostgreSQL's"
+table=$project/crates/pgha-core/src/cluster/parameters.tsv
+sql_as_operator "select concat_ws(chr(9), lower(name), coalesce(unit, ''), coalesce(array_to_string(enumvals, ' '), '')) from pg_settings" | LC_ALL=C sort >"$work/settings"
+diff <(grep -v '^#' "$table" | cut -f1,6,7 | LC_ALL=C sort) <(LC_ALL=C join -t "$(printf '\t')" <(grep -v '^#' "$table" | cut -f1 | LC_ALL=C sort) "$work/settings") || fail "the table of parameters is not this PostgreSQL's"
 
 say "ports that are the nodes' own are closed to others, and open ones refuse strangers"
 for port in 2379 2380 2382 5432 6432 8008; do
@@ -132,7 +143,9 @@ chmod 755 "$secrets" && refused 'others could read it' 1 pgha status && chmod 70
 mv "$secrets" "$work/elsewhere" && refused 'is missing' 1 pgha status && mv "$work/elsewhere" "$secrets"
 mv "$secrets/cluster" "$work/cluster" && echo other >"$secrets/cluster"
 refused 'belongs to cluster `other`' 1 pgha status && mv "$work/cluster" "$secrets/cluster"
-mv "$secrets/ca.key" "$work/ca.key" && refused 'ca.key is missing' 1 pgha status && mv "$work/ca.key" "$secrets/ca.key"
+mv "$secrets/ca.key" "$work/ca.key" && refused 'ca.key is missing' 1 pgha status
+: >"$secrets/ca.key" && refused 'ca.key is empty' 1 pgha status && mv "$work/ca.key" "$secrets/ca.key"
+refused 'something else than a file' 2 pgha seed node-1 --out /dev/full && [ -c /dev/full ]
 
 say "a node that shows another host key is not spoken to"
 public=$secrets/nodes/node-1/ssh_host_ed25519_key.pub
@@ -201,8 +214,11 @@ pgha apply --yes 2>/dev/null
 [ "$(pgha status --json | jq .healthy)" = true ]
 
 say "destroy leaves nothing"
+layer=$(jq -r .configuration.path "$record")
+losetup -a | grep -qF "$layer" || fail "no loop device for $layer: $(losetup -a)"
 [ "$(left_behind formation 10.91.0 | wc -l)" -gt 12 ] || fail "of a running cluster only this is seen: $(left_behind formation 10.91.0)"
 pgha destroy --yes 2>/dev/null
 left=$(left_behind formation 10.91.0)
 [ -z "$left" ] || fail "left behind: $left"
+! losetup -a | grep -F "$layer" || fail "a loop device is left"
 refused 'has no servers' 1 pgha status

@@ -85,7 +85,6 @@ left_behind() {
     ip -o -4 addr | grep -F " $2." || true
     grep -oE "/run/pgha-local/pgha-$1[./][^ ]*|/run/netns/pgha-$1(\.[^ ]*)?|$work/state/$1[^ ]*" /proc/mounts || true
     ls -d "/run/pgha-local/pgha-$1"* "/sys/fs/cgroup/pgha-$1".* /sys/fs/cgroup/*/"pgha-$1".* 2>/dev/null || true
-    losetup -a | grep -F "$work" || true
 }
 
 clean_up() {

@@ -45,6 +45,19 @@ pgha destroy --yes 2>/dev/null
 file=$first
 [ "$(sql 'select 1')" = 1 ]
 
+say "two nodes that only route and three that only store: another file of HAProxy reaches the two alone"
+sed 's/10\.89\.2\./10.90.0./' "$project/tests/clusters/dedicated-haproxy.toml" >"$work/dedicated.toml"
+printf '\n[failover]\npreset = "fast"\n\n[provider.local]\nstate_dir = "%s"\n' "$work/state" >>"$work/dedicated.toml"
+file=$work/dedicated.toml
+form
+pgha doctor >"$work/doctor.out" || fail "$(cat "$work/doctor.out")"
+[ "$(grep -c '^ok .*contract' "$work/doctor.out")" = 5 ] && [ "$(sql 'select 1')" = 1 ]
+sed -i 's/maxconn = 10000/maxconn = 9000/' "$file"
+pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+[ "$(grep -oE '(rebuild|switchover) +[a-z0-9-]+' "$work/apply.log" | tr -s ' ' | sort -u | tr '\n' ,)" = 'rebuild route-1,rebuild route-2,' ] || fail "$(cat "$work/apply.log")"
+pgha destroy --yes 2>/dev/null
+file=$first
+
 say "a terminal that goes away in the middle stops nothing"
 pgha up --yes 2> >(head -n 1 >/dev/null) | head -n 0
 [ "$(pgha status --json | jq .healthy)" = true ]

@@ -52,13 +52,36 @@ healthy
 [ "$(sql 'select count(*) from kept')" = 1000 ]
 on node-1 grep -q 'maxconn 5000' /etc/pgha/haproxy.cfg
 pgha doctor >/dev/null
+record() { echo "$work/state/roll/nodes/$1/record.json"; }
+for node in node-1 node-2 node-3; do [ "$(jq -r .labels.proven "$(record $node)")" = yes ] || fail "$node never proved itself: $(cat "$(record $node)")"; done
+
+say "images that were built before are rolled as they are, if they are this cluster file's"
+pgha build 2>/dev/null >"$work/images.json"
+pgha plan --manifest "$work/images.json" 2>/dev/null | grep -q 'nothing to do'
+altered() { jq "$1" "$work/images.json" >"$work/altered.json" && refused "$2" 1 pgha apply --yes --manifest "$work/altered.json"; }
+altered '.cluster = "other"' 'is of cluster `other`, not `roll`'
+altered '.images = []' 'no image has the roles of `node-1`'
+altered '.images[0].tree = .images[0].package_root.sha256' 'was built from another cluster file'
+altered '.images[0].configuration.sha256 = .images[0].tree' 'has other bytes than when it was built'
+
+say "a newer package root is seen"
+mkdir -p "$work/cache/package-roots"
+for note in /var/cache/pgha/package-roots/*.json; do jq '.layer.sha256 = "new"' "$note" >"$work/cache/package-roots/${note##*/}"; done
+[ "$(pgha --cache "$work/cache" status --json | jq -c '[.nodes[].image_current] | unique')" = '[false]' ] || fail "$(pgha --cache "$work/cache" status)"
+[ "$(pgha status --json | jq -c '[.nodes[].image_current] | unique')" = '[true]' ] || fail "$(pgha status)"
 
 say "an image that is no longer what was built is not booted, and nothing is stopped for it"
 others=$(for node in node-1 node-2 node-3; do started $node; done)
-layer=$(jq -r .previous.configuration.path "$work/state/roll/nodes/node-1/record.json")
+layer=$(jq -r .previous.configuration.path "$(record node-1)")
 cp "$layer" "$work/layer" && echo x >>"$layer"
-refused 'has other bytes than when it was built' 2 pgha rollback --yes
+refused 'has other bytes than when it was built' 1 pgha rollback --yes
+grep -q 'put the image back' "$work/out" || fail "no cure: $(cat "$work/out")"
 cp "$work/layer" "$layer"
+cp "$file" "$work/second" && sed -i 's/maxconn = 5000/maxconn = 5001/' "$file"
+layer=$(jq -r .configuration.path "$(record node-1)")
+mv "$layer" "$work/layer"
+refused 'would have no way back' 1 pgha apply --yes
+mv "$work/layer" "$layer" && mv "$work/second" "$file"
 [ "$others" = "$(for node in node-1 node-2 node-3; do started $node; done)" ] || fail "a node was stopped"
 
 say "rollback takes every node to the image before; a client sees one stop"
@@ -108,6 +131,13 @@ pgha apply --yes 2>"$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
 say "a cluster that could not bear it is not rolled"
 printf '\n[haproxy]\nmaxconn = 6000\n' >>"$file"
 mapfile -t replicas < <(pgha status --json | jq -r '.nodes[] | select(.role != "leader").name')
-for node in "${replicas[@]}"; do on "$node" systemctl stop haproxy; done
+for node in "${replicas[@]}"; do on "$node" systemctl stop patroni; done
 refused 'the cluster is not healthy' 1 pgha apply --yes
-for node in "${replicas[@]}"; do on "$node" systemctl start haproxy; done
+for node in "${replicas[@]}"; do on "$node" systemctl start patroni; done
+pgha apply --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
+
+say "what fails on every node, but costs no copy of the data, is cured by a roll"
+for node in node-1 node-2 node-3; do on $node systemctl stop haproxy; done
+pgha rollback --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
+healthy
+[ "$(images)" = "$first" ] || fail "images: $(images)"

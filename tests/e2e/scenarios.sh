@@ -22,11 +22,34 @@ kill -KILL "$(pgrep -f "verify --scenario leader-cut-off --out $work/killed")"
 wait || true
 # The cut-off node itself needs a lost election, about 2 s, before it says that it has no quorum.
 waited=0
-until pgha status >"$work/status.out" && grep -q 'NOT healthy' "$work/status.out"; do
+until pgha status >"$work/status.out" && grep -q "warning: $cut_off is cut off" "$work/status.out"; do
     [ $((waited += 1)) -lt 15 ] || fail "nothing wrong with $cut_off cut off: $(cat "$work/status.out")"
     sleep 1
 done
 pgha verify --scenario switchover --out "$work/after" 2>"$work/verify.log" || fail "$(cat "$work/verify.log")"
+
+# broken: waits until the verify that writes $work/verify.log has broken something.
+broken() { for _ in $(seq 150); do ! grep -q 'breaking' "$work/verify.log" || return 0; sleep 0.2; done; fail "nothing was broken: $(cat "$work/verify.log")"; }
+
+say "Ctrl-C ends the fault, leaves no database, and is no verdict"
+env --default-signal=INT "$PGHA" -f "$file" verify --scenario leader-cut-off --out "$work/interrupted" >"$work/out" 2>"$work/verify.log" &
+broken
+pkill -INT -f "verify --scenario leader-cut-off --out $work/interrupted"
+status=0 && wait $! || status=$?
+[ $status = 2 ] && grep -q 'the fault was ended' "$work/verify.log" || fail "exit code $status: $(cat "$work/verify.log")"
+for _ in $(seq 30); do ! pgha status --exit-code >"$work/status.out" || break; sleep 1; done
+! grep -q 'cut off' "$work/status.out" || fail "$(cat "$work/status.out")"
+[ -z "$(sql "select datname from pg_database where datname = 'pgha_verify'")" ] || fail "the workload's database is left"
+
+say "a broken promise is told, with exit code 1"
+pgha verify --scenario etcd-one-down --out "$work/promise" >"$work/out" 2>"$work/verify.log" &
+broken
+lead=$(leader)
+on "$lead" pkill -STOP --exact postgres
+sleep 4
+on "$lead" pkill -CONT --exact postgres
+status=0 && wait $! || status=$?
+[ $status = 1 ] && grep -q 'BROKEN: writes stopped longer than 2 s' "$work/out" || fail "exit code $status: $(cat "$work/out" "$work/verify.log")"
 
 say "all nodes lose power and come back with their data"
 sql 'create table survivors (i int); insert into survivors select generate_series(1, 1000)'

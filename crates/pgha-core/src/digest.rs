@@ -1,4 +1,4 @@
-//! SHA-256 digests, written `sha256:<hex>`.
+//! SHA-256 digests, written as 64 hexadecimal digits.
 
 use std::fmt;
 

@@ -4,7 +4,7 @@
 //! Rendered trees and a plan come in, running nodes and observed health go out. Nothing here
 //! decides what should happen: a plan says it, and one that no longer fits the world is refused.
 //! What must never happen here: a secret in a log, an image or an error; a step carried out that
-//! the plan does not name.
+//! the plan does not name, but for taking back one that failed.
 
 pub mod daemons;
 pub mod declare;
@@ -16,6 +16,7 @@ pub mod haproxy;
 pub mod health;
 pub mod image;
 pub mod journal;
+mod label;
 pub mod lease;
 pub mod observe;
 pub mod operate;

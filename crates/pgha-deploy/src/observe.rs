@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::daemons::Daemons;
 use crate::health::Health;
+use crate::label;
 
 /// The slowest check interval of preset fast, and one second more.
 const SETTLE: Duration = Duration::from_secs(6);
@@ -22,22 +23,22 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the provider cannot be asked.
 pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderError> {
-    let label = |server: &pgha_platform::Server, name: &str| {
+    let text = |server: &pgha_platform::Server, name: &str| {
         server.labels.get(name).cloned().unwrap_or_default()
     };
     let found = provider.servers().await?.into_iter().map(|server| Server {
-        image: Digest::from(label(&server, "image")),
-        seed: Digest::from(label(&server, "seed")),
-        previous_image: server.labels.get("previous_image").cloned().map(Digest::from),
-        generation: label(&server, "generation").parse().unwrap_or(0),
+        image: Digest::from(text(&server, label::IMAGE)),
+        seed: Digest::from(text(&server, label::SEED)),
+        previous_image: server.labels.get(label::PREVIOUS_IMAGE).cloned().map(Digest::from),
+        generation: text(&server, label::GENERATION).parse().unwrap_or(0),
         // A server of an older pgha has no such label.
-        proven: label(&server, "proven") != "no",
-        undone: label(&server, "undone").parse().unwrap_or(0),
-        wish: server.labels.get("wish").cloned().map(Digest::from),
-        roles: server.labels.get("roles").cloned(),
-        since: server.labels.get("since").cloned(),
+        proven: text(&server, label::PROVEN) != "no",
+        undone: text(&server, label::UNDONE).parse().unwrap_or(0),
+        wish: server.labels.get(label::WISH).cloned().map(Digest::from),
+        roles: server.labels.get(label::ROLES).cloned(),
+        since: server.labels.get(label::SINCE).cloned(),
         data: data_format(&server.labels),
-        formed: label(&server, "formed") == "yes",
+        formed: text(&server, label::FORMED) == "yes",
         running: server.running,
         address: server.address,
         name: server.name,
@@ -48,8 +49,8 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
 /// Absent for a server of an older pgha, too.
 fn data_format(labels: &BTreeMap<String, String>) -> Option<DataFormat> {
     Some(DataFormat {
-        postgresql: labels.get("postgresql")?.parse().ok()?,
-        collations: labels.get("collations")?.clone(),
+        postgresql: labels.get(label::POSTGRESQL)?.parse().ok()?,
+        collations: labels.get(label::COLLATIONS)?.clone(),
     })
 }
 

@@ -15,9 +15,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::history::{History, Operation, Outcome, Side};
 
-/// Seconds a connection attempt may take, TLS and login included.
+/// How long a connection attempt may take, TLS and login included.
 const CONNECT: Duration = Duration::from_millis(1500);
-/// Seconds a statement may take before its writer gives the connection up.
+/// How long a statement may take before its writer gives the connection up.
 const STATEMENT: Duration = Duration::from_secs(3);
 /// Pause before the next attempt after a failed connection.
 const PAUSE: Duration = Duration::from_millis(50);

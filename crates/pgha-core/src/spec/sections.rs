@@ -40,7 +40,7 @@ pub(crate) struct PostgresqlSection {
     #[schemars(with = "BTreeMap<String, Parameter>")]
     pub(crate) parameters: Table,
     /// Lines added to pg_hba.conf after pgha's own and before the final reject. Only TLS lines
-    /// (`hostssl`) and `local` are accepted.
+    /// (`hostssl`) are accepted.
     #[schemars(with = "Vec<String>")]
     pub(crate) hba: Vec<Spanned<String>>,
     /// Login roles. Each gets a generated password in the secrets directory. Default: one role,

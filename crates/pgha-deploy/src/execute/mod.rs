@@ -23,6 +23,7 @@ use undo::Replaced;
 use crate::daemons::Daemons;
 use crate::gate::{self, GateError};
 use crate::journal::Journal;
+use crate::label;
 use crate::secrets::Secrets;
 use crate::{observe, seed};
 
@@ -132,10 +133,14 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 let mut request = self.request(node)?;
                 if action.gives_new().is_none() {
                     // The same again is no roll that a rollback could undo.
-                    request.labels.retain(|label, _| {
-                        ["image", "seed", "roles", "postgresql", "collations"]
-                            .contains(&label.as_str())
-                    });
+                    let kept = [
+                        label::IMAGE,
+                        label::SEED,
+                        label::ROLES,
+                        label::POSTGRESQL,
+                        label::COLLATIONS,
+                    ];
+                    request.labels.retain(|label, _| kept.contains(&label.as_str()));
                 }
                 Ok(self.provider.rebuild_server(&request).await?)
             }
@@ -258,15 +263,15 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             seed: seed.archive.to_vec(),
             volume: self.cluster.volume(node),
             labels: labels(&[
-                ("image", image.digest().as_str()),
-                ("seed", seed.digest.as_str()),
-                ("roles", &node.role_set.to_string()),
-                ("postgresql", &postgresql),
-                ("collations", &collations),
-                ("generation", &self.generation.to_string()),
-                ("wish", self.wish.as_str()),
-                ("proven", "no"),
-                ("since", &now()),
+                (label::IMAGE, image.digest().as_str()),
+                (label::SEED, seed.digest.as_str()),
+                (label::ROLES, &node.role_set.to_string()),
+                (label::POSTGRESQL, &postgresql),
+                (label::COLLATIONS, &collations),
+                (label::GENERATION, &self.generation.to_string()),
+                (label::WISH, self.wish.as_str()),
+                (label::PROVEN, "no"),
+                (label::SINCE, &now()),
             ]),
         })
     }
@@ -284,7 +289,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             b"the cluster has data; `pgha destroy` removes this file\n",
             0o600,
         )?;
-        let formed = labels(&[("formed", "yes"), ("proven", "yes")]);
+        let formed = labels(&[(label::FORMED, "yes"), (label::PROVEN, "yes")]);
         for node in &self.cluster.nodes {
             self.provider.label(&node.name, &formed).await?;
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{ExecuteError, Executor, labels, now};
 use crate::daemons::Daemons;
 use crate::gate::GateError;
+use crate::label;
 
 /// The dynamic configuration was replaced, and these nodes restarted.
 pub(super) struct Replaced {
@@ -57,7 +58,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// What these nodes run is worth going back to.
     async fn prove(&self, nodes: &[String]) -> Result<(), ExecuteError> {
         for node in nodes {
-            self.provider.label(node, &labels(&[("proven", "yes")])).await?;
+            self.provider.label(node, &labels(&[(label::PROVEN, "yes")])).await?;
         }
         Ok(())
     }
@@ -125,7 +126,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     pub(super) async fn revert(&self, node: &str) -> Result<(), ExecuteError> {
-        let marks = labels(&[("since", &now()), ("undone", &self.generation.to_string())]);
+        let marks =
+            labels(&[(label::SINCE, &now()), (label::UNDONE, &self.generation.to_string())]);
         Ok(self.provider.revert_server(node, &marks).await?)
     }
 }

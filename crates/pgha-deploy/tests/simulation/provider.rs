@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pgha_core::cluster::Node;
 use pgha_platform::files::Lock;
+use pgha_platform::label;
 use pgha_platform::{Check, Provider, ProviderError, Server, ServerRequest, When};
 use rand::RngExt;
 use tokio::time::Instant;
@@ -54,9 +55,8 @@ impl Provider for World {
         self.replace(&request.name, |machine| {
             let old = machine.labels.clone();
             labels = old.clone().into_iter().chain(std::mem::take(&mut labels)).collect();
-            let unproven = old.get("proven").is_some_and(|proven| proven == "no")
-                && machine.previous.is_some();
-            if (old["image"] != labels["image"] || old["seed"] != labels["seed"]) && !unproven {
+            let becomes = label::becomes_previous(&old, machine.previous.is_some());
+            if (old["image"] != labels["image"] || old["seed"] != labels["seed"]) && becomes {
                 machine.previous = Some(old);
             }
             machine.labels = labels;

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 
 use crate::command::is_root;
 use crate::files::{self, Lock};
+use crate::label;
 use crate::provider::{Check, ImageFile, Provider, ProviderError, Server, ServerRequest, When};
 use network::Switch;
 use record::{Labels, Record, Records};
@@ -99,12 +100,13 @@ impl Provider for Local {
             .into_iter()
             .map(|name| {
                 let record = self.records.read(&name)?;
-                let previous = record.previous.and_then(|given| given.labels.get("image").cloned());
+                let previous =
+                    record.previous.and_then(|given| given.labels.get(label::IMAGE).cloned());
                 let labels = record
                     .given
                     .labels
                     .into_iter()
-                    .chain(previous.map(|image| ("previous_image".to_owned(), image)))
+                    .chain(previous.map(|image| (label::PREVIOUS_IMAGE.to_owned(), image)))
                     .collect();
                 Ok(Server {
                     running: cgroup::is_populated(&self.machine(&name)),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::files::{self, FileError};
+use crate::label;
 use crate::provider::{ImageFile, ProviderError, ServerRequest};
 
 pub(super) type Labels = BTreeMap<String, String>;
@@ -26,8 +27,8 @@ impl Record {
     /// What there is to go back to once the server is given something else: what it has, unless
     /// that never proved itself.
     pub(super) fn kept(self) -> Option<Boot> {
-        let unproven = self.given.labels.get("proven").is_some_and(|proven| proven == "no");
-        if unproven && self.previous.is_some() { self.previous } else { Some(self.given) }
+        let becomes = label::becomes_previous(&self.given.labels, self.previous.is_some());
+        if becomes { Some(self.given) } else { self.previous }
     }
 }
 
@@ -132,8 +133,9 @@ impl Records {
             .map(|(key, value)| (key.clone(), value.clone()))
             .chain(given.labels)
             .collect();
-        let same = |label: &str| record.given.labels.get(label) == given.labels.get(label);
-        let previous = if same("image") && same("seed") { record.previous } else { record.kept() };
+        let same = |name: &str| record.given.labels.get(name) == given.labels.get(name);
+        let previous =
+            if same(label::IMAGE) && same(label::SEED) { record.previous } else { record.kept() };
         self.write(&request.name, &Record { address: request.address, given, previous })
     }
 

@@ -202,18 +202,29 @@ fn hba(line: &Spanned<String>, remarks: &mut Remarks) {
             "hostssl database user address METHOD",
             help,
         );
-    } else if let Some(option) = fields[5..].iter().find(|option| !option.contains('=')) {
+    } else if let Some(name) = fields[1..3].iter().find(|name| name.starts_with('/')) {
         remarks.error(
             line.span(),
-            format!("`{option}` is no option of a method"),
+            format!("`{name}` is a regular expression"),
+            "hostssl DATABASE USER address method",
+            "name them one by one: PostgreSQL would not start with one that it cannot read",
+        );
+    } else if let Some(option) = fields[5..].iter().find(|option| !OPTIONS.contains(option)) {
+        remarks.error(
+            line.span(),
+            format!("`{option}` is no option of these methods"),
             "expected NAME=VALUE",
-            "for example clientcert=verify-full",
+            format!("one of {}", OPTIONS.join(", ")),
         );
     }
 }
 
 /// PostgreSQL keeps the lines it had when it cannot read one, and does not start with them later.
 const METHODS: &[&str] = &["scram-sha-256", "cert", "reject"];
+
+/// A `map` would need a pg_ident.conf of the user's.
+const OPTIONS: &[&str] =
+    &["clientcert=verify-ca", "clientcert=verify-full", "clientname=CN", "clientname=DN"];
 
 fn is_source(text: &str) -> bool {
     ["all", "samehost", "samenet"].contains(&text) || text.parse::<IpNet>().is_ok()

@@ -28,8 +28,18 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
     }
     let clients = nets("clients", spec.network.clients.as_deref(), remarks);
     let operators = nets("operators", spec.network.operators.as_deref(), remarks);
-    if let (Some(cidr), Some(listed)) = (cidr, &spec.network.operators) {
-        reachable(cidr, listed, operators.as_deref().unwrap_or_default(), remarks);
+    if let Some(gateway) = cidr.and_then(|cidr| cidr.hosts().next()) {
+        let (who, why) = ("operators", "`operators` would lock pgha out");
+        reachable(
+            gateway,
+            who,
+            why,
+            spec.network.operators.as_deref(),
+            operators.as_deref(),
+            remarks,
+        );
+        let (who, why) = ("clients", "`clients` would lock `pgha psql` and `pgha verify` out");
+        reachable(gateway, who, why, spec.network.clients.as_deref(), clients.as_deref(), remarks);
     }
     let own = |nets: Option<Vec<Ipv4Net>>, cidr| nets.unwrap_or_else(|| vec![cidr]);
     let direct_clients =
@@ -44,23 +54,21 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
 
 /// pgha itself reaches local nodes from the gateway's address.
 fn reachable(
-    cidr: Ipv4Net,
-    listed: &[Spanned<String>],
-    operators: &[Ipv4Net],
+    gateway: Ipv4Addr,
+    key: &str,
+    message: &str,
+    listed: Option<&[Spanned<String>]>,
+    nets: Option<&[Ipv4Net]>,
     remarks: &mut Remarks,
 ) {
-    let Some(gateway) = cidr.hosts().next() else {
-        return;
-    };
-    if operators.len() == listed.len() && !operators.iter().any(|net| net.contains(&gateway)) {
+    let (Some(listed), Some(nets)) = (listed, nets) else { return };
+    // A network that could not be read has a complaint of its own.
+    if nets.len() == listed.len() && !nets.iter().any(|net| net.contains(&gateway)) {
         let span = listed.first().map_or(0..0, Spanned::span);
-        let help = format!("add \"{gateway}/32\": this machine reaches its local nodes from there");
-        remarks.error(
-            span,
-            "`operators` would lock pgha out",
-            format!("{gateway} is in none of these networks"),
-            help,
+        let help = format!(
+            "add \"{gateway}/32\" to `{key}`: this machine reaches its local nodes from there"
         );
+        remarks.error(span, message, format!("{gateway} is in none of these networks"), help);
     }
 }
 

@@ -82,7 +82,7 @@ fn lock_outlives_retries(section: &FailoverSection, timing: &Timing, remarks: &m
             "does not fit into ttl",
             help,
         );
-    } else if failsafe + guard < 9 {
+    } else if failsafe == 0 || guard == 0 {
         let help = "without the guard a frozen Patroni leaves an old primary acknowledging writes; without failsafe an etcd outage stops all writes";
         remarks.warning(span, "failsafe or the guard is off", "less safe than the default", help);
     }

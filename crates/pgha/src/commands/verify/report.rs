@@ -191,7 +191,9 @@ fn thousands(number: usize) -> String {
 mod tests {
     use super::*;
 
-    const PROMISE: WriteStop = WriteStop { worst_seconds: 28.5, because: "ttl and more" };
+    fn promise() -> WriteStop {
+        WriteStop { worst_seconds: 28.5, because: "ttl and more".to_owned() }
+    }
 
     fn findings() -> Findings {
         Findings { acknowledged: 9, write_stop_seconds: 20.0, ..Findings::default() }
@@ -199,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_run_that_keeps_every_promise_breaks_none() {
-        assert_eq!(broken(&findings(), &PROMISE, Durability::Quorum), Vec::<String>::new());
+        assert_eq!(broken(&findings(), &promise(), Durability::Quorum), Vec::<String>::new());
     }
 
     #[test]
@@ -223,7 +225,7 @@ mod tests {
             ),
         ];
         for (findings, complaint) in cases {
-            let broken = broken(&findings, &PROMISE, Durability::Quorum);
+            let broken = broken(&findings, &promise(), Durability::Quorum);
             assert!(broken.len() == 1 && broken[0].starts_with(complaint), "{broken:?}");
         }
     }
@@ -231,7 +233,7 @@ mod tests {
     #[test]
     fn async_promises_no_row() {
         assert!(
-            broken(&Findings { lost: vec![7], ..findings() }, &PROMISE, Durability::Async)
+            broken(&Findings { lost: vec![7], ..findings() }, &promise(), Durability::Async)
                 .is_empty()
         );
     }

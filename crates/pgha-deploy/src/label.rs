@@ -1,0 +1,20 @@
+//! Labels of a server: all the state that pgha keeps of it.
+
+pub(crate) use pgha_platform::label::{IMAGE, PREVIOUS_IMAGE, PROVEN, SEED};
+
+/// `yes` once the cluster has been healthy with it: from then on its data matters.
+pub(crate) const FORMED: &str = "formed";
+/// The roles its image was made for.
+pub(crate) const ROLES: &str = "roles";
+/// Major version of PostgreSQL that wrote its data.
+pub(crate) const POSTGRESQL: &str = "postgresql";
+/// Versions of what sorts text in its indexes.
+pub(crate) const COLLATIONS: &str = "collations";
+/// Number of the roll that gave it what it has.
+pub(crate) const GENERATION: &str = "generation";
+/// Number of the last roll that was undone on it.
+pub(crate) const UNDONE: &str = "undone";
+/// Digest of all that was wanted when it got what it has.
+pub(crate) const WISH: &str = "wish";
+/// When it got what it has, in RFC 3339.
+pub(crate) const SINCE: &str = "since";
