@@ -50,80 +50,77 @@ pub(super) fn check(
 }
 
 fn one(
-    written: &str,
+    key: &str,
     value: &Value,
     span: std::ops::Range<usize>,
     durability: Durability,
     remarks: &mut Remarks,
 ) {
-    // PostgreSQL takes any case, and any beginning of a word that is not ambiguous.
-    let (key, word) =
-        (written.to_ascii_lowercase(), value.as_str().unwrap_or_default().to_ascii_lowercase());
-    let key = key.as_str();
-    let spelt = !word.is_empty()
-        && (word != "o" && "off".starts_with(&word)
-            || "false".starts_with(&word)
-            || "no".starts_with(&word)
-            || word == "0");
-    let off = matches!(value, Value::Bool(false)) || value.as_f64() == Some(0.0) || spelt;
-    if written != key {
-        // Two spellings of one parameter would both be handed on.
-        remarks.error(
-            span,
-            format!("`{written}` is written in capitals"),
-            "not allowed",
-            format!("write `{key}`"),
-        );
-    } else if !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
-        || key.is_empty()
-    {
-        remarks.error(
-            span,
-            format!("`{key}` is no parameter name"),
-            "not allowed",
-            "letters, digits, underscores and one dot for an extension",
-        );
-    } else if PATRONI.contains(&key) {
-        remarks.error(
-            span,
-            format!("`{key}` belongs to Patroni"),
-            "not yours to set",
-            "Patroni sets it from the cluster's state and would override this line",
-        );
-    } else if parameter::own(&Timing::preset(Preset::Fast)).iter().any(|(own, _)| *own == key) {
-        remarks.error(
-            span,
-            format!("`{key}` belongs to pgha"),
-            "not yours to set",
-            "other files of the node depend on its value",
-        );
-    } else if NEVER_OFF.contains(&key) && off {
-        remarks.error(
-            span,
-            format!("`{key} = off` can corrupt every copy"),
-            "refused",
-            "a crash could lose or tear acknowledged data",
-        );
-    } else if key == "wal_level" && word == "minimal" {
-        remarks.error(
-            span,
-            "`wal_level = minimal` forbids replication",
-            "refused",
-            "use replica or logical",
-        );
-    } else if key == "synchronous_commit"
-        && durability != Durability::Async
-        && (off || word == "local")
-    {
-        remarks.error(
-            span,
-            format!("`synchronous_commit` off or local voids {durability} durability"),
-            "refused",
-            "set it for single transactions, or choose async",
-        );
-    } else if !key.contains('.') {
-        readable(key, value, span, remarks);
+    let refused = misspelt(key).or_else(|| taken(key)).or_else(|| harmful(key, value, durability));
+    match refused {
+        Some((message, label, help)) => remarks.error(span, message, label, help),
+        None if !key.contains('.') => readable(key, value, span, remarks),
+        None => {}
     }
+}
+
+/// Message, label and help of an error.
+type Complaint = (String, &'static str, String);
+
+fn misspelt(key: &str) -> Option<Complaint> {
+    let lower = key.to_ascii_lowercase();
+    if key != lower {
+        // PostgreSQL takes any case: two spellings of one parameter would both be handed on.
+        let message = format!("`{key}` is written in capitals");
+        return Some((message, "not allowed", format!("write `{lower}`")));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let bad = key.is_empty() || !key.chars().all(allowed);
+    let help = "letters, digits, underscores and one dot for an extension";
+    bad.then(|| (format!("`{key}` is no parameter name"), "not allowed", help.to_owned()))
+}
+
+fn taken(key: &str) -> Option<Complaint> {
+    let own = parameter::own(&Timing::preset(Preset::Fast));
+    let (owner, help) = if PATRONI.contains(&key) {
+        ("Patroni", "Patroni sets it from the cluster's state and would override this line")
+    } else if own.iter().any(|(own, _)| *own == key) {
+        ("pgha", "other files of the node depend on its value")
+    } else {
+        return None;
+    };
+    Some((format!("`{key}` belongs to {owner}"), "not yours to set", help.to_owned()))
+}
+
+fn harmful(key: &str, value: &Value, durability: Durability) -> Option<Complaint> {
+    let word = value.as_str().unwrap_or_default().to_ascii_lowercase();
+    let (message, help) = match key {
+        _ if NEVER_OFF.contains(&key) && is_off(value) => (
+            format!("`{key} = off` can corrupt every copy"),
+            "a crash could lose or tear acknowledged data",
+        ),
+        "wal_level" if word == "minimal" => {
+            ("`wal_level = minimal` forbids replication".to_owned(), "use replica or logical")
+        }
+        "synchronous_commit"
+            if durability != Durability::Async && (is_off(value) || word == "local") =>
+        {
+            (
+                format!("`synchronous_commit` off or local voids {durability} durability"),
+                "set it for single transactions, or choose async",
+            )
+        }
+        _ => return None,
+    };
+    Some((message, "refused", help.to_owned()))
+}
+
+/// PostgreSQL takes any beginning of a word that is not ambiguous.
+fn is_off(value: &Value) -> bool {
+    let word = value.as_str().unwrap_or_default().to_ascii_lowercase();
+    let begins = |whole: &str| !word.is_empty() && whole.starts_with(&word);
+    let spelt = word != "o" && begins("off") || begins("false") || begins("no") || word == "0";
+    *value == Value::Bool(false) || value.as_f64() == Some(0.0) || spelt
 }
 
 /// Patroni leaves out what PostgreSQL does not know, with a line in its log; and PostgreSQL does
