@@ -32,6 +32,9 @@ kill -KILL $pid && wait $pid 2>/dev/null || true
 sleep 1
 pgrep -f "$cache" && fail "the build goes on without pgha"
 [ -z "$(find "$cache" -name '*.json')" ] || fail "a half-built root counts as built"
+[ -n "$(find "$cache/package-roots" -name '.tmp*')" ] || fail "nothing is left to be swept"
+PGHA_CACHE=$cache timeout 5 "$PGHA" -f "$file" build >/dev/null 2>&1 || true
+[ "$(find "$cache/package-roots" -maxdepth 1 -name '.tmp*' | wc -l)" -le 1 ] || fail "what a killed build left is still there"
 # Instead of a third build: a truncated copy of the good one, as a broken disk or download would leave it.
 rm -rf "$cache" && mkdir -p "$cache/package-roots" && sed "s#$root#$cache/package-roots/root.squashfs#" "$note" >"$cache/package-roots/$(basename "$note")"
 head -c 1000000 "$root" >"$cache/package-roots/root.squashfs"

@@ -117,15 +117,24 @@ on node-3 grep -q 'maxconn 5000' /etc/pgha/haproxy.cfg || fail "the old system b
 on node-3 test ! -e /etc/forgotten || fail "something outside the data volume survived"
 [ "$(members)" = "$before" ] || fail "etcd's members changed: $(members)"
 
+say "another node's volume is refused, and left as it is"
+stop_vm
+e2fsck -p "$work/data" >/dev/null || true # its power was cut: the journal comes first
+debugfs -R 'cat owner.json' "$work/data" 2>/dev/null | sed 's/machine-node-3/machine-node-9/' >"$work/owner"
+debugfs -w -R 'rm owner.json' "$work/data" 2>/dev/null
+debugfs -w -R "write $work/owner owner.json" "$work/data" 2>/dev/null
+boot uefi virtio-blk "$second" "$work/data"
+within 240 "a refusal on the console" says 'pgha-data: refused: the data volume belongs to volume machine-node-9'
+
 say "a blank disk is refused without word from the plan, and formatted with it"
 stop_vm
 rm -f "$work/data" && truncate -s 2G "$work/data"
-boot bios virtio-blk "$second" "$work/data"
+boot bios virtio-scsi "$second" "$work/data"
 within 240 "a refusal on the console" says 'pgha-volume: refused: no disk holds the data volume machine-node-3'
 stop_vm
 [ "$(tr -d '\0' <"$work/data" | wc -c)" = 0 ] || fail "something was written to the blank disk"
 pgha seed node-3 --new-volume --out "$work/metadata/hetzner/v1/userdata" 2>/dev/null
-boot bios virtio-blk "$second" "$work/data"
+boot uefi virtio-blk "$second" "$work/data"
 within 240 "a mounted volume" says 'Finished.*pgha-data.service'
 sleep 3
 stop_vm

@@ -134,10 +134,11 @@ mapfile -t replicas < <(pgha status --json | jq -r '.nodes[] | select(.role != "
 for node in "${replicas[@]}"; do on "$node" systemctl stop patroni; done
 refused 'the cluster is not healthy' 1 pgha apply --yes
 for node in "${replicas[@]}"; do on "$node" systemctl start patroni; done
-pgha apply --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
+for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 1; done
 
 say "what fails on every node, but costs no copy of the data, is cured by a roll"
 for node in node-1 node-2 node-3; do on $node systemctl stop haproxy; done
-pgha rollback --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
+pgha apply --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
+grep -q 'but for services of' "$work/roll.log" || fail "$(cat "$work/roll.log")"
 healthy
-[ "$(images)" = "$first" ] || fail "images: $(images)"
+[ "$(images | wc -l)" = 1 ] && [ "$(images)" != "$first" ] || fail "images: $(images)"

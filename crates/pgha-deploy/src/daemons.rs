@@ -76,44 +76,7 @@ impl Daemons for Fleet {
 
     async fn failed_units(&self, node: &Node) -> Option<String> {
         let link = self.link(node).await.ok()?;
-        let failed = [
-            "systemctl",
-            "list-units",
-            "--plain",
-            "--no-legend",
-            "--state=failed,activating,auto-restart",
-        ];
-        let listed = link.session.run(&failed, b"").await.unwrap_or_default();
-        let mut units = listed
-            .lines()
-            .filter_map(|line| line.split_whitespace().next())
-            .map(str::to_owned)
-            .collect::<Vec<_>>();
-        if units.is_empty() {
-            // One that crashes again and again may be up at this moment.
-            let all = units::units(&link.session, &link.units).await.unwrap_or_default();
-            units = all
-                .into_iter()
-                .filter(|(_, unit)| unit.restarts > 0)
-                .map(|(name, _)| name)
-                .collect();
-        }
-        let mut journal =
-            vec!["journalctl", "--no-pager", "--output=short-monotonic", "--lines=12"];
-        let which = if units.is_empty() {
-            // Patroni reports every round; what PostgreSQL complained about is what is looked for.
-            journal.extend(["--unit=patroni.service", "--grep=FATAL|PANIC|ERROR"]);
-            "no unit failed; patroni.service".to_owned()
-        } else {
-            journal.extend(units.iter().flat_map(|unit| ["--unit", unit]));
-            units.join(", ")
-        };
-        let mut lines = link.session.run(&journal, b"").await.unwrap_or_default();
-        if units.is_empty() {
-            // journalctl(1): with --grep and --lines the newest comes first.
-            lines = lines.lines().rev().collect::<Vec<_>>().join("\n");
-        }
-        Some(format!("{which}\n{}", lines.trim_end()))
+        Some(units::report(&link.session, &link.units).await)
     }
 
     async fn switchover(&self, from: &Node, to: Option<&str>) -> Done {

@@ -59,6 +59,50 @@ pub(crate) async fn units(session: &Session, names: &[String]) -> Result<Units, 
     Ok(parse(&session.answer(&show).await?, &names))
 }
 
+/// Lines of the journal in a report, shared by the units it is about.
+const LINES: usize = 16;
+
+/// What keeps the node behind `session` from its work: the units in trouble, and the last lines of
+/// each. One that writes much must not push the words of another out.
+pub(crate) async fn report(session: &Session, promised: &[String]) -> String {
+    let troubled = troubled(session, promised).await;
+    if troubled.is_empty() {
+        return format!("no unit failed; patroni.service\n{}", complaints(session).await);
+    }
+    let lines = format!("--lines={}", (LINES / troubled.len()).max(4));
+    let mut report = troubled.join(", ");
+    for unit in &troubled {
+        let journal = [&JOURNAL[..], &[lines.as_str(), "--unit", unit]].concat();
+        let said = session.run(&journal, b"").await.unwrap_or_default();
+        report.push_str(&format!("\n{}", said.trim_end()));
+    }
+    report
+}
+
+const JOURNAL: [&str; 3] = ["journalctl", "--no-pager", "--output=short-monotonic"];
+
+/// Those that failed or are being started; else those that crashed and may be up at this moment.
+async fn troubled(session: &Session, promised: &[String]) -> Vec<String> {
+    let states = "--state=failed,activating,auto-restart";
+    let list = ["systemctl", "list-units", "--plain", "--no-legend", states];
+    let listed = session.run(&list, b"").await.unwrap_or_default();
+    let failed = listed.lines().filter_map(|line| line.split_whitespace().next());
+    let failed = failed.map(str::to_owned).collect::<Vec<_>>();
+    if !failed.is_empty() {
+        return failed;
+    }
+    let all = units(session, promised).await.unwrap_or_default();
+    all.into_iter().filter(|(_, unit)| unit.restarts > 0).map(|(name, _)| name).collect()
+}
+
+/// Patroni reports every round; what PostgreSQL complained about is what is looked for.
+async fn complaints(session: &Session) -> String {
+    let grep = ["--unit=patroni.service", "--grep=FATAL|PANIC|ERROR", "--lines=12"];
+    let found = session.run(&[&JOURNAL[..], &grep].concat(), b"").await.unwrap_or_default();
+    // journalctl(1): with --grep and --lines the newest comes first.
+    found.lines().rev().collect::<Vec<_>>().join("\n")
+}
+
 /// systemctl prints a paragraph for each unit, in the order they were asked for; one that does not
 /// exist is `inactive`.
 fn parse(text: &str, names: &[&str]) -> Units {

@@ -32,7 +32,15 @@ fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().unwrap_or(0..0);
     let end =
         span.end.max(span.start + text[span.start..].chars().next().map_or(0, char::len_utf8));
-    Diagnostic::error(span.start..end, error.message(), "here")
+    let span = span.start..end;
+    match error.message() {
+        "duplicate key" => {
+            let name = text.get(span.clone()).unwrap_or_default().to_owned();
+            Diagnostic::error(span, format!("`{name}` is there twice"), "the second time")
+                .help("keep one of the two")
+        }
+        message => Diagnostic::error(span, message, "here"),
+    }
 }
 
 struct Walk<'s> {

@@ -41,6 +41,11 @@ pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoo
     {
         return Ok(found);
     }
+    // Held while this builds: whoever gets it knows that what lies around is of builds that died.
+    let alone = files::lock(&dir.join("lock"), "a build of the package root")?;
+    if alone.is_ok() {
+        sweep(&dir)?;
+    }
     space(&dir)?;
     let work = tempfile::tempdir_in(&dir).map_err(FileError::at("create", &dir))?;
     let started = std::time::Instant::now();
@@ -57,6 +62,14 @@ pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoo
     };
     cache::keep(&[(&finished, &root.layer)], &note, &root)?;
     Ok(root)
+}
+
+/// Removes what killed builds have left.
+fn sweep(dir: &Path) -> Result<(), FileError> {
+    let entries = std::fs::read_dir(dir).map_err(FileError::at("read", dir))?;
+    let left =
+        entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(".tmp"));
+    left.map(|entry| entry.path()).try_for_each(|path| files::remove(&path))
 }
 
 /// The newest package root of the recipe by its note alone: its bytes are not looked at.

@@ -202,7 +202,9 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
         link.session.run(&["cat", path], b"").await.ok().map(|text| text.trim().to_owned())
     };
     let units = ["systemctl", "list-units", "--failed", "--plain", "--no-legend"];
-    let certificates = ["find", "/run/pgha/tls", "-name", "*.crt", "-exec", "cat", "{}", "+"];
+    // HAProxy takes certificate and key from one file.
+    let certificates = "find /run/pgha/tls ( -name *.crt -o -name haproxy.pem ) -exec cat {} +";
+    let certificates = certificates.split(' ').collect::<Vec<_>>();
     let (manifest, guard, refused, failed, pem) = tokio::join!(
         read("/etc/pgha/manifest.json"),
         read("/run/pgha/guard"),
