@@ -6,6 +6,11 @@ secrets=$work/formation.secrets
 
 printf '\n[postgresql]\nusers = [{ name = "app" }]\ndatabases = [{ name = "app", owner = "app", extensions = ["pg_trgm"] }]\n' >>"$file"
 
+# Debian under systemd mounts /run so that nothing there can be executed. Here one node has it so.
+noexec=/run/pgha-local/pgha-formation.node-1
+trap 'status=$?; umount --lazy "$noexec" 2>/dev/null || true; clean_up $status' EXIT
+mkdir -p "$noexec" && mount -t tmpfs -o noexec,mode=700 tmpfs "$noexec"
+
 say "up"
 while [ -d "$work" ] && [ ! -e "$work/formed" ]; do ps axww >>"$work/ps-up.out"; sleep 0.1; done &
 pgha up --yes -v 2>"$work/up.log" >"$work/up.out"
@@ -218,6 +223,7 @@ layer=$(jq -r .configuration.path "$record")
 losetup -a | grep -qF "$layer" || fail "no loop device for $layer: $(losetup -a)"
 [ "$(left_behind formation 10.91.0 | wc -l)" -gt 12 ] || fail "of a running cluster only this is seen: $(left_behind formation 10.91.0)"
 pgha destroy --yes 2>/dev/null
+umount "$noexec" && rmdir "$noexec" && { rmdir /run/pgha-local 2>/dev/null || true; }
 left=$(left_behind formation 10.91.0)
 [ -z "$left" ] || fail "left behind: $left"
 ! losetup -a | grep -F "$layer" || fail "a loop device is left"

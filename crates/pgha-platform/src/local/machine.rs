@@ -21,7 +21,7 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
     let run = Path::new(RUN).join(machine);
     files::make_dir(&run, 0o700)?;
     let script = run.join("launch-node.sh");
-    files::write(&script, LAUNCH.as_bytes(), 0o700)?;
+    files::write(&script, LAUNCH.as_bytes(), 0o600)?;
     let path = node.join("console.log");
     let console = OpenOptions::new()
         .create(true)
@@ -30,8 +30,10 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
         .open(&path)
         .map_err(FileError::at("open", &path))?;
     let errors = console.try_clone().map_err(FileError::at("open", &path))?;
-    // A session of its own: the node must survive the terminal that started it.
+    // A session of its own: the node must survive the terminal that started it. Through the shell,
+    // because Debian mounts /run without the right to execute anything there.
     let child = Command::new("setsid")
+        .arg("/bin/sh")
         .arg(&script)
         .arg(machine)
         .args([&record.given.package_root.path, &record.given.configuration.path, &run])
