@@ -51,7 +51,7 @@ pub async fn healthy<P: Provider, D: Daemons>(
         if let Some(sick) = wait.gives_up(provider, &health, cluster).await {
             let diagnosis = diagnoses(provider, daemons, cluster, &sick).await;
             unmet.extend(
-                sick.iter().filter_map(|name| Some(format!("{name}: {}", wait.watch.lost(name)?))),
+                sick.iter().filter_map(|name| Some(format!("{name}: {}", wait.lost(name)?))),
             );
             return Err(GateError {
                 seconds: wait.began.elapsed().as_secs(),
@@ -97,6 +97,12 @@ impl<'g> Wait<'g> {
         unmet
     }
 
+    /// Why there is no use in waiting for `name`.
+    fn lost(&self, name: &str) -> Option<&'static str> {
+        let silent = !self.gate.proves.is_empty() && self.watch.is_silent(name);
+        self.watch.lost(name).or(silent.then_some("it does not answer"))
+    }
+
     fn has_held(&self) -> bool {
         self.since
             .is_some_and(|since| since.elapsed().as_secs() >= u64::from(self.gate.held_seconds))
@@ -124,7 +130,7 @@ impl<'g> Wait<'g> {
         let mut lost = Vec::new();
         let counts = |node: &&Node| !self.gate.despite.contains(&node.name);
         for Node { name, .. } in cluster.nodes.iter().filter(counts) {
-            if self.watch.lost(name).is_some()
+            if self.lost(name).is_some()
                 || health.nodes[name].unreachable.is_some() && refused(provider, name).await
             {
                 lost.push(name.clone());

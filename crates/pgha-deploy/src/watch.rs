@@ -75,17 +75,22 @@ impl Watch {
     /// Why nothing is to be expected of `name` any more.
     pub(crate) fn lost(&self, name: &str) -> Option<&'static str> {
         let node = self.nodes.get(name)?;
-        match () {
-            () if node.has_failed => Some("a unit of it has failed"),
-            () if node.crashes >= LOOP || node.relapses >= RELAPSES => {
-                Some("its units crash again and again")
-            }
-            () if node.fails_to_start.is_some_and(|since| since.elapsed() >= START) => {
-                Some("its PostgreSQL does not start")
-            }
-            () if node.heard.elapsed() >= SILENCE => Some("it does not answer"),
-            () => None,
+        let fails = node.fails_to_start.is_some_and(|since| since.elapsed() >= START);
+        if node.has_failed {
+            Some("a unit of it has failed")
+        } else if node.crashes >= LOOP || node.relapses >= RELAPSES {
+            Some("its units crash again and again")
+        } else if fails {
+            Some("its PostgreSQL does not start")
+        } else {
+            None
         }
+    }
+
+    /// Whether `name` has not answered for so long that it never will. Only an image to go back to
+    /// is a reason not to wait on.
+    pub(crate) fn is_silent(&self, name: &str) -> bool {
+        self.nodes.get(name).is_some_and(|node| node.heard.elapsed() >= SILENCE)
     }
 }
 
@@ -166,13 +171,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_node_that_never_answers_is_lost_after_a_while() {
+    async fn a_node_that_never_answers_is_silent_after_a_while() {
         let mut watch = Watch::default();
         watch.look(&health(None));
         tokio::time::advance(SILENCE / 2).await;
         watch.look(&health(None));
-        assert!(watch.lost("a").is_none());
+        assert!(!watch.is_silent("a"));
         tokio::time::advance(SILENCE / 2).await;
-        assert!(watch.lost("a").is_some());
+        assert!(watch.is_silent("a"));
     }
 }

@@ -2,19 +2,19 @@
 //! plan again.
 
 mod error;
+mod request;
 mod undo;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use pgha_core::cluster::Node;
-use pgha_core::manifest::{Layer, Manifest};
+use pgha_core::manifest::Manifest;
 use pgha_core::plan::{Action, Gate, Plan};
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
 use pgha_platform::files;
-use pgha_platform::{ImageFile, Provider, ProviderError, ServerRequest, When};
+use pgha_platform::{Provider, ProviderError, When};
 use tokio::time::Instant;
 
 pub use error::ExecuteError;
@@ -24,8 +24,8 @@ use crate::daemons::Daemons;
 use crate::gate::{self, GateError};
 use crate::journal::Journal;
 use crate::label;
+use crate::observe;
 use crate::secrets::Secrets;
-use crate::{observe, seed};
 
 /// How long a node may fail to answer before a step counts it as lost.
 const SETTLE: Duration = Duration::from_secs(6);
@@ -244,38 +244,6 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.cluster.node(name).ok_or_else(|| ExecuteError::Unknown(name.to_owned()))
     }
 
-    /// What a node is to boot from.
-    fn request(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
-        let node = self.node(name)?;
-        let image = self
-            .manifest
-            .image(&node.role_set)
-            .ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
-        let seed = seed::pack(self.rendered, node, self.secrets, false)?;
-        let data = image.data_format(self.cluster);
-        let (postgresql, collations) =
-            data.map(|data| (data.postgresql.to_string(), data.collations)).unwrap_or_default();
-        Ok(ServerRequest {
-            name: node.name.clone(),
-            address: node.address,
-            package_root: file(&image.package_root),
-            configuration: file(&image.configuration),
-            seed: seed.archive.to_vec(),
-            volume: self.cluster.volume(node),
-            labels: labels(&[
-                (label::IMAGE, image.digest().as_str()),
-                (label::SEED, seed.digest.as_str()),
-                (label::ROLES, &node.role_set.to_string()),
-                (label::POSTGRESQL, &postgresql),
-                (label::COLLATIONS, &collations),
-                (label::GENERATION, &self.generation.to_string()),
-                (label::WISH, self.wish.as_str()),
-                (label::PROVEN, "no"),
-                (label::SINCE, &now()),
-            ]),
-        })
-    }
-
     async fn declare(&self) -> Result<(), ExecuteError> {
         self.daemons.declare(self.leader().await?, self.cluster, self.secrets).await?;
         tracing::info!("roles and databases are there");
@@ -295,10 +263,6 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         Ok(())
     }
-}
-
-fn file(layer: &Layer) -> ImageFile {
-    ImageFile { path: PathBuf::from(&layer.path), sha256: layer.sha256.to_string() }
 }
 
 fn now() -> String {

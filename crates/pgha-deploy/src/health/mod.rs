@@ -1,19 +1,19 @@
 //! The health of a cluster: what every node says, and the named conditions that follow.
 
 mod ask;
+mod conditions;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pgha_core::Cluster;
-use pgha_core::cluster::{Durability, Node, Role};
+use pgha_core::cluster::{Node, Role};
 
 use crate::etcd::EtcdStatus;
 use crate::haproxy::Pools;
 use crate::patroni::{Instance, Member, View};
 use crate::units::{Unit, Units};
 
-/// Bytes of WAL a replica of a healthy cluster may lack.
-const HEALTHY_LAG: u64 = 1 << 20;
+pub use conditions::Condition;
 
 /// What one node said. Absent: it was not asked or did not answer.
 #[derive(Debug, Clone, Default)]
@@ -37,15 +37,6 @@ pub struct NodeHealth {
 pub struct Health {
     /// By node name.
     pub nodes: BTreeMap<String, NodeHealth>,
-}
-
-/// Something that must be true of a healthy cluster.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Condition {
-    /// What must be true, with the numbers seen.
-    pub text: String,
-    /// Whether it is.
-    pub met: bool,
 }
 
 impl Health {
@@ -97,25 +88,6 @@ impl Health {
                 .all(|pools| pools.up("primary").eq(leader))
     }
 
-    /// Every condition of a healthy cluster, met or not.
-    pub fn conditions(&self, cluster: &Cluster) -> Vec<Condition> {
-        self.conditions_despite(cluster, &[])
-    }
-
-    /// Every condition of a healthy cluster, where `known` nodes count for etcd and PostgreSQL
-    /// alone.
-    pub fn conditions_despite(&self, cluster: &Cluster, known: &[String]) -> Vec<Condition> {
-        vec![
-            self.answering(cluster),
-            self.running(cluster, known),
-            self.etcd(cluster),
-            self.led(),
-            self.replicated(cluster),
-            self.synchronous(cluster),
-            self.routed(cluster, known),
-        ]
-    }
-
     /// Nodes that do not do what their roles say.
     pub fn sick(&self, cluster: &Cluster) -> Vec<String> {
         self.those(cluster, |node, heard| {
@@ -150,92 +122,6 @@ impl Health {
                 && member().is_some_and(|member| member.is_leader() || member.is_streaming());
         heard.unreachable.is_none() && stores && replicates
     }
-
-    fn answering(&self, cluster: &Cluster) -> Condition {
-        let count = self.nodes.values().filter(|node| node.unreachable.is_none()).count();
-        condition(
-            count == cluster.nodes.len(),
-            format!("{count} of {} nodes answer", cluster.nodes.len()),
-        )
-    }
-
-    /// Those that do not run are named: which it is tells more than how many.
-    fn running(&self, cluster: &Cluster, known: &[String]) -> Condition {
-        let asked = self.nodes.iter().filter(|(node, _)| !known.contains(node));
-        let asked = asked.filter_map(|(node, heard)| Some((node, heard.units.as_ref()?)));
-        let (mut count, mut down) = (known.len(), Vec::new());
-        for (node, units) in asked {
-            let before = down.len();
-            let stopped = units.iter().filter(|(_, unit)| !unit.is_active());
-            down.extend(stopped.map(|(name, unit)| format!("{name} of {node} is {}", unit.state)));
-            count += usize::from(down.len() == before);
-        }
-        let why = if down.is_empty() { String::new() } else { format!(" ({})", down.join(", ")) };
-        let text = format!("units run on {count} of {} nodes{why}", cluster.nodes.len());
-        condition(count == cluster.nodes.len(), text)
-    }
-
-    fn etcd(&self, cluster: &Cluster) -> Condition {
-        let members = cluster.nodes_with(Role::Etcd).count();
-        let statuses = self
-            .nodes
-            .values()
-            .filter_map(|node| node.etcd.as_ref())
-            .filter(|status| status.has_leader);
-        let (count, leaders) = statuses.fold((0, 0), |(count, leaders), status| {
-            (count + 1, leaders + usize::from(status.leader))
-        });
-        condition(
-            count == members && leaders == 1,
-            format!("etcd {count} of {members} with {leaders} leader"),
-        )
-    }
-
-    fn led(&self) -> Condition {
-        match self.leader() {
-            Some(leader) => condition(true, format!("{} leads", leader.name)),
-            None => condition(false, "no leader".to_owned()),
-        }
-    }
-
-    fn replicated(&self, cluster: &Cluster) -> Condition {
-        let wanted = cluster.nodes_with(Role::Postgres).count() - 1;
-        let members = self.view().map_or(&[][..], |view| &view.members);
-        let good = |member: &&Member| {
-            member.is_streaming() && self.lag(member).is_some_and(|lag| lag <= HEALTHY_LAG)
-        };
-        let count = members.iter().filter(good).count();
-        condition(count == wanted, format!("{count} of {wanted} replicas streaming"))
-    }
-
-    fn synchronous(&self, cluster: &Cluster) -> Condition {
-        let count = self
-            .view()
-            .map_or(0, |view| view.members.iter().filter(|member| member.is_synchronous()).count());
-        let text = format!("{count} synchronous ({})", cluster.durability);
-        condition(cluster.durability == Durability::Async || count > 0, text)
-    }
-
-    /// Every HAProxy sends writes to the leader alone, and reads to every replica. Reads may reach a
-    /// new leader for some seconds: readers are checked less often.
-    fn routed(&self, cluster: &Cluster, known: &[String]) -> Condition {
-        let counts = |name: &str| !known.iter().any(|known| known == name);
-        let leader = self.leader().map(|member| member.name.as_str());
-        let members = cluster.nodes_with(Role::Postgres).map(|node| node.name.as_str());
-        let replicas =
-            members.filter(|name| Some(*name) != leader && counts(name)).collect::<BTreeSet<_>>();
-        let routes = |pools: &Pools| {
-            // The pooler of a sick leader may be what makes it sick.
-            let writes = pools.up("primary").eq(leader)
-                || leader.is_some_and(|name| !counts(name)) && pools.up("primary").next().is_none();
-            writes && replicas.is_subset(&pools.up("replicas").collect())
-        };
-        let proxies = cluster.nodes_with(Role::Haproxy);
-        let proxies = proxies.filter(|node| counts(&node.name)).collect::<Vec<_>>();
-        let pools = |node: &&&Node| self.nodes.get(&node.name)?.pools.as_ref();
-        let count = proxies.iter().filter(|node| pools(node).is_some_and(routes)).count();
-        condition(count == proxies.len(), format!("{count} of {} HAProxy route", proxies.len()))
-    }
 }
 
 /// Whether everything of the node beside its copy of the data is there.
@@ -243,10 +129,6 @@ fn serves_clients(node: &Node, heard: &NodeHealth) -> bool {
     let routes = !node.role_set.has(Role::Haproxy) || heard.pools.is_some();
     let runs = heard.units.as_ref().is_some_and(|units| units.values().all(Unit::is_active));
     routes && runs
-}
-
-fn condition(met: bool, text: String) -> Condition {
-    Condition { text, met }
 }
 
 #[cfg(test)]

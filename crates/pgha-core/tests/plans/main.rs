@@ -1,145 +1,18 @@
 //! Every situation of a cluster has a golden plan in `tests/plans`. `PGHA_BLESS=1 cargo test`
 //! rewrites them; read the diff.
 
-use std::collections::BTreeMap;
+mod case;
+
 use std::path::Path;
 
-use pgha_core::inventory::{Inventory, Observed, Pending, Server};
-use pgha_core::plan::{Desired, Plan, Refused, plan, plan_again, plan_destroy, plan_rollback};
-use pgha_core::{Cluster, DataFormat, Digest, render};
-use serde_json::{Value, json};
+use case::{Case, data, digest, lost, names, off, old, pending, text, unproven, unwell};
+use pgha_core::Digest;
+use pgha_core::inventory::Inventory;
+use pgha_core::plan::{Plan, Refused, plan, plan_again, plan_destroy, plan_rollback};
+use serde_json::json;
 
-const THREE: &str = include_str!("../../../tests/clusters/minimal.toml");
-const FIVE: &str = include_str!("../../../tests/clusters/five-strict.toml");
-
-/// A wish and a world that fits it: every server runs the wanted image, healthy, the first node
-/// leads.
-struct Case {
-    cluster: Cluster,
-    dynamic: Value,
-    world: Inventory,
-}
-
-fn digest(text: &str) -> Digest {
-    Digest::of(text.as_bytes())
-}
-
-fn data(postgresql: u16, collations: &str) -> DataFormat {
-    DataFormat { postgresql, collations: collations.to_owned() }
-}
-
-impl Case {
-    fn new(text: &str) -> Self {
-        let (cluster, _) = Cluster::parse(text).expect("a valid cluster");
-        let dynamic = render::render(&cluster).expect("a rendering").dynamic;
-        let servers = cluster.nodes.iter().map(|node| Server {
-            name: node.name.clone(),
-            running: true,
-            address: node.address,
-            generation: 0,
-            undone: 0,
-            proven: true,
-            wish: None,
-            roles: Some(node.role_set.to_string()),
-            since: None,
-            data: Some(data(17, "libc6-2.41")),
-            image: digest("image"),
-            seed: digest("seed"),
-            previous_image: None,
-            formed: true,
-        });
-        let observed = Observed {
-            leader: Some(cluster.nodes[0].name.clone()),
-            dynamic: Some(dynamic.clone()),
-            ..Observed::default()
-        };
-        let world = Inventory { servers: servers.collect(), observed: Some(observed) };
-        Self { cluster, dynamic, world }
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut Inventory)) -> Self {
-        change(&mut self.world);
-        self
-    }
-
-    fn observed(self, change: impl FnOnce(&mut Observed)) -> Self {
-        self.with(|world| change(world.observed.as_mut().expect("observed")))
-    }
-
-    fn parameter(mut self, name: &str, value: Value) -> Self {
-        self.dynamic["postgresql"]["parameters"][name] = value;
-        self
-    }
-
-    fn desired(&self) -> Desired<'_> {
-        let all = |text: &str| {
-            self.cluster
-                .nodes
-                .iter()
-                .map(|node| (node.name.clone(), digest(text)))
-                .collect::<BTreeMap<_, _>>()
-        };
-        let data = self
-            .cluster
-            .nodes
-            .iter()
-            .map(|node| (node.name.clone(), data(17, "libc6-2.41")))
-            .collect();
-        Desired {
-            cluster: &self.cluster,
-            images: all("image"),
-            seeds: all("seed"),
-            data,
-            dynamic: &self.dynamic,
-        }
-    }
-}
-
-fn pending(nodes: &[&str], old: &str, new: &str) -> Vec<Pending> {
-    let one = |node: &&str| Pending {
-        node: (*node).to_owned(),
-        parameter: "max_connections".to_owned(),
-        old: old.to_owned(),
-        new: new.to_owned(),
-    };
-    nodes.iter().map(one).collect()
-}
-
-fn old(names: &[usize]) -> impl FnOnce(&mut Inventory) {
-    let names = names.to_vec();
-    move |world| names.iter().for_each(|index| world.servers[*index].image = digest("old image"))
-}
-
-fn names(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
-
-fn lost(nodes: &'static [&'static str]) -> impl FnOnce(&mut Observed) {
-    move |observed| (observed.sick, observed.lost) = (names(nodes), names(nodes))
-}
-
-fn unwell(observed: &mut Observed) {
-    observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
-}
-
-fn off(index: usize) -> impl FnOnce(&mut Inventory) {
-    move |world| world.servers[index].running = false
-}
-
-fn unproven(index: usize) -> impl FnOnce(&mut Inventory) {
-    move |world| {
-        world.servers[index].proven = false;
-        world.servers[index].previous_image = Some(digest("old image"));
-    }
-}
-
-fn text(result: Result<Plan, Refused>) -> String {
-    match result {
-        // Fingerprints change with every default; the steps are what matters.
-        Ok(plan) => plan.to_string().replace(plan.fingerprint.short(), "<fingerprint>"),
-        Err(refused) => format!("refused: {}\nhint: {}\n", refused.reason, refused.cure),
-    }
-}
+const THREE: &str = include_str!("../../../../tests/clusters/minimal.toml");
+const FIVE: &str = include_str!("../../../../tests/clusters/five-strict.toml");
 
 /// What people read, and what programs do.
 fn golden(name: &str, result: Result<Plan, Refused>) {

@@ -1,0 +1,133 @@
+//! What must be true of a healthy cluster, by name.
+
+use std::collections::BTreeSet;
+
+use pgha_core::Cluster;
+use pgha_core::cluster::{Durability, Node, Role};
+
+use super::Health;
+use crate::haproxy::Pools;
+use crate::patroni::Member;
+
+/// Bytes of WAL a replica of a healthy cluster may lack.
+const HEALTHY_LAG: u64 = 1 << 20;
+
+/// Something that must be true of a healthy cluster.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Condition {
+    /// What must be true, with the numbers seen.
+    pub text: String,
+    /// Whether it is.
+    pub met: bool,
+}
+
+impl Health {
+    /// Every condition of a healthy cluster, met or not.
+    pub fn conditions(&self, cluster: &Cluster) -> Vec<Condition> {
+        self.conditions_despite(cluster, &[])
+    }
+
+    /// Every condition of a healthy cluster, where `known` nodes count for etcd and PostgreSQL
+    /// alone.
+    pub fn conditions_despite(&self, cluster: &Cluster, known: &[String]) -> Vec<Condition> {
+        vec![
+            self.answering(cluster),
+            self.running(cluster, known),
+            self.etcd(cluster),
+            self.led(),
+            self.replicated(cluster),
+            self.synchronous(cluster),
+            self.routed(cluster, known),
+        ]
+    }
+
+    fn answering(&self, cluster: &Cluster) -> Condition {
+        let count = self.nodes.values().filter(|node| node.unreachable.is_none()).count();
+        condition(
+            count == cluster.nodes.len(),
+            format!("{count} of {} nodes answer", cluster.nodes.len()),
+        )
+    }
+
+    /// Those that do not run are named: which it is tells more than how many.
+    fn running(&self, cluster: &Cluster, known: &[String]) -> Condition {
+        let asked = self.nodes.iter().filter(|(node, _)| !known.contains(node));
+        let asked = asked.filter_map(|(node, heard)| Some((node, heard.units.as_ref()?)));
+        let (mut count, mut down) = (known.len(), Vec::new());
+        for (node, units) in asked {
+            let before = down.len();
+            let stopped = units.iter().filter(|(_, unit)| !unit.is_active());
+            down.extend(stopped.map(|(name, unit)| format!("{name} of {node} is {}", unit.state)));
+            count += usize::from(down.len() == before);
+        }
+        let why = if down.is_empty() { String::new() } else { format!(" ({})", down.join(", ")) };
+        let text = format!("units run on {count} of {} nodes{why}", cluster.nodes.len());
+        condition(count == cluster.nodes.len(), text)
+    }
+
+    fn etcd(&self, cluster: &Cluster) -> Condition {
+        let members = cluster.nodes_with(Role::Etcd).count();
+        let statuses = self
+            .nodes
+            .values()
+            .filter_map(|node| node.etcd.as_ref())
+            .filter(|status| status.has_leader);
+        let (count, leaders) = statuses.fold((0, 0), |(count, leaders), status| {
+            (count + 1, leaders + usize::from(status.leader))
+        });
+        condition(
+            count == members && leaders == 1,
+            format!("etcd {count} of {members} with {leaders} leader"),
+        )
+    }
+
+    fn led(&self) -> Condition {
+        match self.leader() {
+            Some(leader) => condition(true, format!("{} leads", leader.name)),
+            None => condition(false, "no leader".to_owned()),
+        }
+    }
+
+    fn replicated(&self, cluster: &Cluster) -> Condition {
+        let wanted = cluster.nodes_with(Role::Postgres).count() - 1;
+        let members = self.view().map_or(&[][..], |view| &view.members);
+        let good = |member: &&Member| {
+            member.is_streaming() && self.lag(member).is_some_and(|lag| lag <= HEALTHY_LAG)
+        };
+        let count = members.iter().filter(good).count();
+        condition(count == wanted, format!("{count} of {wanted} replicas streaming"))
+    }
+
+    fn synchronous(&self, cluster: &Cluster) -> Condition {
+        let count = self
+            .view()
+            .map_or(0, |view| view.members.iter().filter(|member| member.is_synchronous()).count());
+        let text = format!("{count} synchronous ({})", cluster.durability);
+        condition(cluster.durability == Durability::Async || count > 0, text)
+    }
+
+    /// Every HAProxy sends writes to the leader alone, and reads to every replica. Reads may reach a
+    /// new leader for some seconds: readers are checked less often.
+    fn routed(&self, cluster: &Cluster, known: &[String]) -> Condition {
+        let counts = |name: &str| !known.iter().any(|known| known == name);
+        let leader = self.leader().map(|member| member.name.as_str());
+        let members = cluster.nodes_with(Role::Postgres).map(|node| node.name.as_str());
+        let replicas =
+            members.filter(|name| Some(*name) != leader && counts(name)).collect::<BTreeSet<_>>();
+        let routes = |pools: &Pools| {
+            // The pooler of a sick leader may be what makes it sick.
+            let writes = pools.up("primary").eq(leader)
+                || leader.is_some_and(|name| !counts(name)) && pools.up("primary").next().is_none();
+            writes && replicas.is_subset(&pools.up("replicas").collect())
+        };
+        let proxies = cluster.nodes_with(Role::Haproxy);
+        let proxies = proxies.filter(|node| counts(&node.name)).collect::<Vec<_>>();
+        let pools = |node: &&&Node| self.nodes.get(&node.name)?.pools.as_ref();
+        let count = proxies.iter().filter(|node| pools(node).is_some_and(routes)).count();
+        condition(count == proxies.len(), format!("{count} of {} HAProxy route", proxies.len()))
+    }
+}
+
+fn condition(met: bool, text: String) -> Condition {
+    Condition { text, met }
+}
