@@ -84,7 +84,7 @@ unset PGPASSWORD
 
 say "units and words of parameters are this PostgreSQL's"
 table=$project/crates/pgha-core/src/cluster/parameters.tsv
-sql_as_operator "select concat_ws(chr(9), lower(name), coalesce(unit, ''), coalesce(array_to_string(enumvals, ' '), '')) from pg_settings" | LC_ALL=C sort >"$work/settings"
+sql_as_operator "select concat_ws(chr(9), lower(name), coalesce(unit, ''), coalesce(array_to_string(enumvals, ','), '')) from pg_settings" | LC_ALL=C sort >"$work/settings"
 diff <(grep -v '^#' "$table" | cut -f1,6,7 | LC_ALL=C sort) <(LC_ALL=C join -t "$(printf '\t')" <(grep -v '^#' "$table" | cut -f1 | LC_ALL=C sort) "$work/settings") || fail "the table of parameters is not this PostgreSQL's"
 
 say "ports that are the nodes' own are closed to others, and open ones refuse strangers"

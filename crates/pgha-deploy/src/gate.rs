@@ -86,7 +86,8 @@ impl<'g> Wait<'g> {
     fn look(&mut self, health: &Health, cluster: &Cluster) -> Vec<String> {
         let conditions = health.conditions_despite(cluster, &self.gate.despite);
         tell(&conditions, &mut self.told);
-        let crashed = self.watch.look(health).then(|| "a unit was restarted".to_owned());
+        let crashed =
+            self.watch.look(health, &self.gate.despite).then(|| "a unit was restarted".to_owned());
         let unmet = conditions
             .into_iter()
             .filter(|c| !c.met)

@@ -105,17 +105,20 @@ impl<'f> Lease<'f> {
     /// reach etcd for too long: another may be at work then, and what was planned before is no
     /// longer good.
     pub async fn keep(&self) {
-        let mut ends = self.asked + TTL;
+        let (mut ends, mut pause) = (self.asked + TTL, TTL / 3);
         loop {
-            tokio::time::sleep(TTL / 3).await;
+            tokio::time::sleep_until((Instant::now() + pause).min(ends)).await;
             let (asked, body) = (Instant::now(), json!({ "ID": self.id }));
             let renewal = call(self.fleet, "lease/keepalive", &body);
             match tokio::time::timeout_at(ends, renewal).await {
                 Err(_) => return,
                 // etcd answers for a lease that has run out too: without the seconds it has left.
                 Ok(Ok(answer)) if answer["result"]["TTL"].is_null() => return,
-                Ok(Ok(_)) => ends = asked + TTL,
-                Ok(Err(error)) => tracing::debug!("the operator's lease was not renewed: {error}"),
+                Ok(Ok(_)) => (ends, pause) = (asked + TTL, TTL / 3),
+                Ok(Err(error)) => {
+                    tracing::debug!("the operator's lease was not renewed: {error}");
+                    pause = Duration::from_secs(1);
+                }
             }
         }
     }

@@ -50,13 +50,12 @@ struct Node {
 }
 
 impl Watch {
-    /// Takes in what the nodes say now. `true`: a unit crashed since they were last asked.
-    pub(crate) fn look(&mut self, health: &Health) -> bool {
+    /// Takes in what the nodes say now, but for `known` ones, of which nothing else is expected.
+    /// `true`: a unit crashed since they were last asked.
+    pub(crate) fn look(&mut self, health: &Health, known: &[String]) -> bool {
+        let watched = health.nodes.iter().filter(|(name, _)| !known.contains(name));
         // Every node is to be looked at, so this must not stop at the first.
-        health
-            .nodes
-            .iter()
-            .fold(false, |crashed, (name, heard)| self.node(name).look(heard) || crashed)
+        watched.fold(false, |crashed, (name, heard)| self.node(name).look(heard) || crashed)
     }
 
     fn node(&mut self, name: &str) -> &mut Node {
@@ -147,10 +146,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_happened_before_the_gate_does_not_count_and_a_boot_begins_anew() {
         let mut watch = Watch::default();
-        assert!(!watch.look(&restarted(40)));
-        assert!(watch.look(&restarted(2)));
-        assert!(!watch.look(&restarted(2)) && watch.lost("a").is_none());
-        assert!(watch.look(&restarted(10)) && watch.lost("a").is_some());
+        assert!(!watch.look(&restarted(40), &[]));
+        assert!(watch.look(&restarted(2), &[]));
+        assert!(!watch.look(&restarted(2), &[]) && watch.lost("a").is_none());
+        assert!(watch.look(&restarted(10), &[]) && watch.lost("a").is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -159,23 +158,34 @@ mod tests {
         for restarts in 0..=3 {
             assert!(watch.lost("a").is_none());
             for pause in [0, STEADY.as_secs(), 0] {
-                watch.look(&restarted(restarts));
+                watch.look(&restarted(restarts), &[]);
                 tokio::time::advance(Duration::from_secs(pause)).await;
             }
-            watch.look(&health(Some(Units::from([(
-                "etcd.service".to_owned(),
-                Unit { state: "activating".into(), restarts },
-            )]))));
+            watch.look(
+                &health(Some(Units::from([(
+                    "etcd.service".to_owned(),
+                    Unit { state: "activating".into(), restarts },
+                )]))),
+                &[],
+            );
         }
         assert!(watch.lost("a").is_some());
+    }
+
+    #[test]
+    fn what_a_known_node_does_is_no_news() {
+        let mut watch = Watch::default();
+        watch.look(&restarted(1), &["a".to_owned()]);
+        assert!(!watch.look(&restarted(90), &["a".to_owned()]));
+        assert!(watch.lost("a").is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_node_that_never_answers_is_silent_after_a_while() {
         let mut watch = Watch::default();
-        watch.look(&health(None));
+        watch.look(&health(None), &[]);
         tokio::time::advance(SILENCE / 2).await;
-        watch.look(&health(None));
+        watch.look(&health(None), &[]);
         assert!(!watch.is_silent("a"));
         tokio::time::advance(SILENCE / 2).await;
         assert!(watch.is_silent("a"));

@@ -112,11 +112,11 @@ impl Parameter {
         match self.kind {
             Kind::Boolean => (!is_boolean(value)).then(|| "on or off".to_owned()),
             Kind::Words(words) => {
-                let known = |word: &str| words.split(' ').any(|known| known == word);
-                let word = value.as_str().unwrap_or_default().to_ascii_lowercase();
+                let known = |word: &str| words.split(',').any(|w| w.eq_ignore_ascii_case(word));
+                let word = value.as_str().unwrap_or_default();
                 // Those that were booleans once still take every boolean.
-                let fits = known(&word) || known("on") && is_boolean(value);
-                (!fits).then(|| format!("one of {}", words.replace(' ', ", ")))
+                let fits = known(word) || known("on") && is_boolean(value);
+                (!fits).then(|| format!("one of {}", words.replace(',', ", ")))
             }
             Kind::Number { least, most, whole, unit } => {
                 let fits = number(value).and_then(|(number, given)| convert(number, given, unit));
@@ -212,6 +212,8 @@ mod tests {
             ("synchronous_commit", json!("remote_apply")),
             ("synchronous_commit", json!(true)),
             ("wal_compression", json!("lz4")),
+            ("default_transaction_isolation", json!("repeatable read")),
+            ("ssl_max_protocol_version", json!("TLSv1.3")),
             ("checkpoint_timeout", json!("1h")),
             ("shared_buffers", json!("1GB")),
             ("autovacuum_work_mem", json!(-1)),
@@ -236,6 +238,7 @@ mod tests {
             ("max_connections", json!("5MB")),
             ("checkpoint_timeout", json!("5GB")),
             ("wal_level", json!("banana")),
+            ("default_transaction_isolation", json!("read")),
         ] {
             assert!(expects(name, value.clone()).is_some(), "{name} = {value}");
         }

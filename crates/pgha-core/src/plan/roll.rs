@@ -34,12 +34,13 @@ pub(super) fn steps(
     }
     let observed = observed(world)?;
     let unproven = unproven(desired, world);
-    if !observed.unmet.is_empty() && !unproven.is_empty() {
-        // A run ended before this one's gate opened. It opens yet, or its node goes back.
-        return Ok((vec![Step::gate(hold(desired, REJOIN_SECONDS).proving(unproven))], true));
-    }
     let outdated =
         world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
+    if !observed.unmet.is_empty() && !unproven.is_empty() {
+        // A run ended before this one's gate opened. It opens yet, or its node goes back.
+        let gate = hold(desired, REJOIN_SECONDS).proving(unproven);
+        return Ok((vec![Step::gate(gate.despite(sick(observed, &outdated)))], true));
+    }
     if outdated.is_empty() {
         return Ok((finish(desired, world, observed)?, false));
     }

@@ -70,6 +70,10 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Spec).to_value()
 }
 
+/// Sections whose values decide what is right elsewhere: parameters by the durability, addresses by
+/// the network.
+const JUDGED_BY: [&str; 2] = ["durability", "network"];
+
 /// What could be read of a text, and every mistake of its form.
 pub(crate) struct Read<'t> {
     text: &'t str,
@@ -100,10 +104,12 @@ pub(crate) fn read(text: &str) -> Read<'_> {
 }
 
 impl Read<'_> {
-    /// Whether what a rule says at `remark` is about a section without mistakes of form.
+    /// Whether what a rule says at `remark` is about a section without mistakes of form, and none is
+    /// in a section that others are judged by.
     pub(crate) fn is_trusted(&self, remark: &Diagnostic) -> bool {
         let section = |of: &Diagnostic| remainder::section(self.text, of.span.start);
         let here = section(remark);
-        !remark.span.is_empty() && self.mistakes.iter().all(|mistake| section(mistake) != here)
+        let misleads = |section: &str| section == here || JUDGED_BY.contains(&section);
+        !remark.span.is_empty() && !self.mistakes.iter().any(|mistake| misleads(section(mistake)))
     }
 }

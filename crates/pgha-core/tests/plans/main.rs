@@ -90,6 +90,10 @@ cases! {
     }),
     unproven_and_well: Case::new(THREE).with(unproven(1)),
     unproven_and_sick: Case::new(THREE).with(unproven(1)).with(old(&[0])).observed(unwell).observed(lost(&["node-2"])),
+    cure_of_services_interrupted: Case::new(THREE).with(unproven(1)).with(old(&[0, 2])).observed(|observed| {
+        observed.unmet = vec!["1 of 3 HAProxy route".to_owned()];
+        observed.sick = names(&["node-1", "node-3"]);
+    }),
     unproven_and_more_to_do: Case::new(THREE).with(unproven(1)).with(old(&[0, 2])),
     unproven_and_outdated: Case::new(THREE).with(unproven(1)).with(old(&[0, 1, 2])).observed(unwell).observed(lost(&["node-2"])),
     paused: Case::new(THREE).with(old(&[1])).observed(|observed| observed.paused = true),

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pgha_core::Digest;
 use pgha_core::manifest::Layer;
 use pgha_platform::Command;
-use pgha_platform::files::{self, FileError};
+use pgha_platform::files::{self, FileError, Lock};
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{self, recipe_files};
@@ -36,16 +37,15 @@ pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoo
     let dir = dir(cache_dir);
     files::make_dir(&dir, 0o755)?;
     let note = note(cache_dir);
-    if !refresh
-        && let Some(found) = cache::find(&note, |root: &PackageRoot| vec![root.layer.clone()])
-    {
+    if !refresh && let Some(found) = cached(&note) {
         return Ok(found);
     }
-    // Held while this builds: whoever gets it knows that what lies around is of builds that died.
-    let alone = files::lock(&dir.join("lock"), "a build of the package root")?;
-    if alone.is_ok() {
-        sweep(&dir)?;
+    let _alone = alone(&dir).await?;
+    // Somebody else may have built it meanwhile.
+    if !refresh && let Some(found) = cached(&note) {
+        return Ok(found);
     }
+    sweep(&dir)?;
     space(&dir)?;
     let work = tempfile::tempdir_in(&dir).map_err(FileError::at("create", &dir))?;
     let started = std::time::Instant::now();
@@ -62,6 +62,25 @@ pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoo
     };
     cache::keep(&[(&finished, &root.layer)], &note, &root)?;
     Ok(root)
+}
+
+fn cached(note: &Path) -> Option<PackageRoot> {
+    cache::find(note, |root: &PackageRoot| vec![root.layer.clone()])
+}
+
+/// One build at a time: two would take the machine from each other, and whoever has the lock knows
+/// that what lies around is of builds that died.
+async fn alone(dir: &Path) -> Result<Lock, FileError> {
+    let mut told = false;
+    loop {
+        match files::lock(&dir.join("lock"), "a build of the package root")? {
+            Ok(lock) => return Ok(lock),
+            Err(holder) if !told => tracing::info!("package root: waiting for {holder}"),
+            Err(_) => {}
+        }
+        told = true;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Removes what killed builds have left.

@@ -124,6 +124,7 @@ impl Provider for Local {
 
     async fn delete_network(&self) -> Result<(), ProviderError> {
         self.switch.delete().await?;
+        self.records.sweep()?;
         // Only what this provider made, and only while it is empty: the directory may hold other
         // things.
         let _ = std::fs::remove_dir(self.records.dir.join("nodes"));

@@ -43,6 +43,9 @@ pub(super) struct Boot {
     pub(super) labels: Labels,
 }
 
+/// Beginning of the name of what is being deleted.
+const DELETED: &str = "deleted-";
+
 /// The records of one cluster.
 #[derive(Debug, Clone)]
 pub(super) struct Records {
@@ -149,9 +152,21 @@ impl Records {
         self.write(name, &Record { address: record.address, given, previous: None })
     }
 
+    /// Out of sight at once, then gone: half a deletion must look neither like a server nor like
+    /// the data of a lost one.
     pub(super) fn delete(&self, name: &str) -> Result<(), FileError> {
-        // The record first: half a deletion must not look like a server.
-        files::remove(&self.node(name).join("record.json"))?;
-        files::remove(&self.node(name))
+        let (node, gone) = (self.node(name), self.dir.join(format!("{DELETED}{name}")));
+        files::remove(&gone)?;
+        if node.exists() {
+            std::fs::rename(&node, &gone).map_err(FileError::at("remove", &node))?;
+        }
+        files::remove(&gone)
+    }
+
+    /// Removes what interrupted deletions have left.
+    pub(super) fn sweep(&self) -> Result<(), FileError> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let left = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(DELETED));
+        left.map(|entry| entry.path()).try_for_each(|path| files::remove(&path))
     }
 }

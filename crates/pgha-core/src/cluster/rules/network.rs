@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use ipnet::Ipv4Net;
 use serde_spanned::Spanned;
@@ -29,17 +30,15 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
     let clients = nets("clients", spec.network.clients.as_deref(), remarks);
     let operators = nets("operators", spec.network.operators.as_deref(), remarks);
     if let Some(gateway) = cidr.and_then(|cidr| cidr.hosts().next()) {
-        let (who, why) = ("operators", "`operators` would lock pgha out");
-        reachable(
-            gateway,
-            who,
-            why,
-            spec.network.operators.as_deref(),
-            operators.as_deref(),
-            remarks,
-        );
-        let (who, why) = ("clients", "`clients` would lock `pgha psql` and `pgha verify` out");
-        reachable(gateway, who, why, spec.network.clients.as_deref(), clients.as_deref(), remarks);
+        let listed = spec.network.operators.as_deref();
+        if let Some((span, label, help)) = out_of_reach(gateway, listed, operators.as_deref()) {
+            remarks.error(span, "`operators` would lock pgha out", label, help);
+        }
+        let listed = spec.network.clients.as_deref();
+        if let Some((span, label, help)) = out_of_reach(gateway, listed, clients.as_deref()) {
+            let message = "`clients` locks `pgha psql` and `pgha verify` out";
+            remarks.warning(span, message, label, help);
+        }
     }
     let own = |nets: Option<Vec<Ipv4Net>>, cidr| nets.unwrap_or_else(|| vec![cidr]);
     let direct_clients =
@@ -52,24 +51,22 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
     })
 }
 
-/// pgha itself reaches local nodes from the gateway's address.
-fn reachable(
+/// Place, label and help, if none of `nets` has this machine: it reaches local nodes from the
+/// gateway's address.
+fn out_of_reach(
     gateway: Ipv4Addr,
-    key: &str,
-    message: &str,
     listed: Option<&[Spanned<String>]>,
     nets: Option<&[Ipv4Net]>,
-    remarks: &mut Remarks,
-) {
-    let (Some(listed), Some(nets)) = (listed, nets) else { return };
+) -> Option<(Range<usize>, String, String)> {
+    let (listed, nets) = listed.zip(nets)?;
     // A network that could not be read has a complaint of its own.
-    if nets.len() == listed.len() && !nets.iter().any(|net| net.contains(&gateway)) {
-        let span = listed.first().map_or(0..0, Spanned::span);
-        let help = format!(
-            "add \"{gateway}/32\" to `{key}`: this machine reaches its local nodes from there"
-        );
-        remarks.error(span, message, format!("{gateway} is in none of these networks"), help);
+    if nets.len() < listed.len() || nets.iter().any(|net| net.contains(&gateway)) {
+        return None;
     }
+    let span = listed.first().map_or(0..0, Spanned::span);
+    let label = format!("{gateway} is in none of these networks");
+    let help = format!("add \"{gateway}/32\": this machine reaches its local nodes from there");
+    Some((span, label, help))
 }
 
 fn around_first(spec: &Spec) -> Option<Ipv4Net> {
@@ -210,4 +207,16 @@ fn address(
         }
     }
     Some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn clients_without_this_machine_are_a_warning() {
+        let minimal = include_str!("../../../../../tests/clusters/minimal.toml");
+        let text = format!("{minimal}\n[network]\nclients = [\"10.1.0.0/16\"]\n");
+        let (_, warnings) = crate::Cluster::parse(&text).expect("a valid cluster");
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].message.contains("`pgha psql`"));
+    }
 }

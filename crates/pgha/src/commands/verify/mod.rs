@@ -27,17 +27,27 @@ pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<Exit
     // Before anything is broken: the results must have a place.
     files::make_dir(&args.out, 0o755)?;
     let arena = Arena::new(workspace, &fleet, secrets.file("ca.crt").expose());
-    let work = exclusively(workspace, &fleet, "pgha verify", every(&arena, args));
+    let work = to_its_end(&arena, &fleet, args);
+    let result = exclusively(workspace, &fleet, "pgha verify", work).await;
+    // A lease that ran out ends the work at any point. Where nothing was broken this does nothing.
+    arena.end_fault().await?;
+    result
+}
+
+/// Ends the fault and cleans up however the scenarios end, but for a SIGKILL: then the next run does.
+async fn to_its_end(
+    arena: &Arena<'_>,
+    fleet: &Fleet,
+    args: &VerifyArgs,
+) -> Result<ExitCode, Failure> {
     let result = tokio::select! {
-        result = work => result,
+        result = every(arena, args) => result,
         () = interrupted() => {
             Err(Failure::no("interrupted; the fault was ended").exit_with(2))
         }
     };
-    // However it ended: by a signal, a lease that ran out or an error. After a SIGKILL the next run
-    // does it.
     arena.end_fault().await?;
-    let cleaned = clean_up(workspace, &fleet).await;
+    let cleaned = clean_up(arena.workspace, fleet).await;
     let code = result?;
     cleaned.map(|()| code)
 }
