@@ -208,6 +208,9 @@ say "without root it says so before doing anything"
 chmod 755 "$work" && cp "$project/infrastructure/local.toml" "$work/rootless" && cp "$PGHA" "$work/pgha"
 refused 'which only root may make' 1 setpriv --reuid=65534 --regid=65534 --clear-groups "$work/pgha" -f "$work/rootless" up --yes
 
+say "a missing program is named with its package, and nothing is made"
+refused 'apt-get install systemd-container' 1 env PATH=/nonexistent "$PGHA" -f "$work/rootless" up
+
 say "a lost data volume is refused, not taken for a new one"
 victim=$(replica)
 cut_power "$victim"

@@ -25,11 +25,13 @@ pub(super) fn missing(cluster: &Cluster, observed: &Observed) -> Vec<String> {
     declared(cluster).into_iter().filter(|object| !objects.contains(object)).collect()
 }
 
-/// Remarks about roles and databases that no line of the file declares. pgha drops nothing.
+/// Remarks about what no line of the file declares. pgha drops nothing. Of extensions only those in
+/// databases with declared ones are known, and every database has PL/pgSQL.
 pub(super) fn undeclared(cluster: &Cluster, observed: &Observed) -> Vec<String> {
     let declared = declared(cluster);
-    let objects =
-        observed.objects.iter().flatten().filter(|object| !object.starts_with("extension "));
-    let extra = objects.filter(|object| !declared.contains(object));
+    let objects = observed.objects.iter().flatten();
+    let extra = objects.filter(|object| {
+        !declared.contains(object) && !object.starts_with("extension plpgsql in ")
+    });
     extra.map(|object| format!("{object} is not in the cluster file; it is left alone")).collect()
 }
