@@ -41,7 +41,7 @@ impl<'w> Prepared<'w> {
         images: Option<&Path>,
         install: bool,
     ) -> Result<Self, Failure> {
-        super::preflight::require(workspace, &[], install).await?;
+        super::preflight::require(workspace, Vec::new, install).await?;
         not_lost(workspace).await?;
         let (cluster, rendered) = (&workspace.cluster, &workspace.rendered);
         let manifest = match images {
@@ -141,7 +141,7 @@ pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    super::preflight::require(workspace, &super::preflight::clients(), yes).await?;
+    super::preflight::require(workspace, super::preflight::clients, yes).await?;
     Prepared::new(workspace, None, yes).await?.through(Goal::Apply, yes).await?;
     let secrets = workspace.secrets().await?;
     print::note(&format!(

@@ -19,8 +19,8 @@ pub(super) async fn run(workspace: &Workspace, args: &BuildArgs) -> Result<(), F
 }
 
 async fn debian(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure> {
-    let extra = if args.disk { Builder::disk_checks() } else { Vec::new() };
-    super::preflight::require(workspace, &extra, false).await?;
+    let extra = if args.disk { Builder::disk_checks } else { Vec::new };
+    super::preflight::require(workspace, extra, false).await?;
     if let Some(times) = args.verify_reproducible {
         let root = workspace.builder.verify_reproducible(times).await?;
         let sha256 = root.layer.sha256;

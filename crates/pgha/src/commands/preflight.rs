@@ -21,11 +21,11 @@ pub(super) fn clients() -> Vec<Check> {
     programs.map(|(program, package)| Check::installed(program, package)).into()
 }
 
-/// Fails with every problem at once, those of `extra` checks among them. With `install`, Debian
-/// packages that cure a problem are installed first.
+/// Fails with every problem at once, those that `extra` finds among them. With `install`, Debian
+/// packages that cure a problem are installed first, and then all is looked at again.
 pub(super) async fn require(
     workspace: &Workspace,
-    extra: &[Check],
+    extra: fn() -> Vec<Check>,
     install: bool,
 ) -> Result<(), Failure> {
     let mut problems = problems(workspace, extra).await;
@@ -60,13 +60,9 @@ pub(super) fn require_all(checks: &[Check]) -> Result<(), Failure> {
     Err(Failure::no("this machine is not ready; nothing was changed"))
 }
 
-async fn problems(workspace: &Workspace, extra: &[Check]) -> Vec<Check> {
-    checks(workspace)
-        .await
-        .into_iter()
-        .chain(extra.iter().cloned())
-        .filter(|check| check.problem.is_some())
-        .collect()
+async fn problems(workspace: &Workspace, extra: fn() -> Vec<Check>) -> Vec<Check> {
+    let found = checks(workspace).await.into_iter().chain(extra());
+    found.filter(|check| check.problem.is_some()).collect()
 }
 
 fn packages(problems: &[Check]) -> Vec<String> {
