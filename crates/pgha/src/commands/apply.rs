@@ -14,10 +14,11 @@ use pgha_deploy::observe;
 use pgha_deploy::operate::{Goal, Operator};
 use pgha_deploy::secrets::Secrets;
 use pgha_platform::local::Local;
-use pgha_platform::{Provider, files};
+use pgha_platform::{Check, Provider, files};
 
 use super::connect::Endpoints;
 use super::exclusive::{self, exclusively};
+use super::preflight;
 use crate::cli::{ApplyArgs, ImagesArgs};
 use crate::failure::Failure;
 use crate::print;
@@ -35,13 +36,14 @@ struct Prepared<'w> {
 
 impl<'w> Prepared<'w> {
     /// Builds the images, unless there are some already. With `install`, Debian packages that this
-    /// machine lacks are installed first.
+    /// machine lacks are installed first, those that `extra` finds missing among them.
     async fn new(
         workspace: &'w Workspace,
         images: Option<&Path>,
+        extra: fn() -> Vec<Check>,
         install: bool,
     ) -> Result<Self, Failure> {
-        super::preflight::require(workspace, Vec::new, install).await?;
+        preflight::require(workspace, extra, install).await?;
         not_lost(workspace).await?;
         let (cluster, rendered) = (&workspace.cluster, &workspace.rendered);
         let manifest = match images {
@@ -116,24 +118,24 @@ pub(super) async fn plan(
 }
 
 async fn wanted(workspace: &Workspace, images: &ImagesArgs) -> Result<Plan, Failure> {
-    let prepared = Prepared::new(workspace, images.manifest.as_deref(), false).await?;
+    let prepared = Prepared::new(workspace, images.manifest.as_deref(), Vec::new, false).await?;
     Ok(prepared.operator()?.plan(Goal::Apply).await?)
 }
 
 pub(super) async fn apply(workspace: &Workspace, args: &ApplyArgs) -> Result<(), Failure> {
     let yes = args.yes.yes;
-    let prepared = Prepared::new(workspace, args.images.manifest.as_deref(), yes).await?;
+    let prepared = Prepared::new(workspace, args.images.manifest.as_deref(), Vec::new, yes).await?;
     let prepared = Prepared { way_back: !args.no_way_back, ..prepared };
     prepared.through(Goal::Apply, yes).await
 }
 
 pub(super) async fn rollback(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    Prepared::new(workspace, None, false).await?.through(Goal::Rollback, yes).await
+    Prepared::new(workspace, None, Vec::new, false).await?.through(Goal::Rollback, yes).await
 }
 
 /// Rolls every node through a rebuild with what it has. The caller holds the lock.
 pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
-    let prepared = Prepared::new(workspace, None, false).await?;
+    let prepared = Prepared::new(workspace, None, Vec::new, false).await?;
     let operator = prepared.operator()?;
     let plan = operator.plan(Goal::Again).await?;
     print::note(plan.to_string().trim_end());
@@ -141,8 +143,8 @@ pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    super::preflight::require(workspace, super::preflight::clients, yes).await?;
-    Prepared::new(workspace, None, yes).await?.through(Goal::Apply, yes).await?;
+    let prepared = Prepared::new(workspace, None, preflight::clients, yes).await?;
+    prepared.through(Goal::Apply, yes).await?;
     let secrets = workspace.secrets().await?;
     print::note(&format!(
         "{} cluster `{}` is healthy",
