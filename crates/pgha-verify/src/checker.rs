@@ -6,6 +6,10 @@ use serde::Serialize;
 
 use crate::history::{History, Operation, Outcome, Side};
 
+/// A quiet of more seconds than this is a stop of writes. The writers send without a pause, and a
+/// commit that waits for a slow disk is no stop.
+const STOP_SECONDS: f64 = 1.0;
+
 /// What the history shows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Findings {
@@ -27,6 +31,8 @@ pub struct Findings {
     pub two_primaries: Option<i64>,
     /// The longest time, in seconds, in which no writer outside was told of a commit.
     pub write_stop_seconds: f64,
+    /// How often that took more than a second.
+    pub write_stops: usize,
 }
 
 /// Judges a history against the rows found at its end.
@@ -36,6 +42,7 @@ pub fn judge(history: &History, rows: &BTreeSet<i64>) -> Findings {
     };
     let acknowledged = history.acknowledged();
     let possible: BTreeSet<i64> = of(Outcome::Unknown).map(|operation| operation.id).collect();
+    let gaps = gaps(history);
     Findings {
         acknowledged: acknowledged.len(),
         failed: of(Outcome::Fail).count(),
@@ -48,7 +55,8 @@ pub fn judge(history: &History, rows: &BTreeSet<i64>) -> Findings {
             .collect(),
         acknowledged_inside: inside(history),
         two_primaries: two_primaries(history),
-        write_stop_seconds: longest_gap(history),
+        write_stop_seconds: gaps.iter().copied().fold(0.0, f64::max),
+        write_stops: gaps.iter().filter(|gap| **gap > STOP_SECONDS).count(),
     }
 }
 
@@ -87,8 +95,8 @@ fn two_primaries(history: &History) -> Option<i64> {
         .map(|op| op.id)
 }
 
-/// Between two acknowledgements, and from the last one to the end of the run.
-fn longest_gap(history: &History) -> f64 {
+/// The seconds between two acknowledgements, and from the last one to the end of the run.
+fn gaps(history: &History) -> Vec<f64> {
     let end = history
         .operations
         .iter()
@@ -100,7 +108,7 @@ fn longest_gap(history: &History) -> f64 {
         .collect::<Vec<_>>();
     times.push(end);
     times.sort_by(f64::total_cmp);
-    times.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
+    times.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
 #[cfg(test)]
@@ -134,7 +142,18 @@ mod tests {
                 && findings.unexpected.is_empty()
                 && findings.two_primaries.is_none()
         );
-        assert!(findings.write_stop_seconds < 0.2);
+        assert!(findings.write_stop_seconds < 0.2 && findings.write_stops == 0);
+    }
+
+    #[test]
+    fn every_stop_is_counted_and_the_longest_is_told() {
+        let times = [0.0, 0.5, 2.5, 3.0, 6.0, 6.2, 9.0];
+        let operation =
+            |(id, time): (i64, &f64)| operation(id, *time, Outcome::Ok, 1, Side::Outside);
+        let findings =
+            judge(&history((0..).zip(&times).map(operation).collect()), &(0..7).collect());
+        assert_eq!(findings.write_stops, 3);
+        assert!((findings.write_stop_seconds - 3.0).abs() < 0.01);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use pgha_core::cluster::{Durability, WriteStop};
+use pgha_core::cluster::{Durability, Fault, WriteStop};
 use pgha_platform::files::{self, FileError};
 use pgha_verify::{Findings, History, checker};
 use serde::Serialize;
@@ -49,6 +49,7 @@ impl Verdict {
         let promise = cluster.timing.write_stop(scenario.fault());
         let mut broken_promises = unfinished(scenario, played);
         broken_promises.extend(broken(&findings, &promise, cluster.durability));
+        broken_promises.extend(too_many_stops(scenario, &findings));
         Self {
             scenario: scenario.to_string(),
             run,
@@ -68,7 +69,7 @@ impl Verdict {
     pub(super) fn line(&self) -> String {
         let findings = &self.findings;
         let mut line = format!(
-            "{}: writes stopped {:.1} s; {} of {} acknowledged rows lost (n=1, {}, preset {}; stated worst case {} s); {} unknown; {}",
+            "{}: writes stopped {:.1} s; {} of {} acknowledged rows lost (n=1, {}, preset {}; stated worst case {} s); {} failed, {} unknown; {}",
             self.scenario,
             findings.write_stop_seconds,
             findings.lost.len(),
@@ -76,6 +77,7 @@ impl Verdict {
             self.durability,
             self.preset,
             self.promise.worst_seconds,
+            findings.failed,
             findings.unknown,
             self.health_seconds.map_or("NOT healthy again".to_owned(), |s| format!(
                 "healthy {s:.1} s after the fault ended"
@@ -105,6 +107,13 @@ fn unfinished(scenario: Scenario, played: &Played) -> Vec<String> {
         .err()
         .map(|why| format!("the rows could not be read back, so losses are not known: {why}"));
     effect.into_iter().chain(health).chain(rows).collect()
+}
+
+/// One change of leader is one stop: a planned one has no second.
+fn too_many_stops(scenario: Scenario, findings: &Findings) -> Option<String> {
+    let planned = scenario.fault() == Fault::Switchover;
+    (planned && findings.write_stops > 1)
+        .then(|| format!("writes stopped {} times with one switchover", findings.write_stops))
 }
 
 fn broken(findings: &Findings, promise: &WriteStop, durability: Durability) -> Vec<String> {
@@ -228,6 +237,14 @@ mod tests {
             let broken = broken(&findings, &promise(), Durability::Quorum);
             assert!(broken.len() == 1 && broken[0].starts_with(complaint), "{broken:?}");
         }
+    }
+
+    #[test]
+    fn a_planned_change_of_leader_stops_writes_once() {
+        let findings = |write_stops| Findings { write_stops, ..findings() };
+        assert_eq!(too_many_stops(Scenario::Roll, &findings(1)), None);
+        assert!(too_many_stops(Scenario::Roll, &findings(2)).is_some());
+        assert_eq!(too_many_stops(Scenario::LeaderPowerOff, &findings(2)), None);
     }
 
     #[test]
