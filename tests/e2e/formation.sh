@@ -167,13 +167,22 @@ cp "$work/record" "$record"
 
 say "what is declared and gone is seen, and declared again; what is not declared is left alone"
 pgha plan --detailed-exitcode >/dev/null 2>&1
-on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -qh /run/postgresql -c 'drop database app with (force)' -c 'create database other'
+on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -qh /run/postgresql -c 'drop database app with (force)' -c 'create database other' -c 'drop function pgbouncer.lookup'
 drift=0 && pgha plan --detailed-exitcode >"$work/plan.out" 2>/dev/null || drift=$?
 [ "$drift" = 2 ] || fail "exit code $drift for a missing database"
-grep -q 'declare     database app, extension pg_trgm in app' "$work/plan.out" && grep -q 'database other is not in the cluster file' "$work/plan.out" || fail "$(cat "$work/plan.out")"
+grep -q "declare     the pooler's lookup of passwords, database app, owner app of app, extension pg_trgm in app" "$work/plan.out" && grep -q 'database other is not in the cluster file' "$work/plan.out" || fail "$(cat "$work/plan.out")"
 pgha apply --yes >/dev/null 2>&1
 [ "$(sql 'select count(*) from pg_database where datname in ($$app$$, $$other$$)')" = 2 ]
 [ "$(sql "select count(*) from pg_extension where extname = 'pg_trgm'")" = 1 ]
+on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -qh /run/postgresql -c 'alter database app owner to postgres'
+pgha plan 2>/dev/null | grep -q 'declare     owner app of app$' || fail "$(pgha plan 2>&1)"
+pgha apply --yes >/dev/null 2>&1
+[ "$(sql 'select pg_get_userbyid(datdba) from pg_database where datname = $$app$$')" = app ]
+
+say "what belongs to no server is told, and left alone"
+mkdir "$work/state/formation/nodes/node-9"
+pgha plan 2>/dev/null | grep -q 'nodes/node-9 belongs to no server' || fail "$(pgha plan 2>&1)"
+rmdir "$work/state/formation/nodes/node-9"
 
 say "the statistics page has TLS and a password; logs and completions are there"
 page=(curl -s -o "$work/page" -w '%{http_code}' --max-time 5 --cacert "$secrets/ca.crt" "https://$host:7000/metrics")

@@ -84,13 +84,26 @@ refused 'would have no way back' 1 pgha apply --yes
 mv "$work/layer" "$layer" && mv "$work/second" "$file"
 [ "$others" = "$(for node in node-1 node-2 node-3; do started $node; done)" ] || fail "a node was stopped"
 
-say "rollback takes every node to the image before; a client sees one stop"
+# long_session: a session through the first node that was changed, from the second one's turn on. Notes whose turn it was when the session ended.
+long_session() {
+    local first
+    trap - ERR EXIT
+    until [ "$(grep -c 'stopping, then' "$work/roll.log")" -ge 2 ]; do sleep 0.1; done
+    first=$(grep -m 1 'stopping, then' "$work/roll.log" | grep -o 'node-[0-9]')
+    PGPASSWORD=$(cat "${file%.toml}.secrets/passwords/app") psql "host=$(address "$first") port=5000 dbname=app user=app sslmode=require" -XAtc 'select pg_sleep(600)' >/dev/null 2>&1
+    grep -oE 'handing the leadership|stopping, then' "$work/roll.log" | tr '\n' ';' >"$work/session.ended"
+}
+
+say "rollback takes every node to the image before; a client sees one stop, and no session stays on the demoted leader"
 before=$(timeline)
+: >"$work/roll.log"
+long_session &
 pgbench_begin 4
 began=$SECONDS
-pgha rollback --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
+pgha rollback --yes 2>>"$work/roll.log" || fail "$(cat "$work/roll.log")"
 echo "rolled three nodes in $((SECONDS - began)) s"
 pgbench_end
+[ "$(cat "$work/session.ended")" = 'stopping, then;stopping, then;handing the leadership;' ] || fail "a session ended after: $(cat "$work/session.ended")"
 [ ${#stops[@]} -le 1 ] || fail "writes stopped more than once with one switchover: $(cat "$work/roll.log")"
 [ "$(timeline)" = $((before + 1)) ] || fail "timeline went from $before to $(timeline): more than one change of leader"
 healthy
@@ -136,8 +149,17 @@ refused 'the cluster is not healthy' 1 pgha apply --yes
 for node in "${replicas[@]}"; do on "$node" systemctl start patroni; done
 for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 1; done
 
-say "what fails on every node, but costs no copy of the data, is cured by a roll"
-for node in node-1 node-2 node-3; do on $node systemctl stop haproxy; done
+say "what fails on every node, but costs no copy of the data, is cured by a roll; also what is up most of the time"
+on node-1 systemctl stop haproxy
+flaps() {
+    on "$1" mkdir /run/systemd/system/haproxy.service.d
+    printf '[Service]\nRuntimeMaxSec=7\n' | on "$1" tee /run/systemd/system/haproxy.service.d/flap.conf >/dev/null
+    on "$1" systemctl daemon-reload
+    on "$1" systemctl restart haproxy
+}
+flaps node-2 && flaps node-3
+sleep 30
+grep -qE 'haproxy.service of node-[23] (crashed [0-9]+ times, the last|is activating)' <(pgha status) || fail "$(pgha status)"
 pgha apply --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
 grep -q 'but for services of' "$work/roll.log" || fail "$(cat "$work/roll.log")"
 healthy

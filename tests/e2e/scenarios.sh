@@ -17,7 +17,8 @@ pgha verify --scenario leader-cut-off --out "$work/killed" 2>"$work/killed.log" 
 waited=0
 until grep -q 'breaking' "$work/killed.log"; do sleep 0.2 && waited=$((waited + 1)) && [ $waited -lt 150 ]; done
 cut_off=$(leader)
-sleep 1 && refused 'another pgha works on this cluster' 2 pgha switchover
+sleep 1 && refused 'another pgha works on this cluster: `pgha verify` (process ' 2 pgha switchover
+grep -qE ' since 20..-..-..T..:..:..Z' "$work/out" || fail "since when it works is not told: $(cat "$work/out")"
 kill -KILL "$(pgrep -f "verify --scenario leader-cut-off --out $work/killed")"
 wait || true
 # The cut-off node itself needs a lost election, about 2 s, before it says that it has no quorum.

@@ -9,12 +9,15 @@ use serde_json::Value;
 
 use crate::data_format::DataFormat;
 use crate::digest::Digest;
+use crate::object::Object;
 
 /// What is known of a cluster. A provider's labels are the only state pgha keeps of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// The servers, by name.
     pub servers: Vec<Server>,
+    /// What belongs to none of them, as people read it.
+    pub leftovers: Vec<String>,
     /// What the daemons say. Absent: nobody was asked, or nobody answered.
     pub observed: Option<Observed>,
 }
@@ -71,9 +74,8 @@ pub struct Observed {
     pub dynamic: Option<Value>,
     /// Changed parameters that wait for a restart of PostgreSQL.
     pub pending: Vec<Pending>,
-    /// Login roles, databases and their extensions, in the words of [`crate::plan::declared`].
-    /// Absent: the leader did not say.
-    pub objects: Option<BTreeSet<String>>,
+    /// What is inside PostgreSQL. Absent: the leader did not say.
+    pub objects: Option<BTreeSet<Object>>,
 }
 
 /// A changed parameter that a member takes up only when its PostgreSQL restarts.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
-use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
+use pgha_core::{Cluster, Object};
 use serde_json::Value;
 
 use crate::declare;
@@ -25,12 +25,12 @@ pub trait Daemons: Sync {
     /// The dynamic configuration, from the first Patroni that answers.
     fn config(&self) -> impl Future<Output = Option<Value>> + Send;
 
-    /// Roles, databases and extensions, as `leader` has them.
+    /// What is inside PostgreSQL, as `leader` has it.
     fn objects(
         &self,
         leader: &Node,
         cluster: &Cluster,
-    ) -> impl Future<Output = Option<BTreeSet<String>>> + Send;
+    ) -> impl Future<Output = Option<BTreeSet<Object>>> + Send;
 
     /// Failed units of a node with their last lines. Absent: it cannot be reached.
     fn failed_units(&self, node: &Node) -> impl Future<Output = Option<String>> + Send;
@@ -47,7 +47,7 @@ pub trait Daemons: Sync {
         node: &Node,
     ) -> impl Future<Output = Result<bool, NodeError>> + Send;
 
-    /// Creates declared roles, databases and extensions that are missing.
+    /// Creates what is declared and missing inside PostgreSQL.
     fn declare(
         &self,
         leader: &Node,
@@ -66,7 +66,7 @@ impl Daemons for Fleet {
         self.first_answer(Role::Postgres, ask).await.ok()
     }
 
-    async fn objects(&self, leader: &Node, cluster: &Cluster) -> Option<BTreeSet<String>> {
+    async fn objects(&self, leader: &Node, cluster: &Cluster) -> Option<BTreeSet<Object>> {
         let link = self.link(leader).await.ok()?;
         declare::existing(&link.session, cluster)
             .await

@@ -4,32 +4,40 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use pgha_core::Cluster;
+use pgha_core::{Cluster, Object};
 use pgha_platform::ssh::{Session, SshError};
 
+use crate::fleet::NodeError;
 use crate::secrets::Secrets;
 
-/// What PgBouncer needs in every cluster: a role without a password (it comes by the node's own
-/// socket, as its own system user) and a function that shows it the one verifier it asks for.
-/// Superusers and replication roles cannot log in through the pooler, and an expired password stays
-/// expired (CVE-2025-2291). A role without a password must have no row: PgBouncer 1.24 makes the
-/// word `md5` its password when the secret is NULL.
-const POOLER: &str = r"
-SELECT 'CREATE ROLE pgbouncer LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgbouncer') \gexec
-CREATE SCHEMA IF NOT EXISTS pgbouncer;
-CREATE OR REPLACE FUNCTION pgbouncer.lookup(wanted text, OUT rolname name, OUT secret text) RETURNS SETOF record
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+/// Shows PgBouncer the one verifier it asks for. Superusers and replication roles cannot log in
+/// through the pooler, and an expired password stays expired (CVE-2025-2291). A role without a
+/// password must have no row: PgBouncer 1.24 makes the word `md5` its password when the secret is
+/// NULL.
+const LOOKUP: &str = r"
     SELECT a.rolname, a.rolpassword
     FROM pg_catalog.pg_authid a
     WHERE a.rolname = wanted AND a.rolcanlogin AND NOT a.rolsuper AND NOT a.rolreplication
         AND a.rolpassword IS NOT NULL AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now())
-$$;
+";
+
+/// What PgBouncer needs in every cluster: a role without a password (it comes by the node's own
+/// socket, as its own system user), and the function.
+fn pooler() -> String {
+    format!(
+        r"
+SELECT 'CREATE ROLE pgbouncer LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgbouncer') \gexec
+CREATE SCHEMA IF NOT EXISTS pgbouncer;
+CREATE OR REPLACE FUNCTION pgbouncer.lookup(wanted text, OUT rolname name, OUT secret text) RETURNS SETOF record
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $${LOOKUP}$$;
 REVOKE ALL ON SCHEMA pgbouncer FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgbouncer.lookup(text) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgbouncer TO pgbouncer;
 GRANT EXECUTE ON FUNCTION pgbouncer.lookup(text) TO pgbouncer;
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
-";
+"
+    )
+}
 
 /// Runs SQL as the superuser on the node behind `session`, through its local socket. Gives what
 /// psql printed.
@@ -54,43 +62,65 @@ pub async fn sql(session: &Session, database: &str, script: &str) -> Result<Stri
     session.run(&psql, script.as_bytes()).await
 }
 
-/// Databases, and roles: those that can log in, and those that are declared and were barred since.
-/// Without what every cluster has.
+/// An [`Object`] in each line. Databases, and roles: those that can log in, and those that are
+/// declared and were barred since. Without what every cluster has.
 fn existing_objects(cluster: &Cluster) -> String {
     let users = cluster.postgresql.users.iter().map(|user| literal(user)).collect::<Vec<_>>();
     format!(
-        r"
-SELECT 'role ' || rolname FROM pg_roles
+        r#"
+SELECT json_build_object('role', rolname) FROM pg_roles
 WHERE (rolcanlogin OR rolname = ANY (ARRAY[{}]::name[]))
     AND rolname NOT IN ('postgres', 'replicator', 'rewind', 'pgbouncer', 'pgha_verify');
-SELECT 'database ' || datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN ('postgres', 'pgha_verify');
-",
-        users.join(", ")
+SELECT object FROM pg_database, LATERAL (VALUES (json_build_object('database', datname)),
+    (json_build_object('owner', json_build_object('database', datname, 'role', pg_get_userbyid(datdba))))) AS v (object)
+WHERE NOT datistemplate AND datname NOT IN ('postgres', 'pgha_verify');
+SELECT '"pooler"' FROM pg_roles r, pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, pg_extension e
+WHERE r.rolname = 'pgbouncer' AND r.rolcanlogin AND n.nspname = 'pgbouncer' AND p.proname = 'lookup'
+    AND p.prosecdef AND p.prosrc = {} AND has_schema_privilege(r.oid, n.oid, 'USAGE')
+    AND has_function_privilege(r.oid, p.oid, 'EXECUTE') AND e.extname = 'pg_stat_statements';
+"#,
+        users.join(", "),
+        literal(LOOKUP)
     )
 }
 
-/// What is there, in the words of [`pgha_core::plan::declared`]. `session` must lead to the leader.
+/// Asked in the database itself.
+fn existing_extensions(database: &str) -> String {
+    let database = literal(database);
+    format!(
+        "SELECT json_build_object('extension', json_build_object('database', {database}, 'name', extname)) FROM pg_extension;\n"
+    )
+}
+
+/// What is there. `session` must lead to the leader.
 ///
 /// # Errors
 /// When psql fails.
-pub async fn existing(session: &Session, cluster: &Cluster) -> Result<BTreeSet<String>, SshError> {
-    let mut objects = lines(&sql(session, "postgres", &existing_objects(cluster)).await?);
+pub async fn existing(session: &Session, cluster: &Cluster) -> Result<BTreeSet<Object>, NodeError> {
+    let mut objects = asked(session, "postgres", &existing_objects(cluster)).await?;
     for database in
         cluster.postgresql.databases.iter().filter(|database| !database.extensions.is_empty())
     {
-        if objects.contains(&format!("database {}", database.name)) {
-            let query = format!(
-                "SELECT 'extension ' || extname || ' in {}' FROM pg_extension;\n",
-                database.name
-            );
-            objects.extend(lines(&sql(session, &database.name, &query).await?));
+        if objects.contains(&Object::Database(database.name.clone())) {
+            let query = existing_extensions(&database.name);
+            objects.extend(asked(session, &database.name, &query).await?);
         }
     }
     Ok(objects)
 }
 
-fn lines(text: &str) -> BTreeSet<String> {
-    text.lines().map(str::to_owned).collect()
+async fn asked(
+    session: &Session,
+    database: &str,
+    query: &str,
+) -> Result<BTreeSet<Object>, NodeError> {
+    let text = sql(session, database, query).await?;
+    let unreadable = |source| NodeError::Unreadable {
+        daemon: "PostgreSQL",
+        node: session.address().to_string(),
+        source,
+    };
+    text.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(unreadable)
 }
 
 /// Creates what is declared and missing. `session` must lead to the leader.
@@ -116,7 +146,7 @@ pub async fn declare(
 }
 
 fn script(cluster: &Cluster, secrets: &Secrets) -> String {
-    let mut script = POOLER.to_owned();
+    let mut script = pooler();
     for user in &cluster.postgresql.users {
         // The verifier, not the password: the server's log may show statements.
         let verifier = literal(secrets.file(&format!("verifiers/{user}")).expose());
@@ -139,8 +169,20 @@ fn script(cluster: &Cluster, secrets: &Secrets) -> String {
             "SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {}) \\gexec",
             literal(&database.name)
         );
+        let _ = writeln!(script, "{}", owned(&database.name, &database.owner));
     }
     script
+}
+
+/// Gives a database that is there to its declared owner.
+fn owned(database: &str, role: &str) -> String {
+    let alter = format!("ALTER DATABASE {} OWNER TO {}", identifier(database), identifier(role));
+    format!(
+        "SELECT {} FROM pg_database WHERE datname = {} AND pg_get_userbyid(datdba) <> {} \\gexec",
+        literal(&alter),
+        literal(database),
+        literal(role)
+    )
 }
 
 fn identifier(name: &str) -> String {

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pgha_core::Cluster;
 use pgha_core::cluster::Role;
+use pgha_platform::clock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -43,7 +44,7 @@ impl Holder {
             boot: read("/proc/sys/kernel/random/boot_id"),
             process: std::process::id(),
             purpose: purpose.to_owned(),
-            since: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            since: clock::now(),
         }
     }
 }

@@ -43,7 +43,8 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
         address: server.address,
         name: server.name,
     });
-    Ok(Inventory { servers: found.collect(), observed: None })
+    let leftovers = provider.leftovers().await?;
+    Ok(Inventory { servers: found.collect(), leftovers, observed: None })
 }
 
 /// Absent for a server of an older pgha, too.

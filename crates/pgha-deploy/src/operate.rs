@@ -83,18 +83,6 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
         if self.plan(goal).await? != *plan {
             return Err(OperateError::Changed);
         }
-        let executor = Executor {
-            provider: self.provider,
-            daemons: self.daemons,
-            cluster: self.desired.cluster,
-            rendered: self.rendered,
-            manifest: self.manifest,
-            secrets: self.secrets,
-            generation: plan.generation,
-            wish: &plan.wish,
-            journal: self.journal,
-            way_back: self.way_back,
-        };
-        Ok(executor.run(plan).await?)
+        Ok(Executor { operator: self, plan }.run().await?)
     }
 }

@@ -14,12 +14,25 @@ pub struct Unit {
     pub state: String,
     /// How often systemd has restarted it by itself since the node booted.
     pub restarts: u32,
+    /// Seconds since it was started last; 0 while nobody needs to know, because it never crashed.
+    pub up_seconds: u64,
 }
+
+/// Seconds that a unit has to run for every crash it had, and for how many crashes at most, before
+/// it counts as steady: one may be chance, many are a loop with a pause.
+const STEADY_SECONDS: u64 = 5;
+const STEADY_CRASHES: u32 = 6;
 
 impl Unit {
     /// Whether it runs, or did what it had to do once.
     pub fn is_active(&self) -> bool {
         self.state == "active"
+    }
+
+    /// Whether it runs, but crashed so lately that it may be about to do so again.
+    pub fn is_unsteady(&self) -> bool {
+        let steady = STEADY_SECONDS * u64::from(self.restarts.min(STEADY_CRASHES));
+        self.is_active() && self.up_seconds < steady
     }
 
     /// Whether systemd gave it up. Daemons are restarted for ever; this is a seed or a volume that
@@ -55,8 +68,14 @@ pub(crate) async fn promised(session: &Session) -> Result<Vec<String>, NodeError
 /// When it does not answer.
 pub(crate) async fn units(session: &Session, names: &[String]) -> Result<Units, NodeError> {
     let names = names.iter().map(String::as_str).collect::<Vec<_>>();
-    let show = [&["systemctl", "show", "--property=ActiveState,NRestarts"][..], &names].concat();
-    Ok(parse(&session.answer(&show).await?, &names))
+    let properties = "--property=ActiveState,NRestarts,ActiveEnterTimestampMonotonic";
+    let show = [&["systemctl", "show", properties][..], &names].concat();
+    let text = session.answer(&show).await?;
+    if parse(&text, &names, "").values().all(|unit| unit.restarts == 0) {
+        return Ok(parse(&text, &names, ""));
+    }
+    let uptime = session.answer(&["cat", "/proc/uptime"]).await?;
+    Ok(parse(&text, &names, &uptime))
 }
 
 /// Lines of the journal in a report, shared by the units it is about.
@@ -104,14 +123,20 @@ async fn complaints(session: &Session) -> String {
 }
 
 /// systemctl prints a paragraph for each unit, in the order they were asked for; one that does not
-/// exist is `inactive`.
-fn parse(text: &str, names: &[&str]) -> Units {
+/// exist is `inactive`. `uptime`: what /proc/uptime says, in seconds, where systemd has
+/// microseconds.
+fn parse(text: &str, names: &[&str], uptime: &str) -> Units {
     let value = |paragraph: &str, key: &str| {
         paragraph.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned()
     };
-    let unit = |paragraph| Unit {
-        state: value(paragraph, "ActiveState="),
-        restarts: value(paragraph, "NRestarts=").parse().unwrap_or(0),
+    let now = uptime.split('.').next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let unit = |paragraph| {
+        let began = value(paragraph, "ActiveEnterTimestampMonotonic=").parse::<u64>();
+        Unit {
+            state: value(paragraph, "ActiveState="),
+            restarts: value(paragraph, "NRestarts=").parse().unwrap_or(0),
+            up_seconds: began.map_or(0, |began| now.saturating_sub(began / 1_000_000)),
+        }
     };
     names.iter().map(|name| (*name).to_owned()).zip(text.split("\n\n").map(unit)).collect()
 }
@@ -123,8 +148,22 @@ mod tests {
     #[test]
     fn reads_what_systemctl_writes() {
         let text = "NRestarts=3\nActiveState=activating\n\nActiveState=inactive\n\nNRestarts=0\nActiveState=active\n";
-        let units = parse(text, &["etcd.service", "pgha-guard.service", "haproxy.service"]);
-        assert_eq!(units["etcd.service"], Unit { state: "activating".into(), restarts: 3 });
+        let units = parse(text, &["etcd.service", "pgha-guard.service", "haproxy.service"], "");
+        let etcd = Unit { state: "activating".into(), restarts: 3, up_seconds: 0 };
+        assert_eq!(units["etcd.service"], etcd);
         assert!(!units["pgha-guard.service"].is_active() && units["haproxy.service"].is_active());
+    }
+
+    #[test]
+    fn the_more_often_it_crashed_the_longer_it_must_run() {
+        let unsteady = |restarts: u32, began: u64| {
+            let text = format!(
+                "NRestarts={restarts}\nActiveState=active\nActiveEnterTimestampMonotonic={began}000000\n"
+            );
+            parse(&text, &["a"], "100.25 7.1\n")["a"].is_unsteady()
+        };
+        assert!(!unsteady(0, 100) && unsteady(1, 96) && !unsteady(1, 95));
+        assert!(unsteady(4, 81) && !unsteady(4, 80));
+        assert!(unsteady(900, 71) && !unsteady(900, 70));
     }
 }

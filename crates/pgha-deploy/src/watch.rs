@@ -139,7 +139,7 @@ mod tests {
     fn restarted(restarts: u32) -> Health {
         health(Some(Units::from([(
             "etcd.service".to_owned(),
-            Unit { state: "active".into(), restarts },
+            Unit { state: "active".into(), restarts, up_seconds: 0 },
         )])))
     }
 
@@ -164,7 +164,7 @@ mod tests {
             watch.look(
                 &health(Some(Units::from([(
                     "etcd.service".to_owned(),
-                    Unit { state: "activating".into(), restarts },
+                    Unit { state: "activating".into(), restarts, up_seconds: 0 },
                 )]))),
                 &[],
             );

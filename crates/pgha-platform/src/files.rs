@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
+use crate::clock;
+
 /// A file operation that failed, with the path it was about.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} {}", path.display())]
@@ -139,7 +141,8 @@ pub fn lock(path: &Path, purpose: &str) -> Result<Result<Lock, String>, FileErro
             Ok(Err(holder.trim().to_owned()))
         }
         Ok(mut file) => {
-            let note = format!("{purpose} (process {})", std::process::id());
+            let (process, since) = (std::process::id(), clock::now());
+            let note = format!("`{purpose}` (process {process}) since {since}");
             let done = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
             done.map_err(FileError::at("write", path))?;
             Ok(Ok(Lock(file)))

@@ -5,6 +5,7 @@
 //! never happen here: an argument that passes through a shell, a file left half written, a secret in
 //! an error, a process or a mount left behind by `delete`.
 
+pub mod clock;
 pub mod command;
 pub mod files;
 pub mod http;

@@ -184,6 +184,10 @@ pub trait Provider: Send + Sync {
     /// Every server of the cluster, by name.
     fn servers(&self) -> impl Future<Output = Result<Vec<Server>, ProviderError>> + Send;
 
+    /// What there is of the cluster and belongs to no server, as people read it: what a person or
+    /// an interrupted run left.
+    fn leftovers(&self) -> impl Future<Output = Result<Vec<String>, ProviderError>> + Send;
+
     /// Makes the network.
     fn create_network(&self) -> impl Future<Output = Done> + Send;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::object::Object;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +54,7 @@ pub enum Action {
     /// Create the declared roles, databases and extensions that are missing.
     Declare {
         /// Those known to be missing. What pgha itself needs in a database is made as well.
-        missing: Vec<String>,
+        missing: Vec<Object>,
     },
     /// Mark every server as part of a formed cluster: from now on its data is never started from
     /// nothing again.

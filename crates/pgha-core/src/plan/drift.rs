@@ -1,37 +1,45 @@
-//! Roles, databases and extensions: what the cluster file declares against what is there.
+//! What is there against what the cluster file declares.
 
 use crate::cluster::Cluster;
-use crate::inventory::Observed;
-
-/// Every declared object, as `role NAME`, `database NAME` or `extension NAME in DATABASE`.
-pub fn declared(cluster: &Cluster) -> Vec<String> {
-    let databases = &cluster.postgresql.databases;
-    let roles = cluster.postgresql.users.iter().map(|user| format!("role {user}"));
-    let names = databases.iter().map(|database| format!("database {}", database.name));
-    let extensions = databases.iter().flat_map(|database| {
-        database
-            .extensions
-            .iter()
-            .map(|extension| format!("extension {extension} in {}", database.name))
-    });
-    roles.chain(names).chain(extensions).collect()
-}
+use crate::inventory::{Inventory, Observed};
+use crate::object::{Object, declared};
 
 /// Declared objects that are not there. None when nobody could say what is.
-pub(super) fn missing(cluster: &Cluster, observed: &Observed) -> Vec<String> {
+pub(super) fn missing(cluster: &Cluster, observed: &Observed) -> Vec<Object> {
     let Some(objects) = &observed.objects else {
         return Vec::new();
     };
     declared(cluster).into_iter().filter(|object| !objects.contains(object)).collect()
 }
 
-/// Remarks about what no line of the file declares. pgha drops nothing. Of extensions only those in
-/// databases with declared ones are known, and every database has PL/pgSQL.
-pub(super) fn undeclared(cluster: &Cluster, observed: &Observed) -> Vec<String> {
+/// Remarks about what a plan does not touch: what belongs to no server, and what no line of the
+/// file declares.
+pub(super) fn remarks(cluster: &Cluster, world: &Inventory) -> Vec<String> {
+    let leftovers = world.leftovers.iter();
+    let mut remarks = leftovers
+        .map(|leftover| format!("{leftover} belongs to no server; it is left alone"))
+        .collect::<Vec<_>>();
+    match &world.observed {
+        Some(observed) if observed.objects.is_some() => {
+            remarks.extend(undeclared(cluster, observed));
+        }
+        Some(observed) if observed.leader.is_some() => {
+            remarks.push("the leader did not say which roles and databases there are".to_owned());
+        }
+        _ => {}
+    }
+    remarks
+}
+
+/// pgha drops nothing. Of extensions only those in databases with declared ones are known, and
+/// every database has PL/pgSQL.
+fn undeclared(cluster: &Cluster, observed: &Observed) -> Vec<String> {
     let declared = declared(cluster);
-    let objects = observed.objects.iter().flatten();
-    let extra = objects.filter(|object| {
-        !declared.contains(object) && !object.starts_with("extension plpgsql in ")
-    });
+    let is_news = |object: &&Object| match object {
+        Object::Owner { .. } | Object::Pooler => false,
+        Object::Extension { name, .. } if name == "plpgsql" => false,
+        _ => !declared.contains(object),
+    };
+    let extra = observed.objects.iter().flatten().filter(is_news);
     extra.map(|object| format!("{object} is not in the cluster file; it is left alone")).collect()
 }

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use action::{Action, Cost, Data, Gate, Sessions, Step};
-pub use drift::declared;
 
 use crate::cluster::Cluster;
 use crate::data_format::DataFormat;
@@ -114,11 +113,7 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
         .iter()
         .any(|server| server.generation == newest && server.wish.as_ref() == Some(&wish));
     let generation = if goes_on { newest } else { newest + 1 };
-    let remarks = world
-        .observed
-        .as_ref()
-        .map(|observed| drift::undeclared(desired.cluster, observed))
-        .unwrap_or_default();
+    let remarks = drift::remarks(desired.cluster, world);
     Ok(Plan { generation, remarks, ..made(desired, world, steps, more_follows) })
 }
 
@@ -181,12 +176,10 @@ fn hash_world(hasher: &mut Hasher, world: &Inventory) {
     if let Some(observed) = &world.observed {
         hasher.part(observed.leader.as_deref().unwrap_or_default().as_bytes());
         hasher.part(observed.dynamic.as_ref().map(Value::to_string).unwrap_or_default().as_bytes());
-        for text in observed
-            .objects
-            .iter()
-            .flatten()
-            .chain(observed.pending.iter().flat_map(|p| [&p.node, &p.parameter, &p.new]))
-        {
+        for object in observed.objects.iter().flatten() {
+            hasher.part(object.to_string().as_bytes());
+        }
+        for text in observed.pending.iter().flat_map(|p| [&p.node, &p.parameter, &p.new]) {
             hasher.part(text.as_bytes());
         }
     }

@@ -135,7 +135,10 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step
         return Ok((steps, left));
     }
     let observed = observed(world)?;
-    let order = order(desired, observed, &back)?;
+    let order = order(desired, observed, &back).map_err(|refused| Refused {
+        cure: format!("{}; or go on with what was begun: `pgha apply`", refused.cure),
+        ..refused
+    })?;
     Ok((roll(desired, observed, &order, Vec::new(), revert), false))
 }
 

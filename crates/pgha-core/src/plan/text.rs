@@ -79,7 +79,10 @@ impl fmt::Display for Action {
             Self::Declare { missing } if missing.is_empty() => {
                 write!(f, "declare     missing roles, databases and extensions")
             }
-            Self::Declare { missing } => write!(f, "declare     {}", missing.join(", ")),
+            Self::Declare { missing } => {
+                let missing = missing.iter().map(ToString::to_string).collect::<Vec<_>>();
+                write!(f, "declare     {}", missing.join(", "))
+            }
             Self::Seal => write!(f, "seal        from now on no data volume may come up empty"),
             Self::Rebuild { node, .. } if self.gives_new().is_none() => {
                 write!(f, "again       {node}, same image, same seed")

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pgha_core::inventory::{Inventory, Observed, Pending, Server};
+use pgha_core::object::declared;
 use pgha_core::plan::{Desired, Plan, Refused};
 use pgha_core::{Cluster, DataFormat, Digest, render};
 use serde_json::Value;
@@ -46,9 +47,14 @@ impl Case {
         let observed = Observed {
             leader: Some(cluster.nodes[0].name.clone()),
             dynamic: Some(dynamic.clone()),
+            objects: Some(declared(&cluster).into_iter().collect()),
             ..Observed::default()
         };
-        let world = Inventory { servers: servers.collect(), observed: Some(observed) };
+        let world = Inventory {
+            servers: servers.collect(),
+            observed: Some(observed),
+            ..Inventory::default()
+        };
         Self { cluster, dynamic, world }
     }
 

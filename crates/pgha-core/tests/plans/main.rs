@@ -3,12 +3,13 @@
 
 mod case;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use case::{Case, data, digest, lost, names, off, old, pending, text, unproven, unwell};
-use pgha_core::Digest;
 use pgha_core::inventory::Inventory;
 use pgha_core::plan::{Plan, Refused, plan, plan_again, plan_destroy, plan_rollback};
+use pgha_core::{Digest, Object};
 use serde_json::json;
 
 const THREE: &str = include_str!("../../../../tests/clusters/minimal.toml");
@@ -138,7 +139,19 @@ cases! {
     half_sealed: Case::new(THREE).with(|world| world.servers[2].formed = false),
     restart_interrupted: Case::new(THREE).observed(|observed| observed.pending = pending(&["node-2", "node-3"], "200", "100")),
     objects_missing: Case::new(THREE).observed(|observed| {
-        observed.objects = Some(["role app", "role old", "database test"].map(str::to_owned).into());
+        let owner = Object::Owner { database: "app".to_owned(), role: "old".to_owned() };
+        let named = |name: &str| name.to_owned();
+        observed.objects = Some(BTreeSet::from([
+            Object::Role(named("app")),
+            Object::Role(named("old")),
+            Object::Database(named("app")),
+            Object::Database(named("test")),
+            owner,
+        ]));
+    }),
+    leftovers: Case::new(THREE).with(|world| {
+        world.leftovers = vec!["directory /var/lib/pgha/demo/nodes/node-9".to_owned()];
+        world.observed.as_mut().expect("observed").objects = None;
     }),
     node_lost: Case::new(THREE).with(|world| drop(world.servers.pop())),
 }

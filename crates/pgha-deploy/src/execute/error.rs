@@ -70,6 +70,11 @@ pub enum ExecuteError {
     /// A failover happened while the plan was carried out.
     #[error("`{0}` has become the leader since the plan was made; it was not touched")]
     LeaderMoved(String),
+    /// The one that was to take over is no longer fit to.
+    #[error(
+        "`{0}` has fallen behind or is not synchronous any more; the leadership was not handed to it"
+    )]
+    FellBehind(String),
     /// Another node was lost while the plan was carried out.
     #[error(
         "`{node}` was not touched, because {sick} does not do its work: the cluster could not bear the loss of another node"

@@ -3,22 +3,22 @@
 use std::path::PathBuf;
 
 use pgha_core::manifest::Layer;
-use pgha_platform::{ImageFile, Provider, ServerRequest};
+use pgha_platform::{ImageFile, Provider, ServerRequest, clock};
 
-use super::{ExecuteError, Executor, labels, now};
+use super::{ExecuteError, Executor, labels};
 use crate::daemons::Daemons;
+use crate::operate::Operator;
 use crate::{label, seed};
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// What a node is to boot from.
     pub(super) fn request(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
         let node = self.node(name)?;
-        let image = self
-            .manifest
-            .image(&node.role_set)
-            .ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
-        let seed = seed::pack(self.rendered, node, self.secrets, false)?;
-        let data = image.data_format(self.cluster);
+        let Operator { manifest, rendered, secrets, .. } = self.operator;
+        let image =
+            manifest.image(&node.role_set).ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
+        let seed = seed::pack(rendered, node, secrets, false)?;
+        let data = image.data_format(self.cluster());
         let (postgresql, collations) =
             data.map(|data| (data.postgresql.to_string(), data.collations)).unwrap_or_default();
         Ok(ServerRequest {
@@ -27,20 +27,27 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             package_root: file(&image.package_root),
             configuration: file(&image.configuration),
             seed: seed.archive.to_vec(),
-            volume: self.cluster.volume(node),
+            volume: self.cluster().volume(node),
             labels: labels(&[
                 (label::IMAGE, image.digest().as_str()),
                 (label::SEED, seed.digest.as_str()),
                 (label::ROLES, &node.role_set.to_string()),
                 (label::POSTGRESQL, &postgresql),
                 (label::COLLATIONS, &collations),
-                (label::GENERATION, &self.generation.to_string()),
-                (label::WISH, self.wish.as_str()),
+                (label::GENERATION, &self.plan.generation.to_string()),
+                (label::WISH, self.plan.wish.as_str()),
                 (label::PROVEN, "no"),
-                (label::SINCE, &now()),
+                (label::SINCE, &clock::now()),
             ]),
         })
     }
+}
+
+/// What a server has already is no roll that a rollback could undo.
+pub(super) fn the_same_again(mut request: ServerRequest) -> ServerRequest {
+    let kept = [label::IMAGE, label::SEED, label::ROLES, label::POSTGRESQL, label::COLLATIONS];
+    request.labels.retain(|label, _| kept.contains(&label.as_str()));
+    request
 }
 
 fn file(layer: &Layer) -> ImageFile {

@@ -1,10 +1,10 @@
 //! What is taken back when a gate stays shut after a change.
 
 use pgha_core::plan::{Action, Gate};
-use pgha_platform::Provider;
+use pgha_platform::{Provider, clock};
 use serde_json::Value;
 
-use super::{ExecuteError, Executor, labels, now};
+use super::{ExecuteError, Executor, labels};
 use crate::daemons::Daemons;
 use crate::gate::GateError;
 use crate::label;
@@ -58,7 +58,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// What these nodes run is worth going back to.
     async fn prove(&self, nodes: &[String]) -> Result<(), ExecuteError> {
         for node in nodes {
-            self.provider.label(node, &labels(&[(label::PROVEN, "yes")])).await?;
+            self.operator.provider.label(node, &labels(&[(label::PROVEN, "yes")])).await?;
         }
         Ok(())
     }
@@ -98,8 +98,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// The dynamic configuration, unless it is one that PostgreSQL does not start with: to that
     /// nobody wants to go back.
     pub(super) async fn good_config(&self) -> Option<Value> {
-        match self.daemons.health().await.stuck().is_empty() {
-            true => self.daemons.config().await,
+        match self.operator.daemons.health().await.stuck().is_empty() {
+            true => self.operator.daemons.config().await,
             false => None,
         }
     }
@@ -114,7 +114,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         tracing::warn!(
             "the cluster did not become healthy with the changed configuration: setting it back"
         );
-        self.daemons.set_config(&replaced.previous).await?;
+        self.operator.daemons.set_config(&replaced.previous).await?;
         let mut back = self.gate(&short(gate)).await;
         for node in &replaced.restarted {
             if back.is_ok() {
@@ -126,9 +126,11 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     pub(super) async fn revert(&self, node: &str) -> Result<(), ExecuteError> {
-        let marks =
-            labels(&[(label::SINCE, &now()), (label::UNDONE, &self.generation.to_string())]);
-        Ok(self.provider.revert_server(node, &marks).await?)
+        let marks = labels(&[
+            (label::SINCE, &clock::now()),
+            (label::UNDONE, &self.plan.generation.to_string()),
+        ]);
+        Ok(self.operator.provider.revert_server(node, &marks).await?)
     }
 }
 

@@ -7,10 +7,6 @@ use pgha_core::cluster::{Durability, Node, Role};
 
 use super::Health;
 use crate::haproxy::Pools;
-use crate::patroni::Member;
-
-/// Bytes of WAL a replica of a healthy cluster may lack.
-const HEALTHY_LAG: u64 = 1 << 20;
 
 /// Something that must be true of a healthy cluster.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -22,13 +18,16 @@ pub struct Condition {
 }
 
 impl Health {
-    /// Every condition of a healthy cluster, met or not.
+    /// Every condition of a healthy cluster, met or not, and one for each unit that crashed so
+    /// lately that this one look tells little.
     pub fn conditions(&self, cluster: &Cluster) -> Vec<Condition> {
-        self.conditions_despite(cluster, &[])
+        let mut conditions = self.conditions_despite(cluster, &[]);
+        conditions.extend(self.unsteady());
+        conditions
     }
 
     /// Every condition of a healthy cluster, where `known` nodes count for etcd and PostgreSQL
-    /// alone.
+    /// alone. For those who go on looking: they see crashes themselves.
     pub fn conditions_despite(&self, cluster: &Cluster, known: &[String]) -> Vec<Condition> {
         vec![
             self.answering(cluster),
@@ -65,6 +64,19 @@ impl Health {
         condition(count == cluster.nodes.len(), text)
     }
 
+    fn unsteady(&self) -> impl Iterator<Item = Condition> {
+        let units =
+            self.nodes.iter().filter_map(|(node, heard)| Some((node, heard.units.as_ref()?)));
+        let units = units.flat_map(|(node, units)| units.iter().map(move |unit| (node, unit)));
+        units.filter(|(_, (_, unit))| unit.is_unsteady()).map(|(node, (name, unit))| {
+            let (times, ago) = (unit.restarts, unit.up_seconds);
+            condition(
+                false,
+                format!("{name} of {node} crashed {times} times, the last {ago} s ago"),
+            )
+        })
+    }
+
     fn etcd(&self, cluster: &Cluster) -> Condition {
         let members = cluster.nodes_with(Role::Etcd).count();
         let statuses = self
@@ -91,10 +103,7 @@ impl Health {
     fn replicated(&self, cluster: &Cluster) -> Condition {
         let wanted = cluster.nodes_with(Role::Postgres).count() - 1;
         let members = self.view().map_or(&[][..], |view| &view.members);
-        let good = |member: &&Member| {
-            member.is_streaming() && self.lag(member).is_some_and(|lag| lag <= HEALTHY_LAG)
-        };
-        let count = members.iter().filter(good).count();
+        let count = members.iter().filter(|member| self.follows(member)).count();
         condition(count == wanted, format!("{count} of {wanted} replicas streaming"))
     }
 

@@ -6,7 +6,7 @@ mod conditions;
 use std::collections::BTreeMap;
 
 use pgha_core::Cluster;
-use pgha_core::cluster::{Node, Role};
+use pgha_core::cluster::{Durability, Node, Role};
 
 use crate::etcd::EtcdStatus;
 use crate::haproxy::Pools;
@@ -14,6 +14,9 @@ use crate::patroni::{Instance, Member, View};
 use crate::units::{Unit, Units};
 
 pub use conditions::Condition;
+
+/// Bytes of WAL a replica of a healthy cluster may lack.
+const HEALTHY_LAG: u64 = 1 << 20;
 
 /// What one node said. Absent: it was not asked or did not answer.
 #[derive(Debug, Clone, Default)]
@@ -113,6 +116,21 @@ impl Health {
         self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Whether `name` may become the leader without a loss: it follows closely, and unless nothing
+    /// is promised the leader waits for it.
+    pub fn can_lead(&self, cluster: &Cluster, name: &str) -> bool {
+        let member = self.view().and_then(|view| view.members.iter().find(|m| m.name == name));
+        member.is_some_and(|member| {
+            let synchronous = cluster.durability == Durability::Async || member.is_synchronous();
+            self.follows(member) && synchronous
+        })
+    }
+
+    /// Whether a member is a replica that lacks little.
+    pub(super) fn follows(&self, member: &Member) -> bool {
+        member.is_streaming() && self.lag(member).is_some_and(|lag| lag <= HEALTHY_LAG)
+    }
+
     fn holds_its_copy(&self, node: &Node, heard: &NodeHealth) -> bool {
         let member = || self.view()?.members.iter().find(|member| member.name == node.name);
         let stores = !node.role_set.has(Role::Etcd)
@@ -127,7 +145,8 @@ impl Health {
 /// Whether everything of the node beside its copy of the data is there.
 fn serves_clients(node: &Node, heard: &NodeHealth) -> bool {
     let routes = !node.role_set.has(Role::Haproxy) || heard.pools.is_some();
-    let runs = heard.units.as_ref().is_some_and(|units| units.values().all(Unit::is_active));
+    let steady = |unit: &Unit| unit.is_active() && !unit.is_unsteady();
+    let runs = heard.units.as_ref().is_some_and(|units| units.values().all(steady));
     routes && runs
 }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use pgha_core::Object;
 use pgha_core::cluster::{Cluster, Node};
-use pgha_core::plan::declared;
+use pgha_core::object::declared;
 use pgha_deploy::daemons::Daemons;
 use pgha_deploy::etcd::EtcdStatus;
 use pgha_deploy::fleet::NodeError;
@@ -67,7 +68,7 @@ fn cut_off(name: &str) -> NodeHealth {
 
 /// What a node with a bad image says once its daemons have failed.
 fn failed() -> NodeHealth {
-    let unit = Unit { state: "failed".to_owned(), restarts: 0 };
+    let unit = Unit { state: "failed".to_owned(), restarts: 0, up_seconds: 0 };
     NodeHealth {
         units: Some(Units::from([("haproxy.service".to_owned(), unit)])),
         ..NodeHealth::default()
@@ -144,7 +145,7 @@ impl Daemons for World {
         state.has_quorum().then(|| state.dynamic.clone())
     }
 
-    async fn objects(&self, _: &Node, cluster: &Cluster) -> Option<BTreeSet<String>> {
+    async fn objects(&self, _: &Node, cluster: &Cluster) -> Option<BTreeSet<Object>> {
         Some(declared(cluster).into_iter().collect())
     }
 

@@ -37,6 +37,10 @@ impl Provider for World {
         Ok(self.cluster.nodes.iter().map(server).collect())
     }
 
+    async fn leftovers(&self) -> Result<Vec<String>, ProviderError> {
+        Ok(Vec::new())
+    }
+
     async fn create_network(&self) -> Result<(), ProviderError> {
         Ok(())
     }

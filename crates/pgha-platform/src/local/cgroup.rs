@@ -22,6 +22,16 @@ pub(super) fn is_populated(machine: &str) -> bool {
         .is_some_and(|text| text.contains("populated 1"))
 }
 
+/// Names of the machines that begin with `prefix` and have a process that lives.
+pub(super) fn populated(prefix: &str) -> Vec<String> {
+    let groups = unified().and_then(|root| fs::read_dir(root).ok()).into_iter().flatten().flatten();
+    let names = groups.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names =
+        names.filter(|name| name.starts_with(prefix) && is_populated(name)).collect::<Vec<_>>();
+    names.sort();
+    names
+}
+
 /// Kills every process of the machine at once and removes its groups. Gives the seconds waited when
 /// one would not die.
 pub(super) async fn kill(machine: &str) -> Result<(), u64> {

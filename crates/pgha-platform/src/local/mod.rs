@@ -118,6 +118,16 @@ impl Provider for Local {
             .collect()
     }
 
+    async fn leftovers(&self) -> Result<Vec<String>, ProviderError> {
+        let names = self.records.names()?;
+        let known = names.iter().map(|name| self.machine(name)).collect::<Vec<_>>();
+        let machines = cgroup::populated(&self.machine("")).into_iter();
+        let unknown = machines.filter(|machine| !known.contains(machine));
+        let dirs = self.records.without_record(&names)?;
+        let dirs = dirs.iter().map(|dir| format!("directory {}", dir.display()));
+        Ok(unknown.map(|machine| format!("running machine {machine}")).chain(dirs).collect())
+    }
+
     async fn create_network(&self) -> Result<(), ProviderError> {
         Ok(self.switch.create().await?)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -64,17 +64,18 @@ impl Records {
 
     /// Names of the servers that were created completely.
     pub(super) fn names(&self) -> Result<Vec<String>, FileError> {
-        let dir = self.dir.join("nodes");
-        let entries = match std::fs::read_dir(&dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(FileError::at("read", &dir))?,
-        };
-        let complete = entries.flatten().filter(|entry| entry.path().join("record.json").exists());
-        let mut names = complete
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect::<Vec<_>>();
-        names.sort();
-        Ok(names)
+        let complete = list(&self.dir.join("nodes"))?.into_iter();
+        let complete = complete.filter(|name| self.node(name).join("record.json").exists());
+        Ok(complete.collect())
+    }
+
+    /// Directories of servers that are not among `names`, the complete ones: of an interrupted
+    /// creation or deletion, or somebody else's.
+    pub(super) fn without_record(&self, names: &[String]) -> Result<Vec<PathBuf>, FileError> {
+        let nodes = list(&self.dir.join("nodes"))?.into_iter();
+        let nodes = nodes.filter(|name| !names.contains(name)).map(|name| self.node(&name));
+        let deleted = list(&self.dir)?.into_iter().filter(|name| name.starts_with(DELETED));
+        Ok(nodes.chain(deleted.map(|name| self.dir.join(name))).collect())
     }
 
     pub(super) fn read(&self, name: &str) -> Result<Record, ProviderError> {
@@ -165,8 +166,19 @@ impl Records {
 
     /// Removes what interrupted deletions have left.
     pub(super) fn sweep(&self) -> Result<(), FileError> {
-        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let left = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(DELETED));
-        left.map(|entry| entry.path()).try_for_each(|path| files::remove(&path))
+        let mut left = list(&self.dir)?.into_iter().filter(|name| name.starts_with(DELETED));
+        left.try_for_each(|name| files::remove(&self.dir.join(name)))
     }
+}
+
+/// Sorted names of what is in a directory; none if it is not there.
+fn list(dir: &Path) -> Result<Vec<String>, FileError> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(FileError::at("read", dir))?,
+    };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names = names.collect::<Vec<_>>();
+    names.sort();
+    Ok(names)
 }

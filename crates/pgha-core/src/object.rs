@@ -1,0 +1,64 @@
+//! What is inside PostgreSQL, as far as pgha puts it there.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::Cluster;
+
+/// Something inside PostgreSQL that the cluster file declares, or that pgha needs there itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Object {
+    /// The role and the function through which PgBouncer asks for passwords, and the statistics of
+    /// statements.
+    Pooler,
+    /// A role, by name.
+    Role(String),
+    /// A database, by name.
+    Database(String),
+    /// That a database belongs to a role.
+    Owner {
+        /// The database.
+        database: String,
+        /// The role.
+        role: String,
+    },
+    /// An extension in a database.
+    Extension {
+        /// The database.
+        database: String,
+        /// The extension.
+        name: String,
+    },
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pooler => write!(f, "the pooler's lookup of passwords"),
+            Self::Role(name) => write!(f, "role {name}"),
+            Self::Database(name) => write!(f, "database {name}"),
+            Self::Owner { database, role } => write!(f, "owner {role} of {database}"),
+            Self::Extension { database, name } => write!(f, "extension {name} in {database}"),
+        }
+    }
+}
+
+/// Everything that must be there for the cluster file to be true.
+pub fn declared(cluster: &Cluster) -> Vec<Object> {
+    let mut objects = vec![Object::Pooler];
+    objects.extend(cluster.postgresql.users.iter().cloned().map(Object::Role));
+    for declared in &cluster.postgresql.databases {
+        let (database, role) = (declared.name.clone(), declared.owner.clone());
+        objects.push(Object::Database(database.clone()));
+        objects.push(Object::Owner { database: database.clone(), role });
+        objects.extend(
+            declared
+                .extensions
+                .iter()
+                .map(|name| Object::Extension { database: database.clone(), name: name.clone() }),
+        );
+    }
+    objects
+}
