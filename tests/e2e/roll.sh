@@ -90,7 +90,7 @@ long_session() {
     trap - ERR EXIT
     until [ "$(grep -c 'stopping, then' "$work/roll.log")" -ge 2 ]; do sleep 0.1; done
     first=$(grep -m 1 'stopping, then' "$work/roll.log" | grep -o 'node-[0-9]')
-    PGPASSWORD=$(cat "${file%.toml}.secrets/passwords/app") psql "host=$(address "$first") port=5000 dbname=app user=app sslmode=require" -XAtc 'select pg_sleep(600)' >/dev/null 2>&1
+    PGPASSWORD=$(cat "${file%.toml}.secrets/passwords/app") psql "host=$(address "$first") port=5000 dbname=app user=app sslmode=require" -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 || true
     grep -oE 'handing the leadership|stopping, then' "$work/roll.log" | tr '\n' ';' >"$work/session.ended"
 }
 

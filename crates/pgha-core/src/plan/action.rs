@@ -99,6 +99,8 @@ pub enum Action {
     Restart {
         /// Name of the node.
         node: String,
+        /// Whether it leads by then. The order of the restarts depends on who does.
+        leads: bool,
     },
     /// Delete a server and its data volume.
     DeleteServer {

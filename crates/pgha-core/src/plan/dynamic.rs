@@ -93,8 +93,9 @@ fn restarts(
     names.sort_by_key(|name| leads(name) != primary_first);
     let stop = desired.cluster.timing.write_stop(Fault::PostgresKilled).worst_seconds;
     let one = |node: String| {
-        let cost = if leads(&node) { Cost::writes_stop(stop) } else { Cost::NODE };
-        [Step::new(Action::Restart { node }, cost), gate()]
+        let leads = leads(&node);
+        let cost = if leads { Cost::writes_stop(stop) } else { Cost::NODE };
+        [Step::new(Action::Restart { node, leads }, cost), gate()]
     };
     names.into_iter().flat_map(one).collect()
 }

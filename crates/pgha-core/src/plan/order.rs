@@ -27,6 +27,12 @@ pub(super) fn observed(world: &Inventory) -> Result<&Observed, Refused> {
             "Patroni is paused: a person has taken over",
             "give it back with `pgha ssh NODE -- /etc/pgha/bin/patronictl resume`, then plan again",
         )),
+        Some(observed) if observed.leader.is_some() && observed.dynamic.is_none() => {
+            Err(Refused::new(
+                "no Patroni told the dynamic configuration",
+                "see `pgha status` and `pgha logs NODE patroni`, then run the command again",
+            ))
+        }
         Some(observed) if observed.leader.is_some() => Ok(observed),
         Some(observed) if !observed.stuck.is_empty() => Err(Refused::new(
             format!("no node leads: PostgreSQL of {} does not start", observed.stuck.join(", ")),

@@ -23,9 +23,8 @@ pub(super) fn steps(
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     if !off.is_empty() {
         let fits = |server: &Server| takeover::possible(desired, server).is_ok();
-        let change = |server: &Server| {
-            (!desired.is_current(server) && fits(server)).then(|| rebuild(desired, server))
-        };
+        let is_old = |server: &Server| !desired.is_current(server) && fits(server);
+        let change = |server: &Server| is_old(server).then(|| rebuild(desired, server));
         return Ok((wake(desired, world, &off, change), true));
     }
     let cure = world.observed.as_ref().and_then(|observed| dynamic::cure(desired, observed));
@@ -186,19 +185,24 @@ fn wake(
     let mut steps = vec![Step::free(Action::CreateNetwork)];
     let mut proves = Vec::new();
     for server in off {
-        let change = change(server).filter(|_| off.len() == 1 && others_work);
+        let given = change(server).filter(|_| off.len() == 1 && others_work);
         let wakes = || Action::PowerOn { node: server.name.clone() };
-        let is_new = match &change {
-            Some(change) => change.gives_new().is_some(),
+        let is_new = match &given {
+            Some(given) => given.gives_new().is_some(),
             None => server.formed && !server.proven,
         };
         proves.extend(is_new.then(|| server.name.clone()));
-        steps.push(Step::free(change.unwrap_or_else(wakes)));
+        steps.push(Step::free(given.unwrap_or_else(wakes)));
     }
-    steps.push(Step::gate(match proves.is_empty() {
+    let gate = match proves.is_empty() {
         true => Gate::new(REJOIN_SECONDS, SHORT_SECONDS),
         false => hold(desired, REJOIN_SECONDS).proving(proves),
-    }));
+    };
+    // Those that run and are to change are not waited for: their turn may be their cure.
+    let turns = world.servers.iter().filter(|server| server.running && change(server).is_some());
+    let turns = turns.collect::<Vec<_>>();
+    let waiting = world.observed.as_ref().map(|observed| sick(observed, &turns));
+    steps.push(Step::gate(gate.despite(waiting.unwrap_or_default())));
     steps
 }
 

@@ -102,7 +102,10 @@ impl fmt::Display for Action {
                 to.as_deref().unwrap_or("its synchronous replica")
             ),
             Self::SetDynamic { changes } => write!(f, "dynamic     {}", changes.join(", ")),
-            Self::Restart { node } => write!(f, "restart     PostgreSQL of {node}"),
+            Self::Restart { node, leads } => {
+                let who = if *leads { " (leader)" } else { "" };
+                write!(f, "restart     PostgreSQL of {node}{who}")
+            }
             Self::DeleteServer { node } => write!(f, "delete      {node}"),
             Self::DeleteNetwork => write!(f, "delete      the cluster's switch"),
         }

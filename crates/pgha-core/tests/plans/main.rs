@@ -78,6 +78,11 @@ cases! {
     one_off_and_outdated: Case::new(THREE).with(old(&[0, 2])).with(off(2)).observed(lost(&["node-3"])),
     one_off_and_unproven: Case::new(THREE).with(unproven(2)).with(off(2)).observed(lost(&["node-3"])),
     one_off_and_another_sick: Case::new(THREE).with(old(&[0, 2])).with(off(2)).observed(lost(&["node-2", "node-3"])),
+    one_off_and_the_rest_to_be_cured: Case::new(THREE).with(old(&[0, 1])).with(off(2)).observed(|observed| {
+        observed.sick = names(&["node-1", "node-2", "node-3"]);
+        observed.lost = names(&["node-3"]);
+    }),
+    no_dynamic: Case::new(THREE).with(old(&[1])).observed(|observed| observed.dynamic = None),
     degraded: Case::new(THREE).with(old(&[0, 1, 2])).observed(|observed| {
         observed.unmet = vec!["etcd 2 of 3 with 1 leader".to_owned(), "1 of 2 replicas streaming".to_owned()];
     }).observed(lost(&["node-2", "node-3"])),

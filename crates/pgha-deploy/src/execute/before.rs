@@ -36,6 +36,18 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
+    /// Whose PostgreSQL is restarted first depends on who leads, and so does what it costs.
+    pub(super) async fn leads_as_planned(
+        &self,
+        node: &str,
+        leads: bool,
+    ) -> Result<(), ExecuteError> {
+        match (self.leader().await?.name == node) == leads {
+            true => Ok(()),
+            false => Err(ExecuteError::LeaderMoved(node.to_owned())),
+        }
+    }
+
     /// The leader may have changed since the plan was made; then there is nothing to hand over. The
     /// one that is to lead may have fallen behind; then it stays as it is.
     pub(super) async fn switchover(

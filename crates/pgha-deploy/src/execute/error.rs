@@ -68,7 +68,7 @@ pub enum ExecuteError {
         why: String,
     },
     /// A failover happened while the plan was carried out.
-    #[error("`{0}` has become the leader since the plan was made; it was not touched")]
+    #[error("the leadership has moved since the plan was made; `{0}` was not touched")]
     LeaderMoved(String),
     /// The one that was to take over is no longer fit to.
     #[error(
@@ -85,6 +85,9 @@ pub enum ExecuteError {
         /// Those that are sick.
         sick: String,
     },
+    /// What could not be set back is not changed.
+    #[error("no Patroni told the dynamic configuration; it was not changed")]
+    NoConfig,
     /// The leader vanished between the gate and the step after it.
     #[error("the cluster has no leader")]
     NoLeader,

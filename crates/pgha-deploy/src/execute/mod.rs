@@ -68,7 +68,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         for step in &plan.steps {
             journal.note(plan, step, "begun");
             let previous = match step.action {
-                Action::SetDynamic { .. } => self.good_config().await,
+                Action::SetDynamic { .. } => self.good_config().await?,
                 _ => None,
             };
             let result = self.step(&step.action, replaced.as_ref()).await;
@@ -124,7 +124,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             Action::Seal => self.seal().await,
             Action::Switchover { from, to } => self.switchover(from, to.as_deref()).await,
             Action::SetDynamic { changes } => self.set_dynamic(changes).await,
-            Action::Restart { node } => self.restart(node).await,
+            Action::Restart { node, leads } => {
+                self.leads_as_planned(node, *leads).await?;
+                self.restart(node).await
+            }
             Action::DeleteServer { node } => Ok(provider.delete_server(node).await?),
             Action::DeleteNetwork => Ok(provider.delete_network().await?),
             Action::Gate(gate) => self.pass_or_undo(gate, replaced).await,

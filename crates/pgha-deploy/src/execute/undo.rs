@@ -27,7 +27,7 @@ impl Replaced {
             Action::SetDynamic { .. } => {
                 previous.map(|previous| Self { previous, restarted: Vec::new() })
             }
-            Action::Restart { node } => before.map(|mut replaced| {
+            Action::Restart { node, .. } => before.map(|mut replaced| {
                 replaced.restarted.push(node.clone());
                 replaced
             }),
@@ -97,10 +97,11 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     /// The dynamic configuration, unless it is one that PostgreSQL does not start with: to that
     /// nobody wants to go back.
-    pub(super) async fn good_config(&self) -> Option<Value> {
-        match self.operator.daemons.health().await.stuck().is_empty() {
-            true => self.operator.daemons.config().await,
-            false => None,
+    pub(super) async fn good_config(&self) -> Result<Option<Value>, ExecuteError> {
+        let daemons = self.operator.daemons;
+        match daemons.health().await.stuck().is_empty() {
+            true => daemons.config().await.map(Some).ok_or(ExecuteError::NoConfig),
+            false => Ok(None),
         }
     }
 

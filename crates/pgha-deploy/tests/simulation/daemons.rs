@@ -1,11 +1,9 @@
 //! The daemons of the model: what they answer, and what they do when asked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use pgha_core::Object;
-use pgha_core::cluster::{Cluster, Node};
-use pgha_core::object::declared;
+use pgha_core::cluster::{Cluster, Node, Role};
+use pgha_core::object::{Object, declared};
 use pgha_deploy::daemons::Daemons;
 use pgha_deploy::etcd::EtcdStatus;
 use pgha_deploy::fleet::NodeError;
@@ -17,132 +15,142 @@ use pgha_deploy::units::{Unit, Units};
 use rand::RngExt;
 use serde_json::Value;
 
-use crate::model::World;
-use crate::state::State;
+use crate::effect::Effect;
+use crate::pgha::Pgha;
+use crate::promises::Seen;
+use crate::state::{Flaw, State};
 
-/// What every node that is well says.
-fn answer(state: &State) -> NodeHealth {
-    let (well, leader) = (state.well(), state.leader.as_ref());
-    let view =
-        View { members: well.iter().map(|name| member(state, name)).collect(), pause: false };
-    let pool = |names: Vec<&String>| {
-        names.into_iter().map(|name| (name.clone(), "UP".to_owned())).collect()
-    };
-    let replicas = well.iter().filter(|name| Some(*name) != leader).collect();
-    let pools = Pools(BTreeMap::from([
-        ("primary".to_owned(), pool(leader.into_iter().collect())),
-        ("replicas".to_owned(), pool(replicas)),
-    ]));
-    let etcd = EtcdStatus {
+/// Seconds that a unit which flaps is up, and the same with the second it is down.
+const UP: u64 = 7;
+const ROUND: u64 = UP + 1;
+
+/// What a node says.
+fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
+    let (roles, flaw) = (&state.machines[name].roles, state.flaw(name));
+    let cut_off = state.is_cut_off(name);
+    let copies = !matches!(flaw, Some(Flaw::Copy(_)));
+    let etcd = (roles.has(Role::Etcd) && copies).then(|| EtcdStatus {
         version: "3".into(),
-        leader: false,
-        has_leader: state.has_quorum(),
+        leader: !cut_off
+            && state.has_quorum()
+            && state.members().next().unwrap_or(&String::new()) == name,
+        has_leader: !cut_off && state.has_quorum(),
         db_bytes: 1,
-    };
+    });
+    let database = roles.has(Role::Postgres) && copies;
     NodeHealth {
         unreachable: None,
-        etcd: Some(etcd),
-        instance: Some(Instance::default()),
-        view: Some(view),
-        pools: Some(pools),
-        units: Some(Units::new()),
+        etcd,
+        instance: database.then(|| instance(state, name)),
+        view: database.then(|| if cut_off { alone(name) } else { view.clone() }),
+        pools: (roles.has(Role::Haproxy) && flaw.is_none()).then(|| pools.clone()),
+        units: Some(units(state, name)),
     }
 }
 
-/// What a leader says that does not know yet that the others have done without it.
-fn cut_off(name: &str) -> NodeHealth {
-    let alone = Member {
-        name: name.to_owned(),
-        role: "leader".to_owned(),
-        state: "running".to_owned(),
-        ..Member::default()
+fn instance(state: &State, name: &str) -> Instance {
+    let runs = state.machines[name].runs_with.is_some();
+    Instance {
+        role: if state.leads(name) { "primary" } else { "replica" }.to_owned(),
+        state: if runs { "running" } else { "start failed" }.to_owned(),
+        ..Instance::default()
+    }
+}
+
+/// What one says that does not know yet that the others do without it.
+fn alone(name: &str) -> View {
+    let (name, role, state) = (name.to_owned(), "leader".to_owned(), "running".to_owned());
+    View { members: vec![Member { name, role, state, ..Member::default() }], pause: false }
+}
+
+/// One unit of each kind tells as much as all.
+fn units(state: &State, name: &str) -> Units {
+    let machine = &state.machines[name];
+    let seconds = machine.booted.elapsed().as_secs();
+    let unit = |state: &str, restarts: u64, up_seconds| Unit {
+        state: state.to_owned(),
+        restarts: restarts as u32,
+        up_seconds,
     };
-    let view = View { members: vec![alone], pause: false };
-    NodeHealth {
-        instance: Some(Instance::default()),
-        view: Some(view),
-        units: Some(Units::new()),
-        ..NodeHealth::default()
-    }
-}
-
-/// What a node with a bad image says once its daemons have failed.
-fn failed() -> NodeHealth {
-    let unit = Unit { state: "failed".to_owned(), restarts: 0, up_seconds: 0 };
-    NodeHealth {
-        units: Some(Units::from([("haproxy.service".to_owned(), unit)])),
-        ..NodeHealth::default()
-    }
+    let copies = machine.roles.has(Role::Etcd) || machine.roles.has(Role::Postgres);
+    let (copy, service) = match state.flaw(name) {
+        Some(Flaw::Copy(_)) if copies => (unit("failed", 0, 0), unit("active", 0, 0)),
+        Some(Flaw::Flaps(_)) if seconds % ROUND == UP => {
+            (unit("active", 0, 0), unit("activating", seconds / ROUND, 0))
+        }
+        Some(Flaw::Flaps(_)) => {
+            (unit("active", 0, 0), unit("active", seconds / ROUND, seconds % ROUND))
+        }
+        Some(_) => (unit("active", 0, 0), unit("failed", 0, 0)),
+        None => (unit("active", 0, 0), unit("active", 0, 0)),
+    };
+    [("copy.service".to_owned(), copy), ("service.service".to_owned(), service)].into()
 }
 
 fn member(state: &State, name: &str) -> Member {
-    let (leads, pending) = (state.leader.as_deref() == Some(name), state.machines[name].pending);
-    let change = Change { old_value: "200".into(), new_value: "150".into() };
+    let (leads, has_all) = (state.leads(name), state.has_all(name));
+    let (pending, old) = (state.waits(name), state.machines[name].runs_with.unwrap_or(0));
+    let change =
+        Change { old_value: old.to_string(), new_value: state.max_connections().to_string() };
+    let reason = pending.then(|| ("max_connections".to_owned(), change));
     Member {
         name: name.to_owned(),
         role: role(state, name).to_owned(),
-        state: if leads { "running" } else { "streaming" }.to_owned(),
+        state: if leads || !has_all { "running" } else { "streaming" }.to_owned(),
         timeline: Some(1),
-        lag: Some(0),
+        lag: (!leads).then_some(if has_all { 0 } else { 1 << 30 }),
         pending_restart: pending,
-        pending_restart_reason: pending
-            .then(|| ("max_connections".to_owned(), change))
-            .into_iter()
-            .collect(),
+        pending_restart_reason: reason.into_iter().collect(),
     }
 }
 
 fn role(state: &State, name: &str) -> &'static str {
     match (state.strict, state.synchronous.as_deref() == Some(name)) {
-        _ if state.leader.as_deref() == Some(name) => "leader",
+        _ if state.leads(name) => "leader",
         (true, true) => "sync_standby",
         (true, false) => "replica",
         (false, _) => "quorum_standby",
     }
 }
 
-fn refused(node: &str, answer: &str) -> NodeError {
-    NodeError::Refused { daemon: "the model", node: node.to_owned(), answer: answer.to_owned() }
+/// What every HAProxy thinks of the servers.
+fn pools(state: &State) -> Pools {
+    let serves = |name: &&String| state.flaw(name).is_none();
+    let pool = |leads: bool| {
+        let names = state.databases().filter(|name| state.leads(name) == leads).filter(serves);
+        names.map(|name| (name.clone(), "UP".to_owned())).collect()
+    };
+    Pools(BTreeMap::from([
+        ("primary".to_owned(), pool(true)),
+        ("replicas".to_owned(), pool(false)),
+    ]))
 }
 
-impl Daemons for World {
+impl Daemons for Pgha<'_> {
     async fn health(&self) -> Health {
-        self.weather();
-        let mut state = self.state();
-        let answer = answer(&state);
-        let (well, calm) = (state.well(), state.calm);
-        let mut nodes = BTreeMap::new();
-        for name in self.cluster.nodes.iter().map(|node| node.name.clone()) {
-            let silent = !calm && state.rng.random_bool(0.01);
-            let mut heard =
-                NodeHealth { unreachable: Some("silent".into()), ..NodeHealth::default() };
-            if well.contains(&name) && !silent {
-                heard = answer.clone();
-                // One of those that are well leads etcd.
-                heard.etcd = heard.etcd.map(|etcd| EtcdStatus {
-                    leader: etcd.has_leader && well.first() == Some(&name),
-                    ..etcd
-                });
-            } else if !silent && state.has_failed(&name) {
-                heard = failed();
-            } else if !silent && state.machines[&name].on && state.machines[&name].cut_off {
-                heard = cut_off(&name);
-            }
-            nodes.insert(name, heard);
+        let mut state = self.world.state();
+        state.weather();
+        let members = state.databases().map(|name| member(&state, name)).collect();
+        let (view, pools) = (View { members, pause: false }, pools(&state));
+        let (mut nodes, mut seen) = (BTreeMap::new(), Seen::default());
+        for name in state.machines.keys().cloned().collect::<Vec<_>>() {
+            let silent = !state.calm && state.rng.random_bool(0.002);
+            let health = if !silent && state.answers(&name) {
+                seen.take(&state, &name);
+                answer(&state, &name, &view, &pools)
+            } else {
+                NodeHealth { unreachable: Some("silent".into()), ..NodeHealth::default() }
+            };
+            nodes.insert(name, health);
         }
-        state.seen_well = nodes
-            .iter()
-            .filter(|(_, node)| node.etcd.is_some())
-            .map(|(name, _)| name.clone())
-            .collect();
-        let leader = state.leader.clone();
-        state.seen_leader = leader;
+        *self.seen.lock().expect("nobody panicked") = seen;
         Health { nodes }
     }
 
     async fn config(&self) -> Option<Value> {
-        let state = self.state();
-        state.has_quorum().then(|| state.dynamic.clone())
+        let mut state = self.world.state();
+        let silent = !state.calm && state.rng.random_bool(0.02);
+        (state.has_quorum() && !silent).then(|| state.dynamic.clone())
     }
 
     async fn objects(&self, _: &Node, cluster: &Cluster) -> Option<BTreeSet<Object>> {
@@ -150,52 +158,35 @@ impl Daemons for World {
     }
 
     async fn failed_units(&self, node: &Node) -> Option<String> {
-        self.state().machines[&node.name].on.then(|| "haproxy.service".to_owned())
+        self.world.state().answers(&node.name).then(|| "service.service".to_owned())
     }
 
     async fn switchover(&self, from: &Node, to: Option<&str>) -> Result<(), NodeError> {
-        self.weather();
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let mut state = self.state();
-        let well = state.well();
-        let named = to.map(str::to_owned).filter(|to| {
-            well.contains(to) && (!state.strict || state.synchronous.as_ref() == Some(to))
-        });
-        let heir = if to.is_some() { named } else { state.heir(Some(&from.name)) };
-        match heir.filter(|_| state.leader.as_deref() == Some(&from.name)) {
-            Some(heir) => {
-                state.leader = Some(heir);
-                state.turn();
-                Ok(())
-            }
-            None => Err(refused(&from.name, "no candidate")),
-        }
+        let (from, to) = (from.name.clone(), to.map(str::to_owned));
+        self.ask(&from.clone(), Effect::Switchover { from, to }).await.map(drop)
     }
 
     async fn set_config(&self, config: &Value) -> Result<(), NodeError> {
-        self.weather();
-        let mut state = self.state();
-        if !state.has_quorum() {
-            return Err(refused("etcd", "no quorum"));
-        }
-        let restart = state.dynamic["postgresql"]["parameters"]["max_connections"]
-            != config["postgresql"]["parameters"]["max_connections"];
-        state.dynamic = config.clone();
-        state.machines.values_mut().for_each(|machine| machine.pending |= restart);
-        Ok(())
+        self.ask("etcd", Effect::SetConfig(config.clone())).await.map(drop)
     }
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
-        self.weather();
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let mut state = self.state();
-        if !state.is_well(&node.name) {
-            return Err(refused(&node.name, "not running"));
-        }
-        Ok(std::mem::take(&mut state.machine(&node.name).pending))
+        self.ask(&node.name, Effect::Restart(node.name.clone())).await
     }
 
     async fn declare(&self, _: &Node, _: &Cluster, _: &Secrets) -> Result<(), NodeError> {
         Ok(())
+    }
+}
+
+impl Seen {
+    fn take(&mut self, state: &State, name: &str) {
+        if state.stores(name) && state.has_quorum() {
+            self.members.insert(name.to_owned());
+        }
+        if state.has_all(name) {
+            self.copies.insert(name.to_owned());
+        }
+        self.leader.clone_from(&state.leader);
     }
 }

@@ -1,240 +1,141 @@
-//! A cluster as the executor meets it: nodes take time to boot, crash, forget to answer, and break
-//! with a bad image or seed.
+//! One world: a cluster, and what is done to it from outside.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pgha_core::cluster::{Cluster, Durability, Node};
-use pgha_core::render::{self, Rendered};
-use pgha_deploy::operate::Goal;
-use pgha_deploy::secrets::Secrets;
-use pgha_platform::{ProviderError, label};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::json;
 use tokio::time::Instant;
 
-use crate::state::{Labels, Machine, State};
-use crate::wish::{self, Wanted};
+use crate::state::{Machine, State};
+use crate::wish::{self, CONNECTIONS, Subject, TOO_MANY, Wish};
 
 /// A cluster that was formed, with everything that may happen to it.
 pub(crate) struct World {
-    pub(crate) cluster: Cluster,
-    pub(crate) secrets: &'static Secrets,
-    rendered: Rendered,
+    pub(crate) subject: &'static Subject,
     state: Mutex<State>,
 }
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        let (cluster, secrets) = wish::cluster(seed);
-        let rendered = render::render(&cluster).expect("a rendering");
-        let mut rng = StdRng::seed_from_u64(seed);
-        let labels = [
-            ("image", wish::image(&cluster, 0)),
-            ("seed", wish::seed(0).to_string()),
-            ("formed", "yes".to_owned()),
-        ];
-        let labels = Labels::from(labels.map(|(key, value)| (key.to_owned(), value)));
-        let machine = |_: &Node| Machine {
-            on: true,
-            booted: Instant::now(),
-            joins_after: Duration::ZERO,
-            labels: labels.clone(),
-            previous: None,
-            pending: false,
-            cut_off: false,
-        };
-        let state = State {
-            machines: cluster.nodes.iter().map(|node| (node.name.clone(), machine(node))).collect(),
-            leader: cluster.nodes.first().map(|node| node.name.clone()),
-            leaderless_since: Instant::now(),
-            led_last: None,
-            strict: cluster.durability == Durability::Strict,
-            synchronous: cluster.nodes.get(1).map(|node| node.name.clone()),
-            dynamic: rendered.dynamic.clone(),
-            busy: None,
-            seen_well: BTreeSet::new(),
-            seen_leader: None,
-            version: 1,
-            seed_version: 0,
-            bad: if rng.random_bool(0.3) {
-                BTreeSet::from([wish::image(&cluster, 1)])
-            } else {
-                BTreeSet::new()
-            },
-            max_connections: if rng.random_bool(0.3) { 150 } else { 200 },
-            calm: false,
-            rng,
-        };
-        Self { secrets, cluster, rendered, state: Mutex::new(state) }
+        let (subject, wish) = (wish::subject(seed), Wish::first());
+        let (dynamic, rng) = (wish.dynamic(subject), StdRng::seed_from_u64(seed));
+        let mut state = State::formed(&subject.cluster, wish, dynamic, rng);
+        state.fault_every = [30, 100, 300, 3000][state.rng.random_range(0..4)];
+        state.wish.image += 1;
+        state.perhaps_flawed(wish::images(&subject.cluster, 1));
+        if state.rng.random_bool(0.3) {
+            state.wish.max_connections = 150;
+        }
+        Self { subject, state: Mutex::new(state) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    pub(crate) fn wanted(&self) -> Wanted {
-        let state = self.state();
-        let mut rendered = self.rendered.clone();
-        rendered.dynamic["postgresql"]["parameters"]["max_connections"] =
-            json!(state.max_connections);
-        Wanted {
-            rendered,
-            manifest: wish::manifest(&self.cluster, state.version),
-            seed: wish::seed(state.seed_version),
-        }
-    }
-
-    /// How long this pgha lives.
-    pub(crate) fn patience(&self) -> Duration {
-        let mut state = self.state();
-        if state.rng.random_bool(0.5) {
-            Duration::from_secs(state.rng.random_range(1..200))
-        } else {
-            Duration::from_secs(100_000)
-        }
-    }
-
-    /// What this operator wants.
-    pub(crate) fn mood(&self) -> Goal {
-        if self.state().rng.random_bool(0.15) { Goal::Rollback } else { Goal::Apply }
-    }
-
-    /// The image and the seed of each node.
-    pub(crate) fn what_runs(&self) -> Vec<(String, String)> {
-        self.state()
-            .machines
-            .values()
-            .map(|machine| (machine.labels["image"].clone(), machine.labels["seed"].clone()))
-            .collect()
-    }
-
-    /// Another image and another seed, both good.
-    pub(crate) fn correct(&self) {
-        let mut state = self.state();
-        state.version += 1;
-        state.seed_version += 1;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sometimes the file is edited in the middle of everything.
     pub(crate) fn change_of_mind(&self) {
         let mut state = self.state();
-        if state.rng.random_bool(0.1) {
-            state.version += 1;
-            let image = wish::image(&self.cluster, state.version);
-            state.perhaps_bad(image);
+        let odds = [0.1, 0.1, 0.05, 0.05, 0.02].map(|odds| state.rng.random_bool(odds));
+        if odds[0] {
+            state.wish.image += 1;
+            let images = wish::images(&self.subject.cluster, state.wish.image);
+            state.perhaps_flawed(images);
         }
-        if state.rng.random_bool(0.1) {
-            state.seed_version += 1;
-            let seed = wish::seed(state.seed_version).to_string();
-            state.perhaps_bad(seed);
+        if odds[1] {
+            state.wish.seed += 1;
+            let seed = wish::seed(state.wish.seed).to_string();
+            state.perhaps_flawed(vec![seed]);
+        }
+        if odds[2] {
+            state.wish.max_connections = CONNECTIONS[state.rng.random_range(0..CONNECTIONS.len())];
+        }
+        if odds[3] {
+            state.wish.work_mem += 1;
+        }
+        if odds[4] {
+            state.wish.libc = 42;
         }
     }
 
-    /// No more faults, and an image and a seed that are good: what the storm was about, if that is,
-    /// so that nothing it left may be hidden by something new.
+    /// Another image and another seed, both good.
+    pub(crate) fn correct_images(&self) {
+        let mut state = self.state();
+        state.wish.image += 1;
+        state.wish.seed += 1;
+    }
+
+    /// Nothing in the file any more that cannot be.
+    pub(crate) fn correct_file(&self) {
+        let mut state = self.state();
+        state.wish.libc = Wish::first().libc;
+        if state.wish.max_connections == TOO_MANY {
+            state.wish.max_connections = CONNECTIONS[0];
+        }
+    }
+
+    /// No more faults, and a wish that is good: what the storm was about, if that is, so that
+    /// nothing it left may be hidden by something new.
     pub(crate) fn calm_down(&self) {
-        let wanted = self.wanted();
-        let image = wanted.manifest.images[0].digest().to_string();
-        let bad =
-            [image, wanted.seed.to_string()].iter().any(|what| self.state().bad.contains(what));
-        if bad || self.state().rng.random_bool(0.5) {
-            self.correct();
+        self.correct_file();
+        let wish = self.state().wish.clone();
+        let mut given = wish::images(&self.subject.cluster, wish.image);
+        given.push(wish::seed(wish.seed).to_string());
+        let flawed = given.iter().any(|digest| self.state().flaws.contains_key(digest));
+        if flawed || self.state().rng.random_bool(0.5) {
+            self.correct_images();
         }
         let mut state = self.state();
         state.calm = true;
-        state.machines.values_mut().for_each(|machine| machine.cut_off = false);
+        for machine in state.machines.values_mut() {
+            (machine.cut_off_until, machine.behind_until) = (Instant::now(), Instant::now());
+        }
+    }
+
+    /// The image and the seed of each node.
+    pub(crate) fn what_runs(&self) -> Vec<(String, String)> {
+        let given =
+            |machine: &Machine| (machine.labels["image"].clone(), machine.labels["seed"].clone());
+        self.state().machines.values().map(given).collect()
     }
 
     pub(crate) fn is_as_wanted(&self) -> bool {
-        let (wanted, mut state) = (self.wanted(), self.state());
+        let mut state = self.state();
         state.turn();
-        let (image, seed) =
-            (wanted.manifest.images[0].digest().to_string(), wanted.seed.to_string());
-        let has = |machine: &Machine| {
-            let proven = machine.labels.get(label::PROVEN).is_none_or(|proven| proven == "yes");
-            let given = machine.labels["image"] == image && machine.labels["seed"] == seed;
-            given && proven && !machine.pending
+        let made = state.wish.made(self.subject);
+        let desired = made.desired(&self.subject.cluster);
+        let has = |(name, machine): (&String, &Machine)| {
+            let proven = machine.labels.get("proven").is_none_or(|proven| proven == "yes");
+            let given = machine.labels["image"] == desired.images[name].as_str()
+                && machine.labels["seed"] == desired.seeds[name].as_str();
+            given && proven && state.is_well(name) && !state.waits(name)
         };
-        let whole =
-            state.machines.iter().all(|(name, machine)| state.is_well(name) && has(machine));
-        whole && state.leader.is_some() && state.dynamic == wanted.rendered.dynamic
+        state.leader.is_some()
+            && state.dynamic == made.rendered.dynamic
+            && state.machines.iter().all(has)
     }
 
     pub(crate) fn describe(&self) -> String {
         let state = self.state();
         let line = |(name, machine): (&String, &Machine)| {
             format!(
-                "{name}: on {} well {} labels {:?} previous {:?}\n",
+                "{name}: on {} well {} flaw {:?} runs with {:?}\n  has {:?}\n  had {:?}\n",
                 machine.on,
                 state.is_well(name),
+                state.flaw(name),
+                machine.runs_with,
                 machine.labels,
                 machine.previous
             )
         };
         format!(
-            "leader {:?}, synchronous {:?}, version {} bad {:?}\n{}",
+            "leader {:?}, synchronous {:?}, max_connections {}, {:?}\nflaws {:?}\n{}",
             state.leader,
             state.synchronous,
-            state.version,
-            state.bad,
+            state.max_connections(),
+            state.wish,
+            state.flaws,
             state.machines.iter().map(line).collect::<String>()
         )
-    }
-
-    /// What the outside does between two questions.
-    pub(crate) fn weather(&self) {
-        let mut state = self.state();
-        if !state.calm && state.rng.random_bool(0.01) {
-            let index = state.rng.random_range(0..self.cluster.nodes.len());
-            let name = state.machines.keys().nth(index).cloned().expect("a node");
-            let (rises, cut_off) = (state.rng.random_bool(0.5), state.rng.random_bool(0.2));
-            let machine = state.machine(&name);
-            (machine.on, machine.cut_off) = (rises, rises && cut_off);
-            machine.booted = Instant::now();
-        }
-        state.turn();
-    }
-
-    /// Stops and boots a node, and checks that the plan may do so.
-    pub(crate) async fn replace(
-        &self,
-        name: &str,
-        change: impl FnOnce(&mut Machine),
-    ) -> Result<(), ProviderError> {
-        let (down, reply_lost) = {
-            let mut state = self.state();
-            state.may_be_rebuilt(name);
-            state.busy = Some(name.to_owned());
-            (state.rng.random_range(2..12), !state.calm && state.rng.random_bool(0.05))
-        };
-        let _busy = Busy(self);
-        self.state().machine(name).on = false;
-        tokio::time::sleep(Duration::from_secs(down)).await;
-        let mut state = self.state();
-        let joins_after = Duration::from_secs(state.rng.random_range(2..20));
-        let machine = state.machine(name);
-        change(machine);
-        (machine.on, machine.booted, machine.joins_after, machine.pending) =
-            (true, Instant::now(), joins_after, false);
-        if reply_lost {
-            return Err(ProviderError::Slow {
-                name: name.to_owned(),
-                what: "answer",
-                seconds: down,
-            });
-        }
-        Ok(())
-    }
-}
-
-/// A pgha that is killed holds no node any more.
-struct Busy<'w>(&'w World);
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.state().busy = None;
     }
 }

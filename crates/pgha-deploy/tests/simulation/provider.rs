@@ -1,20 +1,14 @@
 //! The provider of the model. What no roll may ever ask for panics.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use pgha_core::cluster::Node;
 use pgha_platform::files::Lock;
 use pgha_platform::label;
 use pgha_platform::{Check, Provider, ProviderError, Server, ServerRequest, When};
-use rand::RngExt;
-use tokio::time::Instant;
 
-use crate::model::World;
+use crate::pgha::Pgha;
 use crate::state::Labels;
-use crate::wish;
 
-impl Provider for World {
+impl Provider for Pgha<'_> {
     async fn checks(&self) -> Vec<Check> {
         Vec::new()
     }
@@ -24,7 +18,7 @@ impl Provider for World {
     }
 
     async fn servers(&self) -> Result<Vec<Server>, ProviderError> {
-        let state = self.state();
+        let state = self.world.state();
         let server = |node: &Node| {
             let machine = &state.machines[&node.name];
             let previous = machine
@@ -34,7 +28,7 @@ impl Provider for World {
             let labels = machine.labels.clone().into_iter().chain(previous).collect();
             Server { name: node.name.clone(), address: node.address, running: machine.on, labels }
         };
-        Ok(self.cluster.nodes.iter().map(server).collect())
+        Ok(self.world.subject.cluster.nodes.iter().map(server).collect())
     }
 
     async fn leftovers(&self) -> Result<Vec<String>, ProviderError> {
@@ -54,29 +48,40 @@ impl Provider for World {
     }
 
     async fn rebuild_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
-        let mut labels = request.labels.clone();
-        labels.insert("seed".into(), wish::seed(self.state().seed_version).to_string());
-        self.replace(&request.name, |machine| {
+        let mut given = request.labels.clone();
+        given.insert("seed".to_owned(), self.made.seed.to_string());
+        self.replace(&request.name, |state| {
+            state.may_take_over(&request.name, &given);
+            let machine = state.machine(&request.name);
             let old = machine.labels.clone();
-            labels = old.clone().into_iter().chain(std::mem::take(&mut labels)).collect();
-            let becomes = label::becomes_previous(&old, machine.previous.is_some());
-            if (old["image"] != labels["image"] || old["seed"] != labels["seed"]) && becomes {
+            machine.labels.extend(given);
+            let same = |key: &str| machine.labels[key] == old[key];
+            if !(same("image") && same("seed"))
+                && label::becomes_previous(&old, machine.previous.is_some())
+            {
                 machine.previous = Some(old);
             }
-            machine.labels = labels;
         })
         .await
     }
 
     async fn revert_server(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
-        let previous = self.state().machine(name).previous.clone();
-        let mut previous = previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
-        previous.extend(labels.clone());
-        self.replace(name, |machine| (machine.labels, machine.previous) = (previous, None)).await
+        self.can_revert(name, When::Now).await?;
+        self.replace(name, |state| {
+            let machine = state.machine(name);
+            machine.labels = machine.previous.take().expect("something to go back to");
+            machine.labels.extend(labels.clone());
+        })
+        .await
     }
 
-    async fn can_revert(&self, _: &str, _: When) -> Result<(), ProviderError> {
-        Ok(())
+    async fn can_revert(&self, name: &str, when: When) -> Result<(), ProviderError> {
+        let state = self.world.state();
+        let machine = &state.machines[name];
+        match when == When::AfterRebuild || machine.previous.is_some() {
+            true => Ok(()),
+            false => Err(ProviderError::NoPrevious(name.to_owned())),
+        }
     }
 
     async fn delete_server(&self, name: &str) -> Result<(), ProviderError> {
@@ -84,18 +89,16 @@ impl Provider for World {
     }
 
     async fn label(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
-        self.state().machine(name).labels.extend(labels.clone());
-        Ok(())
+        self.order(name, |state| state.machine(name).labels.extend(labels.clone())).await
     }
 
     async fn power_on(&self, name: &str) -> Result<(), ProviderError> {
-        let mut state = self.state();
-        let joins_after = Duration::from_secs(state.rng.random_range(2..20));
-        let machine = state.machine(name);
-        if !machine.on {
-            (machine.on, machine.booted, machine.joins_after) = (true, Instant::now(), joins_after);
-        }
-        Ok(())
+        let boot = |state: &mut crate::state::State| {
+            if !state.machines[name].on {
+                state.boot(name);
+            }
+        };
+        self.order(name, boot).await
     }
 
     async fn power_cut(&self, _: &str) -> Result<(), ProviderError> {
@@ -111,6 +114,6 @@ impl Provider for World {
     }
 
     async fn console(&self, name: &str) -> Result<String, ProviderError> {
-        Ok(PathBuf::from("/console").join(name).display().to_string())
+        Ok(format!("console of {name}"))
     }
 }

@@ -1,29 +1,71 @@
-//! The world's state, how it goes on by itself, and what pgha must never do to it.
+//! The world at one moment: machines, what is wrong with them, and what follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rand::RngExt;
+use pgha_core::cluster::{Cluster, Durability, Role, RoleSet};
 use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// Seconds until another node leads after the leader vanished.
-const FAILOVER: Duration = Duration::from_secs(25);
+use crate::effect::Effect;
+use crate::lease::Lease;
+use crate::wish::{self, TOO_MANY, Wish};
 
 pub(crate) type Labels = BTreeMap<String, String>;
 
+/// What is wrong with an image or a seed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// A node with it never answers.
+    Silent,
+    /// Its etcd member and its PostgreSQL fail, so long after the boot.
+    Copy(Duration),
+    /// Nothing but what routes and pools fails, so long after the boot.
+    Service(Duration),
+    /// The same, but it is up for some seconds again and again.
+    Flaps(Duration),
+}
+
 /// One machine.
 pub(crate) struct Machine {
+    pub(crate) roles: RoleSet,
     pub(crate) on: bool,
     pub(crate) booted: Instant,
     pub(crate) joins_after: Duration,
     pub(crate) labels: Labels,
     pub(crate) previous: Option<Labels>,
-    /// Parameters that wait for a restart.
-    pub(crate) pending: bool,
-    /// Whether the other nodes cannot reach it. pgha can.
-    pub(crate) cut_off: bool,
+    /// With how many connections its PostgreSQL runs. Absent: it does not start.
+    pub(crate) runs_with: Option<u32>,
+    /// Until when the other nodes cannot reach it. pgha can.
+    pub(crate) cut_off_until: Instant,
+    /// Until when its PostgreSQL does not follow the leader.
+    pub(crate) behind_until: Instant,
+}
+
+impl Machine {
+    fn formed(roles: &RoleSet, wish: &Wish, image: String, collations: String) -> Self {
+        let labels = [
+            ("image", image),
+            ("seed", wish::seed(wish.seed).to_string()),
+            ("roles", roles.to_string()),
+            ("formed", "yes".to_owned()),
+            ("collations", collations),
+            ("postgresql", if roles.has(Role::Postgres) { "17" } else { "" }.to_owned()),
+        ];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value));
+        Self {
+            roles: roles.clone(),
+            on: true,
+            booted: Instant::now(),
+            joins_after: Duration::ZERO,
+            labels: labels.into(),
+            previous: None,
+            runs_with: roles.has(Role::Postgres).then_some(wish.max_connections),
+            cut_off_until: Instant::now(),
+            behind_until: Instant::now(),
+        }
+    }
 }
 
 /// Everything that changes.
@@ -37,99 +79,151 @@ pub(crate) struct State {
     pub(crate) strict: bool,
     pub(crate) synchronous: Option<String>,
     pub(crate) dynamic: Value,
-    /// The node that is being stopped and booted.
-    pub(crate) busy: Option<String>,
-    /// Nodes that did their work when health was asked for last.
-    pub(crate) seen_well: BTreeSet<String>,
-    pub(crate) seen_leader: Option<String>,
-    /// Versions of the image and of the seeds that are wanted.
-    pub(crate) version: u32,
-    pub(crate) seed_version: u32,
-    /// Digests of images and seeds that never become healthy.
-    pub(crate) bad: BTreeSet<String>,
-    pub(crate) max_connections: u32,
+    /// Requests that were taken but not answered: when they are carried out.
+    pub(crate) under_way: Vec<(Instant, Effect)>,
+    /// Who stops and boots which node.
+    pub(crate) busy: BTreeMap<u32, String>,
+    pub(crate) lease: Lease,
+    pub(crate) wish: Wish,
+    /// By the digest of an image or a seed.
+    pub(crate) flaws: BTreeMap<String, Flaw>,
     pub(crate) calm: bool,
+    /// Seconds from one fault to the next, on average.
+    pub(crate) fault_every: u64,
+    pub(crate) next_fault: Instant,
+    members: BTreeSet<String>,
+    databases: BTreeSet<String>,
 }
 
 impl State {
+    /// A formed cluster that runs what its file says.
+    pub(crate) fn formed(cluster: &Cluster, wish: Wish, dynamic: Value, rng: StdRng) -> Self {
+        let databases = wish::with(cluster, Role::Postgres);
+        let given = wish.given(cluster).into_iter();
+        let machines = given.map(|(name, (image, collations))| {
+            let roles = &cluster.node(&name).expect("a node").role_set;
+            (name, Machine::formed(roles, &wish, image, collations))
+        });
+        Self {
+            machines: machines.collect(),
+            rng,
+            leader: databases.first().cloned(),
+            leaderless_since: Instant::now(),
+            led_last: None,
+            strict: cluster.durability == Durability::Strict,
+            synchronous: databases.iter().nth(1).cloned(),
+            dynamic,
+            under_way: Vec::new(),
+            busy: BTreeMap::new(),
+            lease: Lease::default(),
+            wish,
+            flaws: BTreeMap::new(),
+            calm: false,
+            fault_every: 100,
+            next_fault: Instant::now(),
+            members: wish::with(cluster, Role::Etcd),
+            databases,
+        }
+    }
+
     pub(crate) fn machine(&mut self, name: &str) -> &mut Machine {
         self.machines.get_mut(name).expect("a known node")
     }
 
-    /// Whether a node runs an image or a seed with which it never becomes healthy.
-    pub(crate) fn is_bad(&self, labels: &Labels) -> bool {
-        self.bad.contains(&labels["image"]) || self.bad.contains(&labels["seed"])
+    /// What has shown itself of what is wrong with a node.
+    pub(crate) fn flaw(&self, name: &str) -> Option<&Flaw> {
+        let machine = &self.machines[name];
+        let shows = |flaw: &&Flaw| match flaw {
+            Flaw::Silent => true,
+            Flaw::Copy(after) | Flaw::Service(after) | Flaw::Flaps(after) => {
+                machine.booted.elapsed() >= machine.joins_after + *after
+            }
+        };
+        let of = |label: &str| self.flaws.get(&machine.labels[label]).filter(shows);
+        of("image").or(of("seed"))
     }
 
-    pub(crate) fn is_well(&self, name: &str) -> bool {
+    /// Whether pgha can reach it.
+    pub(crate) fn answers(&self, name: &str) -> bool {
         let machine = &self.machines[name];
         machine.on
-            && !machine.cut_off
             && machine.booted.elapsed() >= machine.joins_after
-            && !self.is_bad(&machine.labels)
+            && self.flaw(name) != Some(&Flaw::Silent)
     }
 
-    pub(crate) fn perhaps_bad(&mut self, digest: String) {
-        if self.rng.random_bool(0.2) {
-            self.bad.insert(digest);
-        }
+    pub(crate) fn is_cut_off(&self, name: &str) -> bool {
+        self.machines[name].cut_off_until > Instant::now()
     }
 
-    /// Whether its daemons have tried for long enough.
-    pub(crate) fn has_failed(&self, name: &str) -> bool {
-        let machine = &self.machines[name];
-        machine.on
-            && machine.booted.elapsed() > Duration::from_secs(10)
-            && self.is_bad(&machine.labels)
+    /// Whether its daemons work and the other nodes can reach them.
+    fn works(&self, name: &str) -> bool {
+        self.answers(name)
+            && !self.is_cut_off(name)
+            && !matches!(self.flaw(name), Some(Flaw::Copy(_)))
     }
 
-    pub(crate) fn well(&self) -> BTreeSet<String> {
-        self.machines.keys().filter(|name| self.is_well(name)).cloned().collect()
+    /// Whether its etcd member is there for the others.
+    pub(crate) fn stores(&self, name: &str) -> bool {
+        self.members.contains(name) && self.works(name)
+    }
+
+    /// Whether its PostgreSQL runs, and the others can reach it.
+    pub(crate) fn runs(&self, name: &str) -> bool {
+        self.databases.contains(name) && self.works(name) && self.machines[name].runs_with.is_some()
+    }
+
+    /// Whether it has every row, or will have in a moment.
+    pub(crate) fn has_all(&self, name: &str) -> bool {
+        let follows = self.leader.is_some() && self.machines[name].behind_until <= Instant::now();
+        self.runs(name) && (self.leads(name) || follows)
+    }
+
+    pub(crate) fn leads(&self, name: &str) -> bool {
+        self.leader.as_deref() == Some(name)
+    }
+
+    /// Whether nothing is wrong with it.
+    pub(crate) fn is_well(&self, name: &str) -> bool {
+        let (member, database) = (self.members.contains(name), self.databases.contains(name));
+        self.works(name)
+            && self.flaw(name).is_none()
+            && (!member || self.stores(name))
+            && (!database || self.has_all(name))
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = &String> {
+        self.members.iter().filter(|name| self.stores(name))
+    }
+
+    pub(crate) fn databases(&self) -> impl Iterator<Item = &String> {
+        self.databases.iter().filter(|name| self.runs(name))
     }
 
     pub(crate) fn has_quorum(&self) -> bool {
-        self.well().len() > self.machines.len() / 2
+        self.is_quorum(self.members().count())
     }
 
-    /// Who may lead in place of `leader`: under strict only the synchronous replica, which alone
-    /// has every row.
-    pub(crate) fn heir(&self, leader: Option<&str>) -> Option<String> {
-        let well = self.well();
-        let mut candidates = well.into_iter().filter(|name| Some(name.as_str()) != leader);
-        if self.strict {
-            candidates.find(|name| self.synchronous.as_ref() == Some(name))
-        } else {
-            candidates.next()
-        }
+    pub(crate) fn is_quorum(&self, members: usize) -> bool {
+        members > self.members.len() / 2
     }
 
-    /// Elects a leader when there is none for long enough; a leader names its synchronous replica.
-    pub(crate) fn turn(&mut self) {
-        let well = self.well();
-        if let Some(leader) = self.leader.take_if(|leader| !well.contains(leader)) {
-            self.led_last = Some(leader);
-            self.leaderless_since = Instant::now();
-        }
-        if self.leader.is_none() && self.has_quorum() && self.leaderless_since.elapsed() >= FAILOVER
-        {
-            let returned = self.led_last.clone().filter(|last| self.strict && well.contains(last));
-            self.leader = self.heir(None).or(returned);
-        }
-        let serves = |name: &String| well.contains(name) && Some(name) != self.leader.as_ref();
-        if self.leader.is_some() && !self.synchronous.as_ref().is_some_and(serves) {
-            self.synchronous = well.iter().find(|name| serves(name)).cloned();
-        }
+    /// The value in etcd.
+    pub(crate) fn max_connections(&self) -> u32 {
+        self.dynamic["postgresql"]["parameters"]["max_connections"].as_u64().unwrap_or(0) as u32
     }
 
-    /// The invariants, judged by what pgha could know: the answers it got last.
-    pub(crate) fn may_be_rebuilt(&self, name: &str) {
-        assert_eq!(self.busy, None, "two nodes at once: {name} while another is being replaced");
-        let others = self.seen_well.iter().filter(|well| *well != name).count();
-        let was_well = self.seen_well.contains(name);
-        assert!(
-            !was_well || others > self.machines.len() / 2,
-            "{name} was rebuilt although only {others} others were well: etcd's quorum is at stake"
-        );
-        assert!(self.seen_leader.as_deref() != Some(name), "the leader {name} was rebuilt");
+    /// Whether a changed parameter waits for a restart.
+    pub(crate) fn waits(&self, name: &str) -> bool {
+        self.machines[name].runs_with.is_some_and(|value| value != self.max_connections())
+    }
+
+    /// What PostgreSQL of a node runs with once it has been started now. A replica starts with no
+    /// less than its leader has: Patroni sees to that.
+    pub(crate) fn start(&mut self, name: &str) {
+        let wanted = self.max_connections();
+        let leader = self.leader.as_ref().filter(|leader| *leader != name);
+        let least = leader.and_then(|leader| self.machines[leader].runs_with).unwrap_or(0);
+        let database = self.databases.contains(name);
+        self.machine(name).runs_with = (database && wanted != TOO_MANY).then(|| wanted.max(least));
     }
 }

@@ -1,81 +1,156 @@
-//! What the operator wants: images and seeds by number, of one of several clusters.
+//! What an operator wants: a cluster file with images and seeds by number, of one of several
+//! clusters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use pgha_core::Digest;
-use pgha_core::cluster::Cluster;
+use pgha_core::cluster::{Cluster, Node, Role, RoleSet};
 use pgha_core::manifest::{Image, Layer, Manifest};
 use pgha_core::plan::Desired;
-use pgha_core::render::Rendered;
+use pgha_core::render::{self, Rendered};
 use pgha_deploy::secrets::Secrets;
+use serde_json::{Value, json};
 
-/// Three nodes under quorum, and five of which one is synchronous.
-const FILES: [&str; 2] = [
+/// Three nodes under quorum, five of which one is synchronous, and two that route to three.
+const FILES: [&str; 3] = [
     include_str!("../../../../tests/clusters/minimal.toml"),
     include_str!("../../../../tests/clusters/five-strict.toml"),
+    include_str!("../../../../tests/clusters/dedicated-haproxy.toml"),
 ];
 
-/// What is wanted at one moment.
-pub(crate) struct Wanted {
+/// A value of `max_connections` with which no PostgreSQL starts.
+pub(crate) const TOO_MANY: u32 = 9999;
+
+/// Values that are edited into the file.
+pub(crate) const CONNECTIONS: [u32; 4] = [200, 150, 300, TOO_MANY];
+
+/// What an operator's file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) image: u32,
+    pub(crate) seed: u32,
+    /// Applied by a restart.
+    pub(crate) max_connections: u32,
+    /// Applied at once.
+    pub(crate) work_mem: u32,
+    /// Version of what sorts text. Data of another one is not taken over.
+    pub(crate) libc: u32,
+}
+
+/// One cluster, its secrets and what they render to. Made once: no run changes them.
+pub(crate) struct Subject {
+    pub(crate) cluster: Cluster,
+    pub(crate) secrets: Secrets,
+    rendered: Rendered,
+}
+
+/// The cluster of a run.
+pub(crate) fn subject(seed: u64) -> &'static Subject {
+    static SUBJECTS: [OnceLock<Subject>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
+    let which = [0, 0, 2, 1][(seed % 4) as usize];
+    SUBJECTS[which].get_or_init(|| {
+        let (mut cluster, _) = Cluster::parse(FILES[which]).expect("a cluster");
+        // Every second of a hold is four looks at the model.
+        cluster.timing.gate_hold = 10;
+        let dir = tempfile::tempdir().expect("a directory").keep();
+        let secrets = Secrets::ensure(&dir.join("s"), &cluster, &[]).expect("secrets");
+        let rendered = render::render(&cluster).expect("a rendering");
+        Subject { cluster, secrets, rendered }
+    })
+}
+
+/// What a wish becomes.
+pub(crate) struct Made {
     pub(crate) rendered: Rendered,
     pub(crate) manifest: Manifest,
+    /// The model's seeds have numbers: what is in the real ones is not its business.
     pub(crate) seed: Digest,
 }
 
-impl Wanted {
-    pub(crate) fn desired<'c>(&'c self, cluster: &'c Cluster) -> Desired<'c> {
-        let image = self.manifest.images[0].digest();
-        let all = |digest: &Digest| {
-            cluster.nodes.iter().map(|node| (node.name.clone(), digest.clone())).collect()
+impl Wish {
+    pub(crate) fn first() -> Self {
+        Self { image: 0, seed: 0, max_connections: CONNECTIONS[0], work_mem: 4, libc: 41 }
+    }
+
+    pub(crate) fn made(&self, subject: &Subject) -> Made {
+        let mut rendered = subject.rendered.clone();
+        rendered.dynamic = self.dynamic(subject);
+        Made {
+            rendered,
+            manifest: manifest(&subject.cluster, self.image, self.libc),
+            seed: seed(self.seed),
+        }
+    }
+
+    pub(crate) fn dynamic(&self, subject: &Subject) -> Value {
+        let mut dynamic = subject.rendered.dynamic.clone();
+        let parameters = &mut dynamic["postgresql"]["parameters"];
+        parameters["max_connections"] = json!(self.max_connections);
+        parameters["work_mem"] = json!(format!("{}MB", self.work_mem));
+        dynamic
+    }
+}
+
+impl Wish {
+    /// What each node runs with this wish: the digest of its image, and what sorts its data.
+    pub(crate) fn given(&self, cluster: &Cluster) -> BTreeMap<String, (String, String)> {
+        let manifest = manifest(cluster, self.image, self.libc);
+        let one = |node: &Node| {
+            let image = manifest.image(&node.role_set).expect("an image for every role set");
+            let collations = image.data_format(cluster).map(|data| data.collations);
+            (node.name.clone(), (image.digest().to_string(), collations.unwrap_or_default()))
         };
+        cluster.nodes.iter().map(one).collect()
+    }
+}
+
+impl Made {
+    pub(crate) fn desired<'c>(&'c self, cluster: &'c Cluster) -> Desired<'c> {
+        let image =
+            |node: &Node| self.manifest.image(&node.role_set).expect("an image for every role set");
+        let nodes = || cluster.nodes.iter();
+        let data = nodes().filter_map(|n| Some((n.name.clone(), image(n).data_format(cluster)?)));
         Desired {
             cluster,
-            images: all(&image),
-            seeds: all(&self.seed),
-            data: BTreeMap::new(),
+            images: nodes().map(|node| (node.name.clone(), image(node).digest())).collect(),
+            seeds: nodes().map(|node| (node.name.clone(), self.seed.clone())).collect(),
+            data: data.collect(),
             dynamic: &self.rendered.dynamic,
         }
     }
 }
 
-/// The cluster of a run, and its secrets. Those are made once: no run looks into them.
-pub(crate) fn cluster(seed: u64) -> (Cluster, &'static Secrets) {
-    static SECRETS: [OnceLock<Secrets>; 2] = [OnceLock::new(), OnceLock::new()];
-    let which = usize::from(seed % 4 == 3);
-    let (mut cluster, _) = Cluster::parse(FILES[which]).expect("a cluster");
-    // Nothing here shows itself later, and every second of a hold is four looks at the model.
-    cluster.timing.gate_hold = 10;
-    let secrets = SECRETS[which].get_or_init(|| {
-        let dir = tempfile::tempdir().expect("a directory");
-        Secrets::ensure(&dir.path().join("s"), &cluster, &[]).expect("secrets")
-    });
-    (cluster, secrets)
-}
-
-pub(crate) fn manifest(cluster: &Cluster, version: u32) -> Manifest {
-    let layer = |what: &str| Layer {
+fn manifest(cluster: &Cluster, version: u32, libc: u32) -> Manifest {
+    let layer = |what: String| Layer {
         path: format!("/{what}"),
-        sha256: Digest::of(format!("{what} {version}").as_bytes()),
+        sha256: Digest::of(what.as_bytes()),
         bytes: 1,
     };
-    let image = Image {
-        role_set: cluster.nodes[0].role_set.clone(),
+    let image = |role_set: &RoleSet| Image {
+        role_set: role_set.clone(),
         base: cluster.base,
         tree: Digest::of(b"tree"),
-        package_root: layer("root"),
-        configuration: layer("configuration"),
-        versions: BTreeMap::new(),
+        package_root: layer(format!("root {version} {libc}")),
+        configuration: layer(format!("configuration {role_set} {version}")),
+        versions: BTreeMap::from([("libc6".to_owned(), format!("2.{libc}-1"))]),
         disk: None,
     };
-    Manifest { cluster: cluster.name.clone(), images: vec![image] }
+    let role_sets = cluster.nodes.iter().map(|node| &node.role_set).collect::<BTreeSet<_>>();
+    Manifest { cluster: cluster.name.clone(), images: role_sets.into_iter().map(image).collect() }
 }
 
-pub(crate) fn image(cluster: &Cluster, version: u32) -> String {
-    manifest(cluster, version).images[0].digest().to_string()
+/// Digests of all images with a number.
+pub(crate) fn images(cluster: &Cluster, version: u32) -> Vec<String> {
+    let manifest = manifest(cluster, version, Wish::first().libc);
+    manifest.images.iter().map(|image| image.digest().to_string()).collect()
 }
 
-/// The model's seeds have numbers: what is in the real ones is not its business.
 pub(crate) fn seed(version: u32) -> Digest {
     Digest::of(format!("seed {version}").as_bytes())
+}
+
+/// The nodes with a role, by name.
+pub(crate) fn with(cluster: &Cluster, role: Role) -> BTreeSet<String> {
+    cluster.nodes_with(role).map(|node| node.name.clone()).collect()
 }

@@ -23,12 +23,15 @@ pub(super) async fn exclusively<T>(
         return work.await;
     };
     tokio::select! {
+        // The lease first: after a suspension not one more step may be done on a plan that another
+        // may have overtaken.
+        biased;
+        // What is under way stops where it is; a later run goes on from there.
+        () = lease.keep() => Err(ran_out()),
         result = work => {
             lease.release().await;
             result
         }
-        // What is under way stops where it is; a later run goes on from there.
-        () = lease.keep() => Err(ran_out()),
     }
 }
 

@@ -1,0 +1,47 @@
+//! What a request to Patroni does, once it is done: at once, or long after whoever asked is gone.
+
+use serde_json::Value;
+
+use crate::state::State;
+
+/// A request that changes something.
+#[derive(Debug, Clone)]
+pub(crate) enum Effect {
+    SetConfig(Value),
+    Switchover { from: String, to: Option<String> },
+    Restart(String),
+}
+
+impl Effect {
+    /// Gives what Patroni answers: whether something was done, or why it is refused.
+    pub(crate) fn happen(self, state: &mut State) -> Result<bool, &'static str> {
+        match self {
+            Self::SetConfig(_) if !state.has_quorum() => Err("no quorum"),
+            Self::SetConfig(config) => {
+                state.dynamic = config;
+                Ok(true)
+            }
+            Self::Switchover { from, to } => {
+                let candidate = |name: &String| {
+                    let fits = !state.strict || state.synchronous.as_ref() == Some(name);
+                    fits && state.has_all(name) && !state.leads(name)
+                };
+                let heir = match to {
+                    Some(to) => Some(to).filter(candidate),
+                    None => state.heir(Some(&from)),
+                };
+                let heir = heir.filter(|_| state.leads(&from) && state.has_quorum());
+                state.leader = Some(heir.ok_or("no candidate")?);
+                state.turn();
+                Ok(true)
+            }
+            Self::Restart(name) if !state.runs(&name) => Err("not running"),
+            Self::Restart(name) if !state.waits(&name) => Ok(false),
+            Self::Restart(name) => {
+                state.start(&name);
+                state.turn();
+                Ok(true)
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What happens by itself: elections, retries, and faults.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::time::Instant;
+
+use crate::state::{Flaw, State};
+use crate::wish::TOO_MANY;
+
+/// Seconds until another node leads after the leader vanished.
+const FAILOVER: Duration = Duration::from_secs(25);
+
+impl State {
+    /// Lets go on what goes on by itself.
+    pub(crate) fn turn(&mut self) {
+        let now = Instant::now();
+        let due = |(when, _): &mut (Instant, _)| *when <= now;
+        for (_, effect) in self.under_way.extract_if(.., due).collect::<Vec<_>>() {
+            // Nobody hears the answer.
+            let _ = effect.happen(self);
+        }
+        self.start_again();
+        self.elect();
+        let serves = |state: &Self, name: &String| state.has_all(name) && !state.leads(name);
+        if self.leader.is_some() && !self.synchronous.as_ref().is_some_and(|s| serves(self, s)) {
+            let next = self.databases().find(|name| serves(self, name)).cloned();
+            self.synchronous = next;
+        }
+    }
+
+    /// Patroni tries again to start what did not start.
+    fn start_again(&mut self) {
+        let stuck = |(_, machine): &(&String, &crate::state::Machine)| machine.runs_with.is_none();
+        let stuck = self.machines.iter().filter(stuck).map(|(name, _)| name.clone());
+        for name in stuck.collect::<Vec<_>>() {
+            if self.answers(&name) && self.max_connections() != TOO_MANY {
+                self.start(&name);
+            }
+        }
+    }
+
+    fn elect(&mut self) {
+        let lost = self.leader.clone().filter(|leader| !self.runs(leader));
+        if let Some(leader) = lost {
+            self.leader = None;
+            self.led_last = Some(leader);
+            self.leaderless_since = Instant::now();
+        }
+        if self.leader.is_none() && self.has_quorum() && self.leaderless_since.elapsed() >= FAILOVER
+        {
+            let last = self.led_last.clone().filter(|last| self.runs(last));
+            self.leader = self.heir(None).or(last);
+        }
+    }
+
+    /// Who may lead in place of `leader`: only one that has every row, and under strict only the
+    /// synchronous replica.
+    pub(crate) fn heir(&self, leader: Option<&str>) -> Option<String> {
+        let now = Instant::now();
+        let may = |name: &&String| {
+            Some(name.as_str()) != leader
+                && self.machines[*name].behind_until <= now
+                && (!self.strict || self.synchronous.as_ref() == Some(*name))
+        };
+        self.databases().find(may).cloned()
+    }
+
+    /// Breaks something now and then.
+    pub(crate) fn weather(&mut self) {
+        if !self.calm && Instant::now() >= self.next_fault {
+            self.fault();
+            let seconds = self.rng.random_range(0..2 * self.fault_every);
+            self.next_fault = Instant::now() + Duration::from_secs(seconds);
+        }
+        self.turn();
+    }
+
+    fn fault(&mut self) {
+        let index = self.rng.random_range(0..self.machines.len());
+        let name = self.machines.keys().nth(index).cloned().expect("a node");
+        let until = Instant::now() + Duration::from_secs(self.rng.random_range(1..60));
+        match self.rng.random_range(0..10) {
+            0 => self.machine(&name).on = false,
+            1..=4 => self.boot(&name),
+            5 | 6 => self.machine(&name).cut_off_until = until,
+            7 => self.machine(&name).behind_until = until,
+            // The leader is slow for a moment: another takes over.
+            _ => self.leader = self.heir(self.leader.as_deref()).or(self.leader.take()),
+        }
+    }
+
+    /// A machine begins to boot, whatever it did before.
+    pub(crate) fn boot(&mut self, name: &str) {
+        let joins_after = Duration::from_secs(self.rng.random_range(2..20));
+        let machine = self.machine(name);
+        (machine.on, machine.booted, machine.joins_after) = (true, Instant::now(), joins_after);
+        self.start(name);
+    }
+
+    /// Something new is flawed at times. What costs a copy shows itself while its gate holds: what
+    /// came later could be rolled through the whole cluster before it did.
+    pub(crate) fn perhaps_flawed(&mut self, digests: Vec<String>) {
+        if !self.rng.random_bool(0.3) {
+            return;
+        }
+        let seconds = |state: &mut Self, most| Duration::from_secs(state.rng.random_range(0..most));
+        let flaw = match self.rng.random_range(0..5) {
+            0 => Flaw::Silent,
+            1 | 2 => Flaw::Copy(seconds(self, 8)),
+            3 => Flaw::Service(seconds(self, 300)),
+            _ => Flaw::Flaps(seconds(self, 300)),
+        };
+        self.flaws.extend(digests.into_iter().map(|digest| (digest, flaw.clone())));
+    }
+}

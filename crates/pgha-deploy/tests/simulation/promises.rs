@@ -1,0 +1,55 @@
+//! What pgha must never do, judged by what it could know: the answers it got last.
+
+use std::collections::BTreeSet;
+
+use pgha_core::cluster::Role;
+
+use crate::state::{Labels, State};
+
+/// What one pgha was told last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// Nodes whose etcd member answered and had a quorum.
+    pub(crate) members: BTreeSet<String>,
+    /// Nodes whose PostgreSQL has every row.
+    pub(crate) copies: BTreeSet<String>,
+    pub(crate) leader: Option<String>,
+}
+
+impl State {
+    /// Before a node is stopped for something else.
+    pub(crate) fn may_stop(&self, name: &str, seen: &Seen) {
+        let other = self.busy.values().find(|busy| *busy != name);
+        assert_eq!(other, None, "two nodes at once: {name} while another is being replaced");
+        let roles = &self.machines[name].roles;
+        if roles.has(Role::Etcd) && self.stores(name) {
+            let others = seen.members.iter().filter(|member| *member != name).count();
+            assert!(
+                self.is_quorum(others),
+                "{name} was stopped with {others} other members: etcd's quorum is at stake"
+            );
+        }
+        assert!(seen.leader.as_deref() != Some(name), "the leader {name} was stopped");
+        if roles.has(Role::Postgres) {
+            let others = seen.copies.iter().filter(|copy| *copy != name).count();
+            assert!(others > 0 && seen.leader.is_some(), "{name} may have held the last good copy");
+        }
+    }
+
+    /// Before PostgreSQL of a node is restarted with other parameters: a replica with less than its
+    /// leader would stand still.
+    pub(crate) fn may_restart(&self, name: &str, seen: &Seen) {
+        let with = |name: &str| self.machines[name].runs_with;
+        let (now, then) = (with(name), Some(self.max_connections()));
+        if self.leads(name) && seen.leader.as_deref() == Some(name) && then > now {
+            let behind = self.databases().find(|other| with(other) < then && *other != name);
+            assert_eq!(behind, None, "the leader {name} was restarted before it");
+        }
+    }
+
+    /// What a node is given must be able to read its data.
+    pub(crate) fn may_take_over(&self, name: &str, given: &Labels) {
+        let [has, given] = [&self.machines[name].labels, given].map(|labels| &labels["collations"]);
+        assert_eq!(has, given, "{name} was given what would sort its data in another way");
+    }
+}

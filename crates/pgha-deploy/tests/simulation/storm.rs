@@ -1,0 +1,203 @@
+//! Operators: what they ask of pgha, when they lose patience, and what they make of its answers.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pgha_deploy::execute::ExecuteError;
+use pgha_deploy::journal::Journal;
+use pgha_deploy::operate::{Goal, OperateError, Operator};
+use rand::RngExt;
+use tokio::time::Sleep;
+
+use crate::lease::Asked;
+use crate::model::World;
+use crate::pgha::Pgha;
+
+/// How one run of pgha ended.
+pub(crate) enum End {
+    Done,
+    /// A bad image was taken back.
+    Returned,
+    /// A bad configuration was set back.
+    SetBack,
+    Stopped(String),
+}
+
+pub(crate) fn operator<'p>(
+    pgha: &'p Pgha<'_>,
+    journal: &'p Journal,
+) -> Operator<'p, Pgha<'p>, Pgha<'p>> {
+    let subject = pgha.world.subject;
+    Operator {
+        provider: pgha,
+        daemons: pgha,
+        desired: pgha.made.desired(&subject.cluster),
+        rendered: &pgha.made.rendered,
+        manifest: &pgha.made.manifest,
+        secrets: &subject.secrets,
+        journal,
+        way_back: true,
+    }
+}
+
+/// What `pgha apply` and `pgha rollback` do: plan, let a person read it, and carry it out while
+/// nobody else works on the cluster.
+pub(crate) async fn operate(world: &World, process: u32, goal: Goal) -> End {
+    let (pgha, journal) = (Pgha::begin(world, process), Journal::new("/dev/null".into()));
+    let operator = operator(&pgha, &journal);
+    loop {
+        let plan = match operator.plan(goal).await {
+            Ok(plan) => plan,
+            Err(error) => return End::Stopped(error.to_string()),
+        };
+        tokio::time::sleep(world.thought()).await;
+        let work = operator.carry_out(goal, &plan);
+        let result = match world.ask_lease(process) {
+            Asked::Refused => return End::Stopped("another is at work".to_owned()),
+            Asked::Nowhere => work.await,
+            Asked::Taken => tokio::select! {
+                biased;
+                () = world.keep_lease(process) => return End::Stopped("ran out".to_owned()),
+                result = work => result,
+            },
+        };
+        world.release_lease(process);
+        match result {
+            Err(OperateError::Execute(ExecuteError::Returned { .. })) => return End::Returned,
+            Err(OperateError::Execute(ExecuteError::SetBack { .. })) => return End::SetBack,
+            Err(error) => return End::Stopped(error.to_string()),
+            Ok(()) if plan.more_follows => {}
+            Ok(()) => return End::Done,
+        }
+    }
+}
+
+/// How often it ended how, in all runs.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub(crate) done: AtomicU64,
+    pub(crate) returned: AtomicU64,
+    pub(crate) set_back: AtomicU64,
+    pub(crate) stopped: AtomicU64,
+    pub(crate) killed: AtomicU64,
+}
+
+pub(crate) static TALLY: Tally = Tally {
+    done: AtomicU64::new(0),
+    returned: AtomicU64::new(0),
+    set_back: AtomicU64::new(0),
+    stopped: AtomicU64::new(0),
+    killed: AtomicU64::new(0),
+};
+
+impl Tally {
+    fn count(&self, end: Option<&End>) {
+        let which = match end {
+            Some(End::Done) => &self.done,
+            Some(End::Returned) => &self.returned,
+            Some(End::SetBack) => &self.set_back,
+            Some(End::Stopped(_)) => &self.stopped,
+            None => &self.killed,
+        };
+        which.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An operator who goes on after whatever happened, corrects what was taken back, and at times
+/// wants it all back.
+pub(crate) async fn storm(world: &World, operator: u32) {
+    for round in 0..6 {
+        tokio::time::sleep(world.pause()).await;
+        // Each time another process.
+        let work = operate(world, operator + 2 * round, world.mood());
+        let work = Suspended { work: Box::pin(work), world, asleep: None };
+        let end = tokio::time::timeout(world.patience(), work).await.ok();
+        TALLY.count(end.as_ref());
+        match end {
+            Some(End::Returned) => world.correct_images(),
+            Some(End::SetBack) => world.correct_file(),
+            Some(End::Stopped(_)) if world.often() => world.correct_file(),
+            _ => {}
+        }
+        world.change_of_mind();
+    }
+}
+
+/// Runs pgha until the world is as it should be. A few runs must do. `settled`: all was well
+/// before, so nothing may come back.
+pub(crate) async fn until(
+    world: &World,
+    goal: Goal,
+    settled: bool,
+    reached: impl Fn(&World) -> bool,
+) {
+    let mut last = String::new();
+    for process in 100..108 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        match operate(world, process, goal).await {
+            End::Done if reached(world) => return,
+            End::Done => last = "done, but not what is wanted".to_owned(),
+            End::Stopped(why) => last = why,
+            _ if settled => panic!("what is good was taken back\n{}", world.describe()),
+            _ => last = "took back what the storm had left".to_owned(),
+        }
+    }
+    panic!("{goal:?} never came to its end; the last run ended with: {last}\n{}", world.describe());
+}
+
+impl World {
+    fn seconds(&self, range: std::ops::Range<u64>) -> Duration {
+        Duration::from_secs(self.state().rng.random_range(range))
+    }
+
+    /// How long a person reads a plan.
+    fn thought(&self) -> Duration {
+        let slow = self.state().rng.random_bool(0.1);
+        self.seconds(if slow { 10..300 } else { 0..2 })
+    }
+
+    fn pause(&self) -> Duration {
+        self.seconds(1..400)
+    }
+
+    /// How long this pgha lives.
+    fn patience(&self) -> Duration {
+        self.seconds(if self.often() { 1..200 } else { 99_999..100_000 })
+    }
+
+    fn mood(&self) -> Goal {
+        match self.state().rng.random_range(0..20) {
+            0 | 1 => Goal::Rollback,
+            2 => Goal::Again,
+            _ => Goal::Apply,
+        }
+    }
+
+    fn often(&self) -> bool {
+        self.state().rng.random_bool(0.5)
+    }
+}
+
+/// A process that is suspended now and then, its clocks and all.
+struct Suspended<'w, F> {
+    work: Pin<Box<F>>,
+    world: &'w World,
+    asleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl<F: Future> Future for Suspended<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        if self.asleep.is_none() && self.world.state().rng.random_bool(0.0003) {
+            self.asleep = Some(Box::pin(tokio::time::sleep(self.world.seconds(1..120))));
+        }
+        if let Some(sleep) = &mut self.asleep {
+            ready!(sleep.as_mut().poll(context));
+            self.asleep = None;
+        }
+        self.work.as_mut().poll(context)
+    }
+}
