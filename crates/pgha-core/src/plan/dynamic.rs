@@ -33,7 +33,7 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
         let waiting = pending(desired, observed, leader);
         return [set(old, desired.dynamic), gate()].into_iter().chain(waiting).collect();
     }
-    let shrinks = shrinks(old, desired.dynamic) || observed.pending.iter().any(lowers);
+    let shrinks = shrinks(old, desired.dynamic, &of(observed, leader));
     let restarts = restarts(desired, leader, shrinks, |_| true);
     std::iter::once(set(old, desired.dynamic)).chain(restarts).collect()
 }
@@ -72,7 +72,12 @@ fn gate() -> Step {
 /// The restarts an interrupted change, or one made behind pgha's back, still waits for.
 fn pending(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
     let waits = |name: &str| observed.pending.iter().any(|pending| pending.node == name);
-    restarts(desired, leader, observed.pending.iter().any(lowers), waits)
+    let primary_first = of(observed, leader).into_iter().any(lowers);
+    restarts(desired, leader, primary_first, waits)
+}
+
+fn of<'o>(observed: &'o Observed, node: &str) -> Vec<&'o Pending> {
+    observed.pending.iter().filter(|pending| pending.node == node).collect()
 }
 
 fn lowers(pending: &Pending) -> bool {
@@ -115,9 +120,15 @@ fn changed_parameters(old: &Value, new: &Value) -> Vec<String> {
     all.into_iter().filter(|name| parameter(old, name) != parameter(new, name)).collect()
 }
 
-fn shrinks(old: &Value, new: &Value) -> bool {
+/// Whether the leader is to have less of something. It may never have taken up what is in etcd:
+/// then it runs with what `pending` says.
+fn shrinks(old: &Value, new: &Value, pending: &[&Pending]) -> bool {
     let number = |value: &Value, name: &str| whole(parameter(value, name));
-    let pairs = NOT_LESS_ON_STANDBY.iter().map(|name| number(old, name).zip(number(new, name)));
+    let runs_with = |name: &str| {
+        let waits = pending.iter().find(|pending| pending.parameter == name);
+        waits.map_or_else(|| number(old, name), |pending| pending.old.parse().ok())
+    };
+    let pairs = NOT_LESS_ON_STANDBY.iter().map(|name| runs_with(name).zip(number(new, name)));
     pairs.flatten().any(|(old, new)| new < old)
 }
 

@@ -142,6 +142,12 @@ cases! {
         }
     }),
     half_sealed: Case::new(THREE).with(|world| world.servers[2].formed = false),
+    grows_beside_what_was_never_taken_up: Case::new(THREE).parameter("max_connections", json!(200)).observed(|observed| {
+        if let Some(dynamic) = observed.dynamic.as_mut() {
+            dynamic["postgresql"]["parameters"]["max_connections"] = json!(9999);
+        }
+        observed.pending = pending(&["node-1", "node-2", "node-3"], "100", "9999");
+    }),
     restart_interrupted: Case::new(THREE).observed(|observed| observed.pending = pending(&["node-2", "node-3"], "200", "100")),
     objects_missing: Case::new(THREE).observed(|observed| {
         let owner = Object::Owner { database: "app".to_owned(), role: "old".to_owned() };

@@ -1,5 +1,7 @@
 //! What a request to Patroni does, once it is done: at once, or long after whoever asked is gone.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::state::State;
@@ -10,6 +12,19 @@ pub(crate) enum Effect {
     SetConfig(Value),
     Switchover { from: String, to: Option<String> },
     Restart(String),
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SetConfig(config) => {
+                let parameters = &config["postgresql"]["parameters"];
+                write!(f, "max_connections becomes {}", parameters["max_connections"])
+            }
+            Self::Switchover { from, to } => write!(f, "switchover from {from} to {to:?}"),
+            Self::Restart(name) => write!(f, "restart of {name}"),
+        }
+    }
 }
 
 impl Effect {

@@ -19,6 +19,7 @@ mod state;
 mod storm;
 mod wish;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::World;
@@ -87,14 +88,18 @@ fn take(next: &AtomicU64, end: u64) -> Option<u64> {
 }
 
 /// Whether the run of this seed kept every promise. What broke was printed by the panic.
+#[expect(clippy::print_stdout, reason = "the story of a run that is replayed")]
 fn survives(seed: u64) -> bool {
-    let run = std::panic::catch_unwind(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async { one_run(&World::new(seed)).await });
-    });
-    run.is_ok()
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let world = runtime.block_on(async { World::new(seed) });
+    let run = AssertUnwindSafe(|| runtime.block_on(one_run(&world)));
+    let survives = std::panic::catch_unwind(run).is_ok();
+    if !survives && std::env::var_os("SEED").is_some() {
+        runtime.block_on(async { println!("{}", world.describe()) });
+    }
+    survives
 }

@@ -23,8 +23,8 @@ impl World {
         state.fault_every = [30, 100, 300, 3000][state.rng.random_range(0..4)];
         state.wish.image += 1;
         state.perhaps_flawed(wish::images(&subject.cluster, 1));
-        if state.rng.random_bool(0.3) {
-            state.wish.max_connections = 150;
+        if state.rng.random_bool(0.4) {
+            state.wish.max_connections = CONNECTIONS[state.rng.random_range(0..CONNECTIONS.len())];
         }
         Self { subject, state: Mutex::new(state) }
     }
@@ -36,7 +36,7 @@ impl World {
     /// Sometimes the file is edited in the middle of everything.
     pub(crate) fn change_of_mind(&self) {
         let mut state = self.state();
-        let odds = [0.1, 0.1, 0.05, 0.05, 0.02].map(|odds| state.rng.random_bool(odds));
+        let odds = [0.2, 0.1, 0.1, 0.05, 0.02].map(|odds| state.rng.random_bool(odds));
         if odds[0] {
             state.wish.image += 1;
             let images = wish::images(&self.subject.cluster, state.wish.image);
@@ -129,7 +129,8 @@ impl World {
             )
         };
         format!(
-            "leader {:?}, synchronous {:?}, max_connections {}, {:?}\nflaws {:?}\n{}",
+            "{}\nleader {:?}, synchronous {:?}, max_connections {}, {:?}\nflaws {:?}\n{}",
+            state.story.join("\n"),
             state.leader,
             state.synchronous,
             state.max_connections(),

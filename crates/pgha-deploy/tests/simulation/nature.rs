@@ -17,6 +17,7 @@ impl State {
         let now = Instant::now();
         let due = |(when, _): &mut (Instant, _)| *when <= now;
         for (_, effect) in self.under_way.extract_if(.., due).collect::<Vec<_>>() {
+            self.tell(format!("late: {effect}"));
             // Nobody hears the answer.
             let _ = effect.happen(self);
         }
@@ -43,6 +44,7 @@ impl State {
     fn elect(&mut self) {
         let lost = self.leader.clone().filter(|leader| !self.runs(leader));
         if let Some(leader) = lost {
+            self.tell(format!("{leader} leads no more"));
             self.leader = None;
             self.led_last = Some(leader);
             self.leaderless_since = Instant::now();
@@ -51,6 +53,7 @@ impl State {
         {
             let last = self.led_last.clone().filter(|last| self.runs(last));
             self.leader = self.heir(None).or(last);
+            self.tell(format!("{:?} was elected", self.leader));
         }
     }
 
@@ -80,7 +83,9 @@ impl State {
         let index = self.rng.random_range(0..self.machines.len());
         let name = self.machines.keys().nth(index).cloned().expect("a node");
         let until = Instant::now() + Duration::from_secs(self.rng.random_range(1..60));
-        match self.rng.random_range(0..10) {
+        let kind = self.rng.random_range(0..10);
+        self.tell(format!("fault {kind} of {name}"));
+        match kind {
             0 => self.machine(&name).on = false,
             1..=4 => self.boot(&name),
             5 | 6 => self.machine(&name).cut_off_until = until,
@@ -96,6 +101,7 @@ impl State {
         let machine = self.machine(name);
         (machine.on, machine.booted, machine.joins_after) = (true, Instant::now(), joins_after);
         self.start(name);
+        self.tell(format!("{name} boots {}", &self.machines[name].labels["image"][..6]));
     }
 
     /// Something new is flawed at times. What costs a copy shows itself while its gate holds: what

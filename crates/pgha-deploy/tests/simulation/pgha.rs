@@ -79,6 +79,7 @@ impl<'w> Pgha<'w> {
         let fate = self.fate().await;
         let answer = {
             let mut state = self.world.state();
+            state.tell(format!("pgha {}: {effect} ({fate:?})", self.process));
             match fate {
                 Fate::Lost => Err("no answer"),
                 Fate::Late => {
@@ -126,6 +127,7 @@ impl<'w> Pgha<'w> {
         }
         let down = {
             let mut state = self.world.state();
+            state.tell(format!("pgha {}: {name} is replaced", self.process));
             state.may_stop(name, &self.seen());
             state.busy.insert(self.process, name.to_owned());
             state.machine(name).on = false;

@@ -91,6 +91,9 @@ pub(crate) struct State {
     /// Seconds from one fault to the next, on average.
     pub(crate) fault_every: u64,
     pub(crate) next_fault: Instant,
+    /// When the world began, and what has happened since.
+    pub(crate) began: Instant,
+    pub(crate) story: Vec<String>,
     members: BTreeSet<String>,
     databases: BTreeSet<String>,
 }
@@ -121,9 +124,16 @@ impl State {
             calm: false,
             fault_every: 100,
             next_fault: Instant::now(),
+            began: Instant::now(),
+            story: Vec::new(),
             members: wish::with(cluster, Role::Etcd),
             databases,
         }
+    }
+
+    /// Notes what happens, for whoever replays a run that failed.
+    pub(crate) fn tell(&mut self, what: impl std::fmt::Display) {
+        self.story.push(format!("{:8.1} {what}", self.began.elapsed().as_secs_f64()));
     }
 
     pub(crate) fn machine(&mut self, name: &str) -> &mut Machine {

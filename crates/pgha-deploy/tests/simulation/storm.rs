@@ -16,6 +16,7 @@ use crate::model::World;
 use crate::pgha::Pgha;
 
 /// How one run of pgha ended.
+#[derive(Debug)]
 pub(crate) enum End {
     Done,
     /// A bad image was taken back.
@@ -115,6 +116,7 @@ pub(crate) async fn storm(world: &World, operator: u32) {
         let work = Suspended { work: Box::pin(work), world, asleep: None };
         let end = tokio::time::timeout(world.patience(), work).await.ok();
         TALLY.count(end.as_ref());
+        world.state().tell(format!("operator {operator}: {end:?}"));
         match end {
             Some(End::Returned) => world.correct_images(),
             Some(End::SetBack) => world.correct_file(),
@@ -136,15 +138,17 @@ pub(crate) async fn until(
     let mut last = String::new();
     for process in 100..108 {
         tokio::time::sleep(Duration::from_secs(60)).await;
-        match operate(world, process, goal).await {
+        let end = operate(world, process, goal).await;
+        world.state().tell(format!("{goal:?} in the calm: {end:?}"));
+        match end {
             End::Done if reached(world) => return,
             End::Done => last = "done, but not what is wanted".to_owned(),
             End::Stopped(why) => last = why,
-            _ if settled => panic!("what is good was taken back\n{}", world.describe()),
+            _ if settled => panic!("what is good was taken back"),
             _ => last = "took back what the storm had left".to_owned(),
         }
     }
-    panic!("{goal:?} never came to its end; the last run ended with: {last}\n{}", world.describe());
+    panic!("{goal:?} never came to its end; the last run ended with: {last}");
 }
 
 impl World {
