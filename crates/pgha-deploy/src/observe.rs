@@ -71,7 +71,8 @@ pub async fn world<P: Provider, D: Daemons>(
     Ok(world)
 }
 
-async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Observed {
+/// What the daemons of a formed cluster say.
+pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Observed {
     let dynamic = daemons.config().await;
     // The cluster that runs is judged by what it runs with: a file that asks for more durability
     // finds nothing broken.

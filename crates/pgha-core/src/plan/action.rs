@@ -112,6 +112,19 @@ pub enum Action {
 }
 
 impl Action {
+    pub(super) fn disturbs(&self) -> bool {
+        match self {
+            Self::Rebuild { .. }
+            | Self::Revert { .. }
+            | Self::Switchover { .. }
+            | Self::SetDynamic { .. }
+            | Self::Restart { .. } => true,
+            // What does not prove itself there is stopped and taken back.
+            Self::Gate(gate) => !gate.proves.is_empty(),
+            _ => false,
+        }
+    }
+
     /// The node that this rebuild gives something new, so that there is something to go back to.
     pub fn gives_new(&self) -> Option<&str> {
         match self {

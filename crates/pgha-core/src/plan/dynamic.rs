@@ -70,7 +70,7 @@ fn gate() -> Step {
 }
 
 /// The restarts an interrupted change, or one made behind pgha's back, still waits for.
-fn pending(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
+pub(super) fn pending(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
     let waits = |name: &str| observed.pending.iter().any(|pending| pending.node == name);
     let primary_first = of(observed, leader).into_iter().any(lowers);
     restarts(desired, leader, primary_first, waits)

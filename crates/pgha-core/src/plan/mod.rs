@@ -22,7 +22,7 @@ pub use action::{Action, Cost, Data, Gate, Sessions, Step};
 use crate::cluster::Cluster;
 use crate::data_format::DataFormat;
 use crate::digest::{Digest, Hasher};
-use crate::inventory::{Inventory, Server};
+use crate::inventory::{Inventory, Observed, Server};
 
 /// What the cluster should be.
 #[derive(Debug, Clone)]
@@ -77,6 +77,14 @@ pub struct Plan {
     pub remarks: Vec<String>,
 }
 
+impl Plan {
+    /// Whether a step stops or changes what runs. Two operators must never do that at once; to wake
+    /// what is off does no harm.
+    pub fn disturbs(&self) -> bool {
+        self.steps.iter().any(|step| step.action.disturbs())
+    }
+}
+
 /// Why there is no plan, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -115,6 +123,12 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
     let generation = if goes_on { newest } else { newest + 1 };
     let remarks = drift::remarks(desired.cluster, world);
     Ok(Plan { generation, remarks, ..made(desired, world, steps, more_follows) })
+}
+
+/// The restarts of PostgreSQL that changed parameters wait for, each with its gate.
+pub fn restarts(desired: &Desired<'_>, observed: &Observed) -> Vec<Step> {
+    let leader = observed.leader.as_ref();
+    leader.map(|leader| dynamic::pending(desired, observed, leader)).unwrap_or_default()
 }
 
 fn made(desired: &Desired<'_>, world: &Inventory, steps: Vec<Step>, more_follows: bool) -> Plan {

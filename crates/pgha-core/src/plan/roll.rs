@@ -47,14 +47,14 @@ pub(super) fn steps(
     let order = order(desired, observed, &outdated)?;
     let mut steps = seal(world);
     steps.extend(roll(desired, observed, &order, unproven, |server| rebuild(desired, server)));
-    // Who leads once the roll is through, as far as it is known.
-    let leader = match handed_over(observed, &order) {
-        Some(leader) if is_strict(observed) => {
-            if dynamic::restarts_follow(desired, observed) {
-                return Ok((steps, true));
-            }
-            leader.to_owned()
-        }
+    // Who leads once the roll is through, and what PostgreSQL runs with then, as far as it is known.
+    let handed_over = handed_over(observed, &order);
+    let unknown = handed_over.is_some() && is_strict(observed) || !observed.pending.is_empty();
+    if unknown && dynamic::restarts_follow(desired, observed) {
+        return Ok((steps, true));
+    }
+    let leader = match handed_over {
+        Some(leader) if is_strict(observed) => leader.to_owned(),
         Some(leader) => successor(desired, &order, leader),
         None => observed.leader.clone().unwrap_or_default(),
     };
@@ -191,7 +191,8 @@ fn wake(
             Some(given) => given.gives_new().is_some(),
             None => server.formed && !server.proven,
         };
-        proves.extend(is_new.then(|| server.name.clone()));
+        // As long as others are missing nobody could tell whose fault it is.
+        proves.extend((is_new && others_work).then(|| server.name.clone()));
         steps.push(Step::free(given.unwrap_or_else(wakes)));
     }
     let gate = match proves.is_empty() {

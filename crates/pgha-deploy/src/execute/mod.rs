@@ -14,11 +14,12 @@ use pgha_core::cluster::Node;
 use pgha_core::plan::{Action, Gate, Plan};
 use pgha_platform::files;
 use pgha_platform::{Provider, ProviderError, When};
+use serde_json::Value;
 use tokio::time::Instant;
 
 pub use error::ExecuteError;
 use request::the_same_again;
-use undo::Replaced;
+use undo::replaced_after;
 
 use crate::daemons::Daemons;
 use crate::gate::{self, GateError};
@@ -75,7 +76,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             let outcome = result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
             journal.note(plan, step, &outcome);
             result?;
-            replaced = Replaced::after(replaced, &step.action, previous);
+            replaced = replaced_after(replaced, &step.action, previous);
         }
         Ok(())
     }
@@ -96,7 +97,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(())
     }
 
-    async fn step(&self, action: &Action, replaced: Option<&Replaced>) -> Result<(), ExecuteError> {
+    async fn step(&self, action: &Action, replaced: Option<&Value>) -> Result<(), ExecuteError> {
         let provider = self.operator.provider;
         match action {
             Action::CreateNetwork => Ok(provider.create_network().await?),
@@ -124,10 +125,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             Action::Seal => self.seal().await,
             Action::Switchover { from, to } => self.switchover(from, to.as_deref()).await,
             Action::SetDynamic { changes } => self.set_dynamic(changes).await,
-            Action::Restart { node, leads } => {
-                self.leads_as_planned(node, *leads).await?;
-                self.restart(node).await
-            }
+            Action::Restart { node, leads } => self.restart(node, *leads).await,
             Action::DeleteServer { node } => Ok(provider.delete_server(node).await?),
             Action::DeleteNetwork => Ok(provider.delete_network().await?),
             Action::Gate(gate) => self.pass_or_undo(gate, replaced).await,
@@ -155,13 +153,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(self.operator.daemons.set_config(&self.operator.rendered.dynamic).await?)
     }
 
-    async fn restart(&self, name: &str) -> Result<(), ExecuteError> {
+    async fn restart(&self, name: &str, leads: bool) -> Result<(), ExecuteError> {
+        self.leads_as_planned(name, leads).await?;
         tracing::info!("{name}: restarting PostgreSQL");
         let node = self.node(name)?;
-        // A member reads a new configuration once in loop_wait. A restart before that would bring
-        // back the old values.
-        let read_by = Instant::now()
-            + Duration::from_secs(2 * u64::from(self.cluster().timing.loop_wait) + 2);
+        // Before it has read what is new a restart would bring back the old values.
+        let read_by = Instant::now() + Duration::from_secs(u64::from(self.read_within()));
         while !self.operator.daemons.restart_if_pending(node).await? {
             if Instant::now() > read_by {
                 tracing::info!("{name}: nothing waits for a restart");
@@ -170,6 +167,11 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         Ok(())
+    }
+
+    /// Seconds within which every member has read a new configuration: it does once in loop_wait.
+    fn read_within(&self) -> u32 {
+        2 * self.cluster().timing.loop_wait + 2
     }
 
     async fn leader(&self) -> Result<&Node, ExecuteError> {

@@ -1,6 +1,8 @@
 //! What is taken back when a gate stays shut after a change.
 
-use pgha_core::plan::{Action, Gate};
+use std::fmt::Display;
+
+use pgha_core::plan::{self, Action, Gate};
 use pgha_platform::{Provider, clock};
 use serde_json::Value;
 
@@ -8,32 +10,19 @@ use super::{ExecuteError, Executor, labels};
 use crate::daemons::Daemons;
 use crate::gate::GateError;
 use crate::label;
+use crate::observe;
 
-/// The dynamic configuration was replaced, and these nodes restarted.
-pub(super) struct Replaced {
-    previous: Value,
-    restarted: Vec<String>,
-}
-
-impl Replaced {
-    /// What a gate after `action` may be put down to. `previous`: the dynamic configuration before
-    /// `action`, if that replaced it.
-    pub(super) fn after(
-        before: Option<Self>,
-        action: &Action,
-        previous: Option<Value>,
-    ) -> Option<Self> {
-        match action {
-            Action::SetDynamic { .. } => {
-                previous.map(|previous| Self { previous, restarted: Vec::new() })
-            }
-            Action::Restart { node, .. } => before.map(|mut replaced| {
-                replaced.restarted.push(node.clone());
-                replaced
-            }),
-            Action::Gate(_) => before,
-            _ => None,
-        }
+/// What a gate after `action` may be put down to, as the dynamic configuration to go back to.
+/// `previous`: the one before `action`, if that replaced it.
+pub(super) fn replaced_after(
+    before: Option<Value>,
+    action: &Action,
+    previous: Option<Value>,
+) -> Option<Value> {
+    match action {
+        Action::SetDynamic { .. } => previous,
+        Action::Restart { .. } | Action::Gate(_) => before,
+        _ => None,
     }
 }
 
@@ -42,12 +31,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     pub(super) async fn pass_or_undo(
         &self,
         gate: &Gate,
-        replaced: Option<&Replaced>,
+        replaced: Option<&Value>,
     ) -> Result<(), ExecuteError> {
         match (self.gate(gate).await, gate.proves.as_slice(), replaced) {
             (Ok(()), proven, _) => self.prove(proven).await,
             (Err(failed), [], None) => Err(failed.into()),
-            (Err(failed), [], Some(replaced)) => self.set_back(gate, replaced, &failed).await,
+            (Err(failed), [], Some(previous)) => self.set_back(gate, previous, &failed).await,
             (Err(failed), [first, ..], _) => {
                 let sick = gate.proves.iter().find(|name| failed.sick.contains(name));
                 self.return_node(gate, sick.unwrap_or(first), &failed).await
@@ -109,21 +98,31 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     async fn set_back(
         &self,
         gate: &Gate,
-        replaced: &Replaced,
+        previous: &Value,
         failed: &GateError,
     ) -> Result<(), ExecuteError> {
         tracing::warn!(
             "the cluster did not become healthy with the changed configuration: setting it back"
         );
-        self.operator.daemons.set_config(&replaced.previous).await?;
-        let mut back = self.gate(&short(gate)).await;
-        for node in &replaced.restarted {
-            if back.is_ok() {
-                self.restart(node).await?;
-                back = self.gate(&short(gate)).await;
+        self.operator.daemons.set_config(previous).await?;
+        let outcome = outcome(self.take_up(gate).await, "old one");
+        Err(ExecuteError::SetBack { outcome, why: failed.to_string() })
+    }
+
+    /// Waits until every member has read the configuration, and restarts those that need it, in the
+    /// order that is right for who leads by now.
+    async fn take_up(&self, gate: &Gate) -> Result<(), ExecuteError> {
+        let held_seconds = self.read_within();
+        self.gate(&Gate { held_seconds, ..short(gate) }).await?;
+        let observed = observe::observed(self.operator.daemons, self.cluster()).await;
+        for step in plan::restarts(&self.operator.desired, &observed) {
+            match &step.action {
+                Action::Restart { node, leads } => self.restart(node, *leads).await?,
+                Action::Gate(gate) => self.gate(&short(gate)).await?,
+                _ => {}
             }
         }
-        Err(ExecuteError::SetBack { outcome: outcome(back, "old one"), why: failed.to_string() })
+        Ok(())
     }
 
     pub(super) async fn revert(&self, node: &str) -> Result<(), ExecuteError> {
@@ -141,7 +140,7 @@ fn short(gate: &Gate) -> Gate {
 }
 
 /// How the cluster is after something was taken back.
-fn outcome(back: Result<(), GateError>, with: &str) -> String {
+fn outcome(back: Result<(), impl Display>, with: &str) -> String {
     match back {
         Ok(()) => format!("it is healthy again with the {with}"),
         Err(error) => format!("it is not healthy with the {with} either: {error}"),

@@ -32,7 +32,7 @@ pub(crate) enum Asked {
     Taken,
     /// Another is at work.
     Refused,
-    /// Without a quorum of etcd there is none, and the work goes on all the same.
+    /// Without a quorum of etcd there is none.
     Nowhere,
 }
 
@@ -41,7 +41,10 @@ impl World {
         let mut state = self.state();
         match state.has_quorum() {
             false => Asked::Nowhere,
-            true if state.lease.take(process) => Asked::Taken,
+            true if state.lease.take(process) => {
+                state.tell(format!("pgha {process}: has the lease"));
+                Asked::Taken
+            }
             true => Asked::Refused,
         }
     }

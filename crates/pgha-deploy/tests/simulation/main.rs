@@ -67,7 +67,8 @@ fn whatever_happens_the_cluster_survives_the_roll() {
     let (count, next) = (seeds.end - seeds.start, AtomicU64::new(seeds.start));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let failed = std::thread::scope(|scope| {
-        let work = || std::iter::from_fn(|| take(&next, seeds.end)).find(|seed| !survives(*seed));
+        let work =
+            || std::iter::from_fn(|| take(&next, seeds.end)).filter(|seed| !survives(*seed)).last();
         let workers = (0..threads).map(|_| scope.spawn(work)).collect::<Vec<_>>();
         workers.into_iter().filter_map(|worker| worker.join().expect("a worker")).next()
     });
@@ -98,7 +99,10 @@ fn survives(seed: u64) -> bool {
     let world = runtime.block_on(async { World::new(seed) });
     let run = AssertUnwindSafe(|| runtime.block_on(one_run(&world)));
     let survives = std::panic::catch_unwind(run).is_ok();
-    if !survives && std::env::var_os("SEED").is_some() {
+    if !survives {
+        println!("seed {seed} failed");
+    }
+    if std::env::var_os("SEED").is_some() {
         runtime.block_on(async { println!("{}", world.describe()) });
     }
     survives

@@ -91,15 +91,21 @@ impl State {
             5 | 6 => self.machine(&name).cut_off_until = until,
             7 => self.machine(&name).behind_until = until,
             // The leader is slow for a moment: another takes over.
-            _ => self.leader = self.heir(self.leader.as_deref()).or(self.leader.take()),
+            _ => {
+                self.leader = self.heir(self.leader.as_deref()).or(self.leader.take());
+                self.tell(format!("{:?} leads", self.leader));
+            }
         }
     }
 
     /// A machine begins to boot, whatever it did before.
     pub(crate) fn boot(&mut self, name: &str) {
         let joins_after = Duration::from_secs(self.rng.random_range(2..20));
+        let given = |label: &str| self.flaws.get(&self.machines[name].labels[label]).cloned();
+        let flaws = ["image", "seed"].into_iter().filter_map(given).collect();
         let machine = self.machine(name);
         (machine.on, machine.booted, machine.joins_after) = (true, Instant::now(), joins_after);
+        machine.flaws = flaws;
         self.start(name);
         self.tell(format!("{name} boots {}", &self.machines[name].labels["image"][..6]));
     }
@@ -113,7 +119,7 @@ impl State {
         let seconds = |state: &mut Self, most| Duration::from_secs(state.rng.random_range(0..most));
         let flaw = match self.rng.random_range(0..5) {
             0 => Flaw::Silent,
-            1 | 2 => Flaw::Copy(seconds(self, 8)),
+            1 | 2 => Flaw::Copy(seconds(self, 4)),
             3 => Flaw::Service(seconds(self, 300)),
             _ => Flaw::Flaps(seconds(self, 300)),
         };

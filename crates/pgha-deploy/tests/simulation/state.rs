@@ -35,6 +35,8 @@ pub(crate) struct Machine {
     pub(crate) joins_after: Duration,
     pub(crate) labels: Labels,
     pub(crate) previous: Option<Labels>,
+    /// What is wrong with its image and its seed.
+    pub(crate) flaws: Vec<Flaw>,
     /// With how many connections its PostgreSQL runs. Absent: it does not start.
     pub(crate) runs_with: Option<u32>,
     /// Until when the other nodes cannot reach it. pgha can.
@@ -61,6 +63,7 @@ impl Machine {
             joins_after: Duration::ZERO,
             labels: labels.into(),
             previous: None,
+            flaws: Vec::new(),
             runs_with: roles.has(Role::Postgres).then_some(wish.max_connections),
             cut_off_until: Instant::now(),
             behind_until: Instant::now(),
@@ -149,8 +152,7 @@ impl State {
                 machine.booted.elapsed() >= machine.joins_after + *after
             }
         };
-        let of = |label: &str| self.flaws.get(&machine.labels[label]).filter(shows);
-        of("image").or(of("seed"))
+        machine.flaws.iter().find(shows)
     }
 
     /// Whether pgha can reach it.

@@ -53,10 +53,12 @@ pub(crate) async fn operate(world: &World, process: u32, goal: Goal) -> End {
             Ok(plan) => plan,
             Err(error) => return End::Stopped(error.to_string()),
         };
+        world.state().tell(format!("pgha {process}: {plan}"));
         tokio::time::sleep(world.thought()).await;
         let work = operator.carry_out(goal, &plan);
         let result = match world.ask_lease(process) {
             Asked::Refused => return End::Stopped("another is at work".to_owned()),
+            Asked::Nowhere if plan.disturbs() => return End::Stopped("no lease".to_owned()),
             Asked::Nowhere => work.await,
             Asked::Taken => tokio::select! {
                 biased;

@@ -52,7 +52,7 @@ pub(crate) fn subject(seed: u64) -> &'static Subject {
     SUBJECTS[which].get_or_init(|| {
         let (mut cluster, _) = Cluster::parse(FILES[which]).expect("a cluster");
         // Every second of a hold is four looks at the model.
-        cluster.timing.gate_hold = 10;
+        cluster.timing.gate_hold = 5;
         let dir = tempfile::tempdir().expect("a directory").keep();
         let secrets = Secrets::ensure(&dir.join("s"), &cluster, &[]).expect("secrets");
         let rendered = render::render(&cluster).expect("a rendering");

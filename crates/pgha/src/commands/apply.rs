@@ -17,7 +17,7 @@ use pgha_platform::local::Local;
 use pgha_platform::{Check, Provider, files};
 
 use super::connect::Endpoints;
-use super::exclusive::{self, exclusively};
+use super::exclusive::{self, Unguarded, exclusively};
 use super::preflight;
 use crate::cli::{ApplyArgs, ImagesArgs};
 use crate::failure::Failure;
@@ -83,7 +83,8 @@ impl<'w> Prepared<'w> {
             }
             let work = async { Ok(operator.carry_out(goal, &plan).await?) };
             let purpose = if goal == Goal::Rollback { "pgha rollback" } else { "pgha apply" };
-            exclusively(self.workspace, &self.fleet, purpose, work).await?;
+            let unguarded = if plan.disturbs() { Unguarded::Refuse } else { Unguarded::GoOn };
+            exclusively(self.workspace, &self.fleet, purpose, unguarded, work).await?;
             if !plan.more_follows {
                 return Ok(());
             }
@@ -184,7 +185,7 @@ pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Fail
 /// down or its secrets are gone, can be destroyed all the same.
 async fn nobody_else_at_work(workspace: &Workspace) -> Result<(), Failure> {
     if let Ok((_, fleet)) = workspace.fleet().await {
-        exclusive::lease(workspace, &fleet, "pgha destroy").await?;
+        exclusive::lease(workspace, &fleet, "pgha destroy", Unguarded::GoOn).await?;
     }
     Ok(())
 }

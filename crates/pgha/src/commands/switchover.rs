@@ -6,7 +6,7 @@ use pgha_core::cluster::Role;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
 
-use super::exclusive::exclusively;
+use super::exclusive::{Unguarded, exclusively};
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
@@ -23,7 +23,8 @@ pub(super) async fn run(workspace: &Workspace, to: Option<&str>) -> Result<(), F
         }
     }
     let (_, fleet) = workspace.fleet().await?;
-    exclusively(workspace, &fleet, "pgha switchover", to_another(workspace, &fleet, to)).await
+    let work = to_another(workspace, &fleet, to);
+    exclusively(workspace, &fleet, "pgha switchover", Unguarded::Refuse, work).await
 }
 
 async fn to_another(workspace: &Workspace, fleet: &Fleet, to: Option<&str>) -> Result<(), Failure> {

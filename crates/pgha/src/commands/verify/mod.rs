@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) use scenario::Scenario;
 
 use crate::cli::VerifyArgs;
-use crate::commands::exclusive::exclusively;
+use crate::commands::exclusive::{Unguarded, exclusively};
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
@@ -28,7 +28,7 @@ pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<Exit
     files::make_dir(&args.out, 0o755)?;
     let arena = Arena::new(workspace, &fleet, secrets.file("ca.crt").expose());
     let work = to_its_end(&arena, &fleet, args);
-    let result = exclusively(workspace, &fleet, "pgha verify", work).await;
+    let result = exclusively(workspace, &fleet, "pgha verify", Unguarded::Refuse, work).await;
     // A lease that ran out ends the work at any point. Where nothing was broken this does nothing.
     arena.end_fault().await?;
     result
