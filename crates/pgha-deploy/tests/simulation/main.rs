@@ -26,18 +26,22 @@ use model::World;
 use pgha::Pgha;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::operate::{Goal, OperateError};
-use storm::{TALLY, operator, storm, until};
+use storm::{TALLY, give_back, operator, recover, storm, succeed};
 
 /// Two operators in a storm. Once it is over, from any state it left, a few more runs must lead to
 /// what is wanted.
 async fn one_run(world: &World) {
     tokio::join!(storm(world, 0), storm(world, 1));
     world.calm_down();
-    until(world, Goal::Apply, false, World::is_as_wanted).await;
+    recover(world).await;
     let before = world.what_runs();
-    world.correct_images();
-    until(world, Goal::Apply, true, World::is_as_wanted).await;
-    until(world, Goal::Rollback, true, |world| world.what_runs() == before).await;
+    give_back(world).await;
+    assert!(world.what_runs() == before && world.is_well(), "what was bad has left something");
+    world.change_everything();
+    succeed(world, Goal::Apply).await;
+    assert!(world.is_as_wanted(), "done, but not what is wanted");
+    succeed(world, Goal::Rollback).await;
+    assert_eq!(world.what_runs(), before, "a rollback led elsewhere");
 }
 
 /// Between a plan and the yes of a person anything may have happened.

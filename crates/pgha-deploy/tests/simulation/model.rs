@@ -65,6 +65,28 @@ impl World {
         state.wish.seed += 1;
     }
 
+    /// Another image, or another seed, and bad.
+    pub(crate) fn spoil(&self) {
+        let mut state = self.state();
+        if state.rng.random_bool(0.7) {
+            state.wish.image += 1;
+            let images = wish::images(&self.subject.cluster, state.wish.image);
+            state.surely_flawed(images);
+        } else {
+            state.wish.seed += 1;
+            let seed = wish::seed(state.wish.seed).to_string();
+            state.surely_flawed(vec![seed]);
+        }
+    }
+
+    /// Another image, another seed and other parameters, all good.
+    pub(crate) fn change_everything(&self) {
+        self.correct_images();
+        let mut state = self.state();
+        state.wish.work_mem += 1;
+        state.wish.max_connections = CONNECTIONS[state.rng.random_range(0..CONNECTIONS.len() - 1)];
+    }
+
     /// Nothing in the file any more that cannot be.
     pub(crate) fn correct_file(&self) {
         let mut state = self.state();
@@ -99,6 +121,12 @@ impl World {
         self.state().machines.values().map(given).collect()
     }
 
+    pub(crate) fn is_well(&self) -> bool {
+        let mut state = self.state();
+        state.turn();
+        state.leader.is_some() && state.machines.keys().all(|name| state.is_well(name))
+    }
+
     pub(crate) fn is_as_wanted(&self) -> bool {
         let mut state = self.state();
         state.turn();
@@ -108,11 +136,12 @@ impl World {
             let proven = machine.labels.get("proven").is_none_or(|proven| proven == "yes");
             let given = machine.labels["image"] == desired.images[name].as_str()
                 && machine.labels["seed"] == desired.seeds[name].as_str();
-            given && proven && state.is_well(name) && !state.waits(name)
+            given && proven && !state.waits(name)
         };
-        state.leader.is_some()
-            && state.dynamic == made.rendered.dynamic
-            && state.machines.iter().all(has)
+        let given = state.machines.iter().all(has);
+        let dynamic = state.dynamic == made.rendered.dynamic;
+        drop(state);
+        given && dynamic && self.is_well()
     }
 
     pub(crate) fn describe(&self) -> String {

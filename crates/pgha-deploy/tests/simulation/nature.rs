@@ -116,13 +116,30 @@ impl State {
         if !self.rng.random_bool(0.3) {
             return;
         }
-        let seconds = |state: &mut Self, most| Duration::from_secs(state.rng.random_range(0..most));
         let flaw = match self.rng.random_range(0..5) {
             0 => Flaw::Silent,
-            1 | 2 => Flaw::Copy(seconds(self, 4)),
-            3 => Flaw::Service(seconds(self, 300)),
-            _ => Flaw::Flaps(seconds(self, 300)),
+            1 | 2 => Flaw::Copy(self.within(4)),
+            3 => Flaw::Service(self.within(300)),
+            _ => Flaw::Flaps(self.within(300)),
         };
+        self.flawed(digests, &flaw);
+    }
+
+    /// Something new has a flaw that shows itself at its gate.
+    pub(crate) fn surely_flawed(&mut self, digests: Vec<String>) {
+        let flaw = match self.rng.random_range(0..3) {
+            0 => Flaw::Silent,
+            1 => Flaw::Copy(self.within(4)),
+            _ => Flaw::Service(self.within(4)),
+        };
+        self.flawed(digests, &flaw);
+    }
+
+    fn flawed(&mut self, digests: Vec<String>, flaw: &Flaw) {
         self.flaws.extend(digests.into_iter().map(|digest| (digest, flaw.clone())));
+    }
+
+    fn within(&mut self, seconds: u64) -> Duration {
+        Duration::from_secs(self.rng.random_range(0..seconds))
     }
 }

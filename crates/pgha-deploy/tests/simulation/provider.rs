@@ -70,6 +70,8 @@ impl Provider for Pgha<'_> {
         self.replace(name, |state| {
             let machine = state.machine(name);
             machine.labels = machine.previous.take().expect("something to go back to");
+            let proven = machine.labels.get("proven").is_none_or(|proven| proven == "yes");
+            assert!(proven, "{name} goes back to what never proved itself");
             machine.labels.extend(labels.clone());
         })
         .await

@@ -23,7 +23,7 @@ pub(crate) enum End {
     Returned,
     /// A bad configuration was set back.
     SetBack,
-    Stopped(String),
+    Stopped(#[expect(dead_code, reason = "told by Debug")] String),
 }
 
 pub(crate) fn operator<'p>(
@@ -129,28 +129,43 @@ pub(crate) async fn storm(world: &World, operator: u32) {
     }
 }
 
-/// Runs pgha until the world is as it should be. A few runs must do. `settled`: all was well
-/// before, so nothing may come back.
-pub(crate) async fn until(
-    world: &World,
-    goal: Goal,
-    settled: bool,
-    reached: impl Fn(&World) -> bool,
-) {
-    let mut last = String::new();
+/// Runs pgha until the world is as it should be, after a storm. A few runs must do.
+pub(crate) async fn recover(world: &World) {
+    let mut last = None;
     for process in 100..108 {
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let end = operate(world, process, goal).await;
-        world.state().tell(format!("{goal:?} in the calm: {end:?}"));
-        match end {
-            End::Done if reached(world) => return,
-            End::Done => last = "done, but not what is wanted".to_owned(),
-            End::Stopped(why) => last = why,
-            _ if settled => panic!("what is good was taken back"),
-            _ => last = "took back what the storm had left".to_owned(),
+        let end = operate(world, process, Goal::Apply).await;
+        world.state().tell(format!("in the calm: {end:?}"));
+        if matches!(end, End::Done) && world.is_as_wanted() {
+            return;
         }
+        last = Some(end);
     }
-    panic!("{goal:?} never came to its end; the last run ended with: {last}");
+    panic!("what is wanted was never reached; the last run: {last:?}");
+}
+
+/// What is wanted is bad: it is taken back, however often pgha was killed before.
+pub(crate) async fn give_back(world: &World) {
+    world.spoil();
+    for process in 110..112 {
+        let limit = world.seconds(1..90);
+        let killed = tokio::time::timeout(limit, operate(world, process, Goal::Apply)).await;
+        world.state().tell(format!("bad: {killed:?}"));
+        if matches!(killed, Ok(End::Returned)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    let end = operate(world, 112, Goal::Apply).await;
+    world.state().tell(format!("bad: {end:?}"));
+    assert!(matches!(end, End::Returned), "it was bad, but {end:?}");
+}
+
+/// Nothing is amiss, so one run must do.
+pub(crate) async fn succeed(world: &World, goal: Goal) {
+    let end = operate(world, 200, goal).await;
+    world.state().tell(format!("{goal:?}: {end:?}"));
+    assert!(matches!(end, End::Done), "nothing was amiss, but {goal:?}: {end:?}");
 }
 
 impl World {

@@ -22,7 +22,7 @@ const FILES: [&str; 3] = [
 /// A value of `max_connections` with which no PostgreSQL starts.
 pub(crate) const TOO_MANY: u32 = 9999;
 
-/// Values that are edited into the file.
+/// Values that are edited into the file, the bad one last.
 pub(crate) const CONNECTIONS: [u32; 4] = [200, 150, 300, TOO_MANY];
 
 /// What an operator's file says.
