@@ -88,7 +88,10 @@ mv "$work/layer" "$layer" && mv "$work/second" "$file"
 long_session() {
     local first
     trap - ERR EXIT
-    until [ "$(grep -c 'stopping, then' "$work/roll.log")" -ge 2 ]; do sleep 0.1; done
+    until [ "$(grep -c 'stopping, then' "$work/roll.log")" -ge 2 ]; do
+        [ -e "$work/roll.log" ] && [ ! -e "$work/bench.end" ] || return 0
+        sleep 0.1
+    done
     first=$(grep -m 1 'stopping, then' "$work/roll.log" | grep -o 'node-[0-9]')
     PGPASSWORD=$(cat "${file%.toml}.secrets/passwords/app") psql "host=$(address "$first") port=5000 dbname=app user=app sslmode=require" -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 || true
     grep -oE 'handing the leadership|stopping, then' "$work/roll.log" | tr '\n' ';' >"$work/session.ended"

@@ -64,7 +64,7 @@ pub struct Observed {
     pub unmet: Vec<String>,
     /// Whether a person has paused Patroni.
     pub paused: bool,
-    /// Nodes that do not do what their roles say.
+    /// Nodes that do not do what their roles say, or whose units crashed a moment ago.
     pub sick: Vec<String>,
     /// Those of them whose etcd member or PostgreSQL is not whole: a copy the cluster lacks now.
     pub lost: Vec<String>,

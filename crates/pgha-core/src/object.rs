@@ -10,8 +10,7 @@ use crate::cluster::Cluster;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Object {
-    /// The role and the function through which PgBouncer asks for passwords, and the statistics of
-    /// statements.
+    /// The role and the function through which PgBouncer asks for passwords, open to nobody else.
     Pooler,
     /// A role, by name.
     Role(String),
@@ -47,7 +46,8 @@ impl fmt::Display for Object {
 
 /// Everything that must be there for the cluster file to be true.
 pub fn declared(cluster: &Cluster) -> Vec<Object> {
-    let mut objects = vec![Object::Pooler];
+    let (database, name) = ("postgres".to_owned(), "pg_stat_statements".to_owned());
+    let mut objects = vec![Object::Pooler, Object::Extension { database, name }];
     objects.extend(cluster.postgresql.users.iter().cloned().map(Object::Role));
     for declared in &cluster.postgresql.databases {
         let (database, role) = (declared.name.clone(), declared.owner.clone());

@@ -47,7 +47,7 @@ pub trait Daemons: Sync {
         node: &Node,
     ) -> impl Future<Output = Result<bool, NodeError>> + Send;
 
-    /// Creates what is declared and missing inside PostgreSQL.
+    /// Makes what is inside PostgreSQL what is declared, without dropping anything.
     fn declare(
         &self,
         leader: &Node,

@@ -1,5 +1,5 @@
-//! Roles, databases and extensions: creates what the cluster file declares and is missing. Never
-//! drops anything.
+//! What is inside PostgreSQL: creates what the cluster file declares and is missing, and gives
+//! databases to their declared owners. Never drops anything.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -26,10 +26,12 @@ const LOOKUP: &str = r"
 fn pooler() -> String {
     format!(
         r"
-SELECT 'CREATE ROLE pgbouncer LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgbouncer') \gexec
+SELECT 'CREATE ROLE pgbouncer' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgbouncer') \gexec
+ALTER ROLE pgbouncer LOGIN;
 CREATE SCHEMA IF NOT EXISTS pgbouncer;
 CREATE OR REPLACE FUNCTION pgbouncer.lookup(wanted text, OUT rolname name, OUT secret text) RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $${LOOKUP}$$;
+ALTER FUNCTION pgbouncer.lookup(text) OWNER TO postgres;
 REVOKE ALL ON SCHEMA pgbouncer FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgbouncer.lookup(text) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgbouncer TO pgbouncer;
@@ -73,11 +75,14 @@ WHERE (rolcanlogin OR rolname = ANY (ARRAY[{}]::name[]))
     AND rolname NOT IN ('postgres', 'replicator', 'rewind', 'pgbouncer', 'pgha_verify');
 SELECT object FROM pg_database, LATERAL (VALUES (json_build_object('database', datname)),
     (json_build_object('owner', json_build_object('database', datname, 'role', pg_get_userbyid(datdba))))) AS v (object)
-WHERE NOT datistemplate AND datname NOT IN ('postgres', 'pgha_verify');
-SELECT '"pooler"' FROM pg_roles r, pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, pg_extension e
-WHERE r.rolname = 'pgbouncer' AND r.rolcanlogin AND n.nspname = 'pgbouncer' AND p.proname = 'lookup'
-    AND p.prosecdef AND p.prosrc = {} AND has_schema_privilege(r.oid, n.oid, 'USAGE')
-    AND has_function_privilege(r.oid, p.oid, 'EXECUTE') AND e.extname = 'pg_stat_statements';
+WHERE datname NOT IN ('postgres', 'template0', 'template1', 'pgha_verify');
+SELECT json_build_object('extension', json_build_object('database', 'postgres', 'name', extname))
+FROM pg_extension WHERE extname = 'pg_stat_statements';
+SELECT '"pooler"' FROM pg_roles r, pg_proc p
+WHERE r.rolname = 'pgbouncer' AND r.rolcanlogin AND p.oid = to_regprocedure('pgbouncer.lookup(text)')
+    AND p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog'] AND p.prosrc = {}
+    AND pg_get_userbyid(p.proowner) = 'postgres' AND has_schema_privilege(r.oid, p.pronamespace, 'USAGE')
+    AND has_function_privilege(r.oid, p.oid, 'EXECUTE') AND NOT has_function_privilege('public', p.oid, 'EXECUTE');
 "#,
         users.join(", "),
         literal(LOOKUP)

@@ -5,7 +5,7 @@
 //! apart.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +20,18 @@ use crate::fleet::{Fleet, Link, NodeError};
 
 /// After this long the work of a pgha that vanished may be taken over.
 const TTL: Duration = Duration::from_secs(30);
+
+/// Ends when much more time has passed than was waited for. While a machine sleeps, timers stand
+/// still and etcd goes on counting.
+async fn overslept() {
+    loop {
+        let began = SystemTime::now();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if began.elapsed().is_ok_and(|slept| slept > TTL / 3) {
+            return;
+        }
+    }
+}
 
 /// Who is at work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,10 +114,18 @@ impl<'f> Lease<'f> {
         }
     }
 
-    /// Renews it. Ends only when it may have run out, because this process was suspended or did not
-    /// reach etcd for too long: another may be at work then, and what was planned before is no
-    /// longer good.
+    /// Renews it. Ends only when it may have run out, because this process or its machine was
+    /// suspended, or did not reach etcd for too long: another may be at work then, and what was
+    /// planned before is no longer good.
     pub async fn keep(&self) {
+        tokio::select! {
+            biased;
+            () = overslept() => {}
+            () = self.renew() => {}
+        }
+    }
+
+    async fn renew(&self) {
         let (mut ends, mut pause) = (self.asked + TTL, TTL / 3);
         loop {
             tokio::time::sleep_until((Instant::now() + pause).min(ends)).await;

@@ -11,11 +11,13 @@ use pgha_platform::{Provider, ProviderError};
 use tokio::time::Instant;
 
 use crate::daemons::Daemons;
-use crate::health::Health;
-use crate::label;
+use crate::health::{Condition, Health};
+use crate::{label, units};
 
 /// The slowest check interval of preset fast, and one second more.
 const SETTLE: Duration = Duration::from_secs(6);
+/// However often a unit crashed, after so long it counts as steady.
+const STEADIES: Duration = Duration::from_secs(units::STEADY_AT_LAST_SECONDS + 1);
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// The provider's servers in the plan's terms.
@@ -119,13 +121,16 @@ fn pending(health: &Health) -> Vec<Pending> {
 /// answer or one check of HAProxy in between must not refuse a plan.
 async fn settled<D: Daemons>(daemons: &D, cluster: &Cluster) -> Health {
     // By time: a Patroni without PostgreSQL takes seconds to answer.
-    let until = Instant::now() + SETTLE;
-    let mut health = daemons.health().await;
-    while Instant::now() < until
-        && health.conditions(cluster).iter().any(|condition| !condition.met)
-    {
+    let began = Instant::now();
+    loop {
+        let health = daemons.health().await;
+        let met = |conditions: Vec<Condition>| conditions.iter().all(|condition| condition.met);
+        // What crashed a moment ago, and is all that is amiss, is given the time it needs.
+        let steadies = met(health.conditions_despite(cluster, &[]));
+        let within = if steadies { STEADIES } else { SETTLE };
+        if met(health.conditions(cluster)) || began.elapsed() >= within {
+            return health;
+        }
         tokio::time::sleep(SETTLE_PAUSE).await;
-        health = daemons.health().await;
     }
-    health
 }

@@ -14,14 +14,6 @@ use crate::secrets::Secrets;
 /// parameter must not look like a changed node.
 const BOOTSTRAP: &str = "patroni.d/40-bootstrap.yml";
 
-/// A seed ready for delivery.
-pub struct Packed {
-    /// Digest over everything but the bootstrap file.
-    pub digest: Digest,
-    /// The archive: tar, compressed with zstd.
-    pub archive: Zeroizing<Vec<u8>>,
-}
-
 struct Entry {
     content: Zeroizing<Vec<u8>>,
     secret: bool,
@@ -35,7 +27,26 @@ const NEW_VOLUME: &str = "new-volume";
 /// be taken for a new one.
 const NEW_VOLUME_SECONDS: i64 = 24 * 3600;
 
-/// Assembles the seed of one node. With `new_volume` the node may format a blank disk for its data.
+/// What a node may do with a disk that holds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlankDisk {
+    /// Refuse to start: its data should be there.
+    Refuse,
+    /// Format it, for 24 hours from now.
+    Format,
+}
+
+/// Digest of the seed of one node: over everything but what only its first start reads.
+pub fn digest(rendered: &Rendered, node: &Node, secrets: &Secrets) -> Digest {
+    let mut hasher = Hasher::default();
+    let entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
+    for (path, entry) in entries.iter().filter(|(path, _)| *path != BOOTSTRAP) {
+        hasher.part(path.as_bytes()).part(&entry.content);
+    }
+    hasher.finish()
+}
+
+/// The seed of one node, ready for delivery: tar, compressed with zstd.
 ///
 /// # Errors
 /// When the archive cannot be written, which takes a lack of memory.
@@ -43,23 +54,15 @@ pub fn pack(
     rendered: &Rendered,
     node: &Node,
     secrets: &Secrets,
-    new_volume: bool,
-) -> std::io::Result<Packed> {
+    blank: BlankDisk,
+) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
-    if new_volume {
+    if blank == BlankDisk::Format {
         let until = jiff::Timestamp::now().as_second() + NEW_VOLUME_SECONDS;
-        entries.insert(
-            NEW_VOLUME.to_owned(),
-            Entry { content: Zeroizing::new(format!("{until}\n").into_bytes()), secret: false },
-        );
+        let content = Zeroizing::new(format!("{until}\n").into_bytes());
+        entries.insert(NEW_VOLUME.to_owned(), Entry { content, secret: false });
     }
-    let mut hasher = Hasher::default();
-    for (path, entry) in
-        entries.iter().filter(|(path, _)| ![BOOTSTRAP, NEW_VOLUME].contains(&path.as_str()))
-    {
-        hasher.part(path.as_bytes()).part(&entry.content);
-    }
-    Ok(Packed { digest: hasher.finish(), archive: Zeroizing::new(archive(&entries)?) })
+    Ok(Zeroizing::new(archive(&entries)?))
 }
 
 fn entries(

@@ -18,10 +18,12 @@ pub struct Unit {
     pub up_seconds: u64,
 }
 
-/// Seconds that a unit has to run for every crash it had, and for how many crashes at most, before
-/// it counts as steady: one may be chance, many are a loop with a pause.
+/// Seconds that a unit has to run for every crash it had before it counts as steady: one may be
+/// chance, many are a loop with a pause.
 const STEADY_SECONDS: u64 = 5;
-const STEADY_CRASHES: u32 = 6;
+
+/// However often it crashed, after so long it does.
+pub(crate) const STEADY_AT_LAST_SECONDS: u64 = 30;
 
 impl Unit {
     /// Whether it runs, or did what it had to do once.
@@ -31,8 +33,8 @@ impl Unit {
 
     /// Whether it runs, but crashed so lately that it may be about to do so again.
     pub fn is_unsteady(&self) -> bool {
-        let steady = STEADY_SECONDS * u64::from(self.restarts.min(STEADY_CRASHES));
-        self.is_active() && self.up_seconds < steady
+        let steady = STEADY_SECONDS * u64::from(self.restarts);
+        self.is_active() && self.up_seconds < steady.min(STEADY_AT_LAST_SECONDS)
     }
 
     /// Whether systemd gave it up. Daemons are restarted for ever; this is a seed or a volume that
@@ -68,14 +70,14 @@ pub(crate) async fn promised(session: &Session) -> Result<Vec<String>, NodeError
 /// When it does not answer.
 pub(crate) async fn units(session: &Session, names: &[String]) -> Result<Units, NodeError> {
     let names = names.iter().map(String::as_str).collect::<Vec<_>>();
-    let properties = "--property=ActiveState,NRestarts,ActiveEnterTimestampMonotonic";
-    let show = [&["systemctl", "show", properties][..], &names].concat();
+    let properties = "--property=ActiveState,NRestarts,ActiveEnterTimestamp";
+    let show = [&["systemctl", "show", "--timestamp=unix", properties][..], &names].concat();
     let text = session.answer(&show).await?;
     if parse(&text, &names, "").values().all(|unit| unit.restarts == 0) {
         return Ok(parse(&text, &names, ""));
     }
-    let uptime = session.answer(&["cat", "/proc/uptime"]).await?;
-    Ok(parse(&text, &names, &uptime))
+    let now = session.answer(&["date", "+%s"]).await?;
+    Ok(parse(&text, &names, &now))
 }
 
 /// Lines of the journal in a report, shared by the units it is about.
@@ -123,19 +125,18 @@ async fn complaints(session: &Session) -> String {
 }
 
 /// systemctl prints a paragraph for each unit, in the order they were asked for; one that does not
-/// exist is `inactive`. `uptime`: what /proc/uptime says, in seconds, where systemd has
-/// microseconds.
-fn parse(text: &str, names: &[&str], uptime: &str) -> Units {
+/// exist is `inactive`. `now`: the node's own clock, in seconds since 1970.
+fn parse(text: &str, names: &[&str], now: &str) -> Units {
     let value = |paragraph: &str, key: &str| {
         paragraph.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned()
     };
-    let now = uptime.split('.').next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let now = now.trim().parse::<u64>().unwrap_or(0);
     let unit = |paragraph| {
-        let began = value(paragraph, "ActiveEnterTimestampMonotonic=").parse::<u64>();
+        let began = value(paragraph, "ActiveEnterTimestamp=@").parse::<u64>();
         Unit {
             state: value(paragraph, "ActiveState="),
             restarts: value(paragraph, "NRestarts=").parse().unwrap_or(0),
-            up_seconds: began.map_or(0, |began| now.saturating_sub(began / 1_000_000)),
+            up_seconds: began.map_or(0, |began| now.saturating_sub(began)),
         }
     };
     names.iter().map(|name| (*name).to_owned()).zip(text.split("\n\n").map(unit)).collect()
@@ -158,9 +159,9 @@ mod tests {
     fn the_more_often_it_crashed_the_longer_it_must_run() {
         let unsteady = |restarts: u32, began: u64| {
             let text = format!(
-                "NRestarts={restarts}\nActiveState=active\nActiveEnterTimestampMonotonic={began}000000\n"
+                "NRestarts={restarts}\nActiveState=active\nActiveEnterTimestamp=@{began}\n"
             );
-            parse(&text, &["a"], "100.25 7.1\n")["a"].is_unsteady()
+            parse(&text, &["a"], "100\n")["a"].is_unsteady()
         };
         assert!(!unsteady(0, 100) && unsteady(1, 96) && !unsteady(1, 95));
         assert!(unsteady(4, 81) && !unsteady(4, 80));

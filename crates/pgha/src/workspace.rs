@@ -94,7 +94,7 @@ impl Workspace {
         &self,
         manifest: &pgha_core::manifest::Manifest,
         secrets: &Secrets,
-    ) -> Result<Desired<'_>, Failure> {
+    ) -> Desired<'_> {
         let (images, seeds, data) = Default::default();
         let mut desired = Desired {
             cluster: &self.cluster,
@@ -110,12 +110,10 @@ impl Workspace {
                     .data
                     .extend(image.data_format(&self.cluster).map(|data| (node.name.clone(), data)));
             }
-            desired.seeds.insert(
-                node.name.clone(),
-                seed::pack(&self.rendered, node, secrets, false)?.digest,
-            );
+            let seed = seed::digest(&self.rendered, node, secrets);
+            desired.seeds.insert(node.name.clone(), seed);
         }
-        Ok(desired)
+        desired
     }
 
     /// The node called `name`.

@@ -51,7 +51,8 @@ pub enum Action {
     },
     /// Wait until the whole cluster is healthy.
     Gate(Gate),
-    /// Create the declared roles, databases and extensions that are missing.
+    /// Create the declared roles, databases and extensions that are missing, and give databases to
+    /// their declared owners.
     Declare {
         /// Those known to be missing. What pgha itself needs in a database is made as well.
         missing: Vec<Object>,

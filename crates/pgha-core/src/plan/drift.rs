@@ -16,9 +16,8 @@ pub(super) fn missing(cluster: &Cluster, observed: &Observed) -> Vec<Object> {
 /// file declares.
 pub(super) fn remarks(cluster: &Cluster, world: &Inventory) -> Vec<String> {
     let leftovers = world.leftovers.iter();
-    let mut remarks = leftovers
-        .map(|leftover| format!("{leftover} belongs to no server; it is left alone"))
-        .collect::<Vec<_>>();
+    let mut remarks =
+        leftovers.map(|leftover| format!("{leftover} belongs to no server")).collect::<Vec<_>>();
     match &world.observed {
         Some(observed) if observed.objects.is_some() => {
             remarks.extend(undeclared(cluster, observed));

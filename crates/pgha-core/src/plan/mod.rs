@@ -73,7 +73,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Whether more is to be done that can only be planned once these steps are done.
     pub more_follows: bool,
-    /// What is there without being declared, and stays as it is.
+    /// What is there without being declared or known, and stays as it is.
     pub remarks: Vec<String>,
 }
 

@@ -182,17 +182,19 @@ fn wake(
     let is_off = |name: &String| off.iter().any(|server| server.name == *name);
     let others_work =
         world.observed.as_ref().is_some_and(|observed| observed.sick.iter().all(is_off));
+    let one_alone = off.len() == 1 && others_work;
     let mut steps = vec![Step::free(Action::CreateNetwork)];
     let mut proves = Vec::new();
     for server in off {
-        let given = change(server).filter(|_| off.len() == 1 && others_work);
+        let given = change(server).filter(|_| one_alone);
         let wakes = || Action::PowerOn { node: server.name.clone() };
         let is_new = match &given {
             Some(given) => given.gives_new().is_some(),
             None => server.formed && !server.proven,
         };
-        // As long as others are missing nobody could tell whose fault it is.
-        proves.extend((is_new && others_work).then(|| server.name.clone()));
+        // As long as others are missing nobody could tell whose fault it is, and etcd may keep no
+        // lease under which anything could be taken back.
+        proves.extend((is_new && one_alone).then(|| server.name.clone()));
         steps.push(Step::free(given.unwrap_or_else(wakes)));
     }
     let gate = match proves.is_empty() {

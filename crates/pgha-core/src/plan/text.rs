@@ -77,7 +77,7 @@ impl fmt::Display for Action {
             Self::PowerOn { node } => write!(f, "power on    {node}"),
             Self::Gate(gate) => write!(f, "gate        {gate}"),
             Self::Declare { missing } if missing.is_empty() => {
-                write!(f, "declare     missing roles, databases and extensions")
+                write!(f, "declare     missing roles, databases, owners and extensions")
             }
             Self::Declare { missing } => {
                 let missing = missing.iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -13,6 +13,7 @@ use pgha_core::{Digest, Object};
 use serde_json::json;
 
 const THREE: &str = include_str!("../../../../tests/clusters/minimal.toml");
+const ROUTED: &str = include_str!("../../../../tests/clusters/dedicated-haproxy.toml");
 const FIVE: &str = include_str!("../../../../tests/clusters/five-strict.toml");
 
 /// What people read, and what programs do.
@@ -78,6 +79,13 @@ cases! {
     one_off_and_outdated: Case::new(THREE).with(old(&[0, 2])).with(off(2)).observed(lost(&["node-3"])),
     one_off_and_unproven: Case::new(THREE).with(unproven(2)).with(off(2)).observed(lost(&["node-3"])),
     one_off_and_another_sick: Case::new(THREE).with(old(&[0, 2])).with(off(2)).observed(lost(&["node-2", "node-3"])),
+    power_lost_where_some_only_route: Case::new(ROUTED).with(unproven(1)).with(|world| {
+        world.servers.iter_mut().filter(|s| s.name.starts_with("store")).for_each(|s| s.running = false);
+    }).observed(|observed| {
+        (observed.leader, observed.dynamic, observed.objects) = (None, None, None);
+        observed.lost = names(&["store-1", "store-2", "store-3"]);
+        observed.sick = observed.lost.clone();
+    }),
     one_off_and_the_rest_to_be_cured: Case::new(THREE).with(old(&[0, 1])).with(off(2)).observed(|observed| {
         observed.sick = names(&["node-1", "node-2", "node-3"]);
         observed.lost = names(&["node-3"]);

@@ -7,9 +7,11 @@ use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
 use crate::daemons::Daemons;
+use crate::units;
 
-/// One late answer is no reason to stop: it is asked again for so long.
-const SETTLE: Duration = Duration::from_secs(6);
+/// One late answer is no reason to stop, nor is a unit that crashed just now: it is looked at again
+/// for so long.
+const SETTLE: Duration = Duration::from_secs(units::STEADY_AT_LAST_SECONDS + 1);
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
@@ -19,7 +21,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         loop {
             let health = self.operator.daemons.health().await;
             if health.leader().is_some_and(|leader| leader.name == node) {
-                return Err(ExecuteError::LeaderMoved(node.to_owned()));
+                return Err(ExecuteError::Leads(node.to_owned()));
             }
             let mut others = health.lost(self.cluster());
             others.retain(|name| name != node);
@@ -42,9 +44,14 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         node: &str,
         leads: bool,
     ) -> Result<(), ExecuteError> {
-        match (self.leader().await?.name == node) == leads {
-            true => Ok(()),
-            false => Err(ExecuteError::LeaderMoved(node.to_owned())),
+        let until = Instant::now() + SETTLE;
+        loop {
+            match self.leader().await {
+                Ok(leader) if (leader.name == node) == leads => return Ok(()),
+                Ok(_) => return Err(ExecuteError::LeaderMoved(node.to_owned())),
+                Err(error) if Instant::now() > until => return Err(error),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
         }
     }
 

@@ -67,6 +67,9 @@ pub enum ExecuteError {
         /// What was wrong.
         why: String,
     },
+    /// A failover made the node the leader.
+    #[error("`{0}` leads by now; it was not touched")]
+    Leads(String),
     /// A failover happened while the plan was carried out.
     #[error("the leadership has moved since the plan was made; `{0}` was not touched")]
     LeaderMoved(String),

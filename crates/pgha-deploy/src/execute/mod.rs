@@ -19,7 +19,6 @@ use tokio::time::Instant;
 
 pub use error::ExecuteError;
 use request::the_same_again;
-use undo::replaced_after;
 
 use crate::daemons::Daemons;
 use crate::gate::{self, GateError};
@@ -68,15 +67,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let mut replaced = None;
         for step in &plan.steps {
             journal.note(plan, step, "begun");
-            let previous = match step.action {
-                Action::SetDynamic { .. } => self.good_config().await?,
-                _ => None,
-            };
-            let result = self.step(&step.action, replaced.as_ref()).await;
-            let outcome = result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
+            let result = self.step_and_way_back(&step.action, replaced).await;
+            let outcome = result.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
             journal.note(plan, step, &outcome);
-            result?;
-            replaced = replaced_after(replaced, &step.action, previous);
+            replaced = result?;
         }
         Ok(())
     }
@@ -95,6 +89,24 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             looked.map_err(|source| ExecuteError::NoWayBack { node: node.clone(), source })?;
         }
         Ok(())
+    }
+
+    /// Gives the dynamic configuration that a later gate may be put down to, as it was before.
+    async fn step_and_way_back(
+        &self,
+        action: &Action,
+        replaced: Option<Value>,
+    ) -> Result<Option<Value>, ExecuteError> {
+        let previous = match action {
+            Action::SetDynamic { .. } => self.good_config().await?,
+            _ => None,
+        };
+        self.step(action, replaced.as_ref()).await?;
+        Ok(match action {
+            Action::SetDynamic { .. } => previous,
+            Action::Restart { .. } | Action::Gate(_) => replaced,
+            _ => None,
+        })
     }
 
     async fn step(&self, action: &Action, replaced: Option<&Value>) -> Result<(), ExecuteError> {

@@ -7,8 +7,9 @@ use pgha_platform::{ImageFile, Provider, ServerRequest, clock};
 
 use super::{ExecuteError, Executor, labels};
 use crate::daemons::Daemons;
+use crate::label;
 use crate::operate::Operator;
-use crate::{label, seed};
+use crate::seed::{self, BlankDisk};
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// What a node is to boot from.
@@ -17,7 +18,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let Operator { manifest, rendered, secrets, .. } = self.operator;
         let image =
             manifest.image(&node.role_set).ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
-        let seed = seed::pack(rendered, node, secrets, false)?;
+        let digest = seed::digest(rendered, node, secrets);
         let data = image.data_format(self.cluster());
         let (postgresql, collations) =
             data.map(|data| (data.postgresql.to_string(), data.collations)).unwrap_or_default();
@@ -26,11 +27,11 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             address: node.address,
             package_root: file(&image.package_root),
             configuration: file(&image.configuration),
-            seed: seed.archive.to_vec(),
+            seed: seed::pack(rendered, node, secrets, BlankDisk::Refuse)?.to_vec(),
             volume: self.cluster().volume(node),
             labels: labels(&[
                 (label::IMAGE, image.digest().as_str()),
-                (label::SEED, seed.digest.as_str()),
+                (label::SEED, digest.as_str()),
                 (label::ROLES, &node.role_set.to_string()),
                 (label::POSTGRESQL, &postgresql),
                 (label::COLLATIONS, &collations),

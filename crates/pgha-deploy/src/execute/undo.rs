@@ -12,20 +12,6 @@ use crate::gate::GateError;
 use crate::label;
 use crate::observe;
 
-/// What a gate after `action` may be put down to, as the dynamic configuration to go back to.
-/// `previous`: the one before `action`, if that replaced it.
-pub(super) fn replaced_after(
-    before: Option<Value>,
-    action: &Action,
-    previous: Option<Value>,
-) -> Option<Value> {
-    match action {
-        Action::SetDynamic { .. } => previous,
-        Action::Restart { .. } | Action::Gate(_) => before,
-        _ => None,
-    }
-}
-
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// Waits at a gate. If it stays shut, what was tried is taken back, and the plan ends.
     pub(super) async fn pass_or_undo(
@@ -115,6 +101,9 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let held_seconds = self.read_within();
         self.gate(&Gate { held_seconds, ..short(gate) }).await?;
         let observed = observe::observed(self.operator.daemons, self.cluster()).await;
+        if observed.leader.is_none() {
+            return Err(ExecuteError::NoLeader);
+        }
         for step in plan::restarts(&self.operator.desired, &observed) {
             match &step.action {
                 Action::Restart { node, leads } => self.restart(node, *leads).await?,

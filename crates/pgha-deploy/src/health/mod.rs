@@ -91,7 +91,7 @@ impl Health {
                 .all(|pools| pools.up("primary").eq(leader))
     }
 
-    /// Nodes that do not do what their roles say.
+    /// Nodes that do not do what their roles say, or whose units crashed a moment ago.
     pub fn sick(&self, cluster: &Cluster) -> Vec<String> {
         self.those(cluster, |node, heard| {
             !self.holds_its_copy(node, heard) || !serves_clients(node, heard)
@@ -138,7 +138,12 @@ impl Health {
         let replicates = !node.role_set.has(Role::Postgres)
             || heard.instance.is_some()
                 && member().is_some_and(|member| member.is_leader() || member.is_streaming());
-        heard.unreachable.is_none() && stores && replicates
+        let steady = |unit: &str| {
+            let units = heard.units.as_ref();
+            !units.and_then(|units| units.get(unit)).is_some_and(Unit::is_unsteady)
+        };
+        let steady = steady("etcd.service") && steady("patroni.service");
+        heard.unreachable.is_none() && stores && replicates && steady
     }
 }
 
@@ -199,5 +204,22 @@ mod tests {
                 "{cut_off} is cut off"
             );
         }
+    }
+
+    #[test]
+    fn only_a_replica_that_follows_closely_and_is_waited_for_can_lead() {
+        let text = include_str!("../../../../tests/clusters/minimal.toml");
+        let (cluster, _) = Cluster::parse(text).expect("a cluster");
+        let can_lead = |role: &str, state: &str, lag: u64| {
+            let member =
+                serde_json::json!({ "name": "b", "role": role, "state": state, "lag": lag });
+            let view = serde_json::from_value(serde_json::json!({ "members": [member] })).ok();
+            let node = NodeHealth { view, ..NodeHealth::default() };
+            Health { nodes: [("b".to_owned(), node)].into() }.can_lead(&cluster, "b")
+        };
+        assert!(can_lead("quorum_standby", "streaming", 0));
+        assert!(!can_lead("replica", "streaming", 0));
+        assert!(!can_lead("quorum_standby", "running", 0));
+        assert!(!can_lead("quorum_standby", "streaming", HEALTHY_LAG + 1));
     }
 }

@@ -66,7 +66,7 @@ pub struct NodeStatus {
     /// Digest of its seed.
     pub seed: String,
     /// Whether that is the seed it should have.
-    pub seed_current: Option<bool>,
+    pub seed_current: bool,
     /// When it was given this image and seed, in RFC 3339.
     pub since: Option<String>,
     /// Whether its image has the cluster file's files, and the newest package root that this
@@ -99,8 +99,7 @@ struct Wanted<'w> {
     tree: Digest,
     /// Absent: this machine has built none.
     package_root: Option<&'w Digest>,
-    /// Absent: a secret of it is gone.
-    seed: Option<Digest>,
+    seed: Digest,
 }
 
 impl Status {
@@ -127,7 +126,7 @@ impl Status {
         let wanted = |node: &Node| Wanted {
             tree: rendered.trees[&node.role_set].digest(),
             package_root,
-            seed: seed::pack(rendered, node, fleet.secrets(), false).ok().map(|seed| seed.digest),
+            seed: seed::digest(rendered, node, fleet.secrets()),
         };
         let nodes =
             pairs.map(|(node, inside)| one(node, inside, &health, world, wanted(node))).collect();
@@ -170,10 +169,7 @@ fn one(
         image: server.map(|server| server.image.short().to_owned()).unwrap_or_default(),
         seed: server.map(|server| server.seed.short().to_owned()).unwrap_or_default(),
         since: server.and_then(|server| server.since.clone()),
-        seed_current: wanted
-            .seed
-            .as_ref()
-            .map(|seed| server.is_some_and(|server| server.seed == *seed)),
+        seed_current: server.is_some_and(|server| server.seed == wanted.seed),
         image_current: inside.runs(&wanted),
         guard: inside.guard,
         refused: inside.refused,

@@ -18,11 +18,7 @@ use serde_json::Value;
 use crate::effect::Effect;
 use crate::pgha::Pgha;
 use crate::promises::Seen;
-use crate::state::{Flaw, State};
-
-/// Seconds that a unit which flaps is up, and the same with the second it is down.
-const UP: u64 = 7;
-const ROUND: u64 = UP + 1;
+use crate::state::{Flaw, ROUND, State};
 
 /// What a node says.
 fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
@@ -33,7 +29,7 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
         version: "3".into(),
         leader: !cut_off
             && state.has_quorum()
-            && state.members().next().unwrap_or(&String::new()) == name,
+            && state.members().next().is_some_and(|first| first == name),
         has_leader: !cut_off && state.has_quorum(),
         db_bytes: 1,
     });
@@ -43,7 +39,7 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
         etcd,
         instance: database.then(|| instance(state, name)),
         view: database.then(|| if cut_off { alone(name) } else { view.clone() }),
-        pools: (roles.has(Role::Haproxy) && flaw.is_none()).then(|| pools.clone()),
+        pools: (roles.has(Role::Haproxy) && state.serves(name)).then(|| pools.clone()),
         units: Some(units(state, name)),
     }
 }
@@ -66,7 +62,7 @@ fn alone(name: &str) -> View {
 /// One unit of each kind tells as much as all.
 fn units(state: &State, name: &str) -> Units {
     let machine = &state.machines[name];
-    let seconds = machine.booted.elapsed().as_secs();
+    let seconds = state.seconds_up(name);
     let unit = |state: &str, restarts: u64, up_seconds| Unit {
         state: state.to_owned(),
         restarts: restarts as u32,
@@ -75,7 +71,7 @@ fn units(state: &State, name: &str) -> Units {
     let copies = machine.roles.has(Role::Etcd) || machine.roles.has(Role::Postgres);
     let (copy, service) = match state.flaw(name) {
         Some(Flaw::Copy(_)) if copies => (unit("failed", 0, 0), unit("active", 0, 0)),
-        Some(Flaw::Flaps(_)) if seconds % ROUND == UP => {
+        Some(Flaw::Flaps(_)) if !state.serves(name) => {
             (unit("active", 0, 0), unit("activating", seconds / ROUND, 0))
         }
         Some(Flaw::Flaps(_)) => {
@@ -115,7 +111,7 @@ fn role(state: &State, name: &str) -> &'static str {
 
 /// What every HAProxy thinks of the servers.
 fn pools(state: &State) -> Pools {
-    let serves = |name: &&String| state.flaw(name).is_none();
+    let serves = |name: &&String| state.serves(name);
     let pool = |leads: bool| {
         let names = state.databases().filter(|name| state.leads(name) == leads).filter(serves);
         names.map(|name| (name.clone(), "UP".to_owned())).collect()

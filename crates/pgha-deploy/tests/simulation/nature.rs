@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pgha_core::cluster::Role;
 use rand::RngExt;
 use tokio::time::Instant;
 
@@ -83,18 +84,27 @@ impl State {
         let index = self.rng.random_range(0..self.machines.len());
         let name = self.machines.keys().nth(index).cloned().expect("a node");
         let until = Instant::now() + Duration::from_secs(self.rng.random_range(1..60));
-        let kind = self.rng.random_range(0..10);
+        let kind = self.rng.random_range(0..11);
         self.tell(format!("fault {kind} of {name}"));
         match kind {
             0 => self.machine(&name).on = false,
             1..=4 => self.boot(&name),
             5 | 6 => self.machine(&name).cut_off_until = until,
             7 => self.machine(&name).behind_until = until,
+            8 => self.power_cut(),
             // The leader is slow for a moment: another takes over.
             _ => {
                 self.leader = self.heir(self.leader.as_deref()).or(self.leader.take());
                 self.tell(format!("{:?} leads", self.leader));
             }
+        }
+    }
+
+    /// All that store lose their power, and at times all others.
+    fn power_cut(&mut self) {
+        let all = self.rng.random_bool(0.5);
+        for machine in self.machines.values_mut() {
+            machine.on &= !all && !machine.roles.has(Role::Etcd);
         }
     }
 

@@ -27,6 +27,10 @@ pub(crate) enum Flaw {
     Flaps(Duration),
 }
 
+/// Seconds that a unit which flaps is up, and the same with the second it is down.
+const UP: u64 = 7;
+pub(crate) const ROUND: u64 = UP + 1;
+
 /// One machine.
 pub(crate) struct Machine {
     pub(crate) roles: RoleSet,
@@ -153,6 +157,20 @@ impl State {
             }
         };
         machine.flaws.iter().find(shows)
+    }
+
+    /// Whether what routes and pools on it is up at this moment.
+    pub(crate) fn serves(&self, name: &str) -> bool {
+        match self.flaw(name) {
+            None => true,
+            Some(Flaw::Flaps(_)) => self.seconds_up(name) % ROUND < UP,
+            Some(_) => false,
+        }
+    }
+
+    /// Seconds since it booted.
+    pub(crate) fn seconds_up(&self, name: &str) -> u64 {
+        self.machines[name].booted.elapsed().as_secs()
     }
 
     /// Whether pgha can reach it.

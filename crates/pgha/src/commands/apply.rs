@@ -56,22 +56,22 @@ impl<'w> Prepared<'w> {
         Ok(Self { workspace, manifest, secrets, fleet, journal, way_back: true })
     }
 
-    fn operator(&self) -> Result<Operator<'_, Local, Fleet>, Failure> {
-        Ok(Operator {
+    fn operator(&self) -> Operator<'_, Local, Fleet> {
+        Operator {
             provider: &self.workspace.provider,
             daemons: self.fleet.as_ref(),
-            desired: self.workspace.desired(&self.manifest, &self.secrets)?,
+            desired: self.workspace.desired(&self.manifest, &self.secrets),
             rendered: &self.workspace.rendered,
             manifest: &self.manifest,
             secrets: &self.secrets,
             journal: &self.journal,
             way_back: self.way_back,
-        })
+        }
     }
 
     /// Plans and carries out, and again while the rest could not be planned before.
     async fn through(&self, goal: Goal, yes: bool) -> Result<(), Failure> {
-        let operator = self.operator()?;
+        let operator = self.operator();
         loop {
             let plan = operator.plan(goal).await?;
             print::note(plan.to_string().trim_end());
@@ -120,7 +120,7 @@ pub(super) async fn plan(
 
 async fn wanted(workspace: &Workspace, images: &ImagesArgs) -> Result<Plan, Failure> {
     let prepared = Prepared::new(workspace, images.manifest.as_deref(), Vec::new, false).await?;
-    Ok(prepared.operator()?.plan(Goal::Apply).await?)
+    Ok(prepared.operator().plan(Goal::Apply).await?)
 }
 
 pub(super) async fn apply(workspace: &Workspace, args: &ApplyArgs) -> Result<(), Failure> {
@@ -137,7 +137,7 @@ pub(super) async fn rollback(workspace: &Workspace, yes: bool) -> Result<(), Fai
 /// Rolls every node through a rebuild with what it has. The caller holds the lock.
 pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
     let prepared = Prepared::new(workspace, None, Vec::new, false).await?;
-    let operator = prepared.operator()?;
+    let operator = prepared.operator();
     let plan = operator.plan(Goal::Again).await?;
     print::note(plan.to_string().trim_end());
     Ok(operator.carry_out(Goal::Again, &plan).await?)

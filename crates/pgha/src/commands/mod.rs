@@ -15,6 +15,7 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
+use pgha_deploy::seed::BlankDisk;
 
 pub(crate) use verify::Scenario;
 
@@ -44,7 +45,8 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
         Command::Render { out } => file::render(&workspace, out)?,
         Command::Build(args) => build::run(&workspace, args).await?,
         Command::Seed { node, out, new_volume } => {
-            seed::run(&workspace, node, out, *new_volume).await?
+            let blank = if *new_volume { BlankDisk::Format } else { BlankDisk::Refuse };
+            seed::run(&workspace, node, out, blank).await?
         }
         Command::Plan { detailed_exitcode, images, json } => {
             return apply::plan(&workspace, images, json.json, *detailed_exitcode).await;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pgha_deploy::seed;
+use pgha_deploy::seed::{self, BlankDisk};
 use pgha_platform::files;
 
 use crate::failure::Failure;
@@ -15,16 +15,16 @@ pub(super) async fn run(
     workspace: &Workspace,
     node: &str,
     out: &Path,
-    new_volume: bool,
+    blank: BlankDisk,
 ) -> Result<(), Failure> {
     let node = workspace.node(node)?;
     let secrets = workspace.secrets().await?;
-    let packed = seed::pack(&workspace.rendered, node, &secrets, new_volume)?;
+    let packed = seed::pack(&workspace.rendered, node, &secrets, blank)?;
     // Text, because user data must be; pgha-seed decodes it.
-    files::write(out, STANDARD.encode(packed.archive.as_slice()).as_bytes(), 0o600)?;
+    files::write(out, STANDARD.encode(packed.as_slice()).as_bytes(), 0o600)?;
     print::note(&format!(
         "wrote the seed {} of `{}` to {}; it holds secrets",
-        packed.digest.short(),
+        seed::digest(&workspace.rendered, node, &secrets).short(),
         node.name,
         out.display()
     ));

@@ -113,7 +113,7 @@ fn row(node: &NodeStatus) -> [String; 13] {
         or_dash(node.haproxy.as_ref().map(routes)),
         or_old(&node.image, node.image_current),
         or_dash(node.since.as_deref().and_then(age)),
-        or_old(&node.seed, node.seed_current),
+        or_old(&node.seed, Some(node.seed_current)),
         or_dash(node.guard.clone()),
         or_dash(node.certificate_days.map(|days| format!("{days} days"))),
     ]
