@@ -82,6 +82,21 @@ for database in app pgbouncer; do refused 'login rejected' 2 psql "${dsn/user=ap
 refused 'not allowed' 2 psql "$dsn dbname=pgbouncer sslmode=require" -c 'show pools'
 unset PGPASSWORD
 
+say "no session stays on a demoted leader, not even one that asks nothing"
+# poolers_clients NODE: how many sessions of the application its PgBouncer has.
+poolers_clients() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/pgbouncer -p 6432 pgbouncer -c 'show clients' | grep -c '^C|app|app|' || true; }
+old=$(leader)
+mkfifo "$work/silence" && exec 7<>"$work/silence"
+PGPASSWORD=$(cat "$secrets/passwords/app") psql "$dsn sslmode=require" <"$work/silence" >/dev/null 2>&1 &
+idle=$!
+for _ in $(seq 50); do [ "$(poolers_clients "$old")" = 0 ] || break; sleep 0.2; done
+[ "$(poolers_clients "$old")" = 1 ] || fail "the idle session did not begin"
+pgha switchover 2>/dev/null
+for _ in $(seq 25); do [ "$(poolers_clients "$old")" != 0 ] || break; sleep 0.2; done
+[ "$(poolers_clients "$old")" = 0 ] || fail "an idle session stayed on the demoted leader"
+kill $idle 2>/dev/null || true
+exec 7>&-
+
 say "units and words of parameters are this PostgreSQL's"
 table=$project/crates/pgha-core/src/cluster/parameters.tsv
 sql_as_operator "select concat_ws(chr(9), lower(name), coalesce(unit, ''), coalesce(array_to_string(enumvals, ','), '')) from pg_settings" | LC_ALL=C sort >"$work/settings"

@@ -12,6 +12,7 @@ images() { pgha status --json | jq -r '.nodes[].image' | sort -u; }
 timeline() { pgha status --json | jq '[.nodes[].timeline] | max'; }
 healthy() { [ "$(pgha status --json | jq .healthy)" = true ] || fail "not healthy: $(pgha status)"; }
 started() { on "$1" cat /proc/1/stat | cut -d' ' -f22; }
+record() { echo "$work/state/roll/nodes/$1/record.json"; }
 
 say "nothing to do"
 began=$(date +%s%N)
@@ -25,6 +26,12 @@ etcdctl() { etcdctl_on "$(leader)" "$@"; }
 holder='{"machine":"elsewhere","boot":"another","process":7,"purpose":"pgha apply","since":"2026-11-23T08:00:00Z"}'
 etcdctl put /pgha/roll/operator "$holder" >/dev/null
 refused '`pgha apply` (process 7) on elsewhere works on this cluster since 2026-11-23T08:00:00Z' 2 pgha switchover
+# One that stopped without a word is one no more once its lease has run out.
+lease=$(etcdctl lease grant 6 | grep -oE '[0-9a-f]{12,}')
+etcdctl put --lease "$lease" /pgha/roll/operator "$holder" >/dev/null
+refused 'on elsewhere works on this cluster' 2 pgha switchover
+for _ in $(seq 20); do [ -n "$(etcdctl get --prefix /pgha/roll)" ] || break; sleep 1; done
+pgha switchover >/dev/null 2>&1
 # One that was killed on this very machine is no obstacle.
 etcdctl put /pgha/roll/operator "$(echo "$holder" | jq -c --arg boot "$(cat /proc/sys/kernel/random/boot_id)" '.boot = $boot')" >/dev/null
 pgha switchover >/dev/null 2>&1
@@ -39,8 +46,22 @@ run_out() {
     etcdctl lease revoke "$(printf %x "$lease")" >/dev/null
 }
 
-say "one changed file goes through, leader last, however often pgha is stopped: at every step, by Ctrl-C and by SIGKILL in turn"
 printf '\n[haproxy]\nmaxconn = 5000\n' >>"$file"
+
+say "between the plan and the yes the leader changes: nothing is done"
+mkfifo "$work/keyboard"
+script -qefc "'$PGHA' -f '$file' apply" "$work/asked" <"$work/keyboard" >/dev/null &
+asked=$!
+exec 8>"$work/keyboard"
+for _ in $(seq 100); do ! grep -q 'Carry it out' "$work/asked" || break; sleep 0.2; done
+pgha switchover >/dev/null 2>&1
+echo y >&8
+status=0 && wait $asked || status=$?
+exec 8>&-
+[ $status = 1 ] && grep -q 'the cluster changed since the plan was made; nothing was done' "$work/asked" || fail "exit code $status: $(cat "$work/asked")"
+[ "$(images)" = "$first" ] || fail "images: $(images)"
+
+say "one changed file goes through, leader last, however often pgha is stopped: at every step, by Ctrl-C or by SIGKILL"
 pgha plan >"$work/plan.out" 2>"$work/plan.log" || fail "$(cat "$work/plan.log")"
 lead=$(leader)
 [ "$(grep -c rebuild "$work/plan.out")" = 3 ] && grep rebuild "$work/plan.out" | tail -n 1 | grep -q "$lead" || fail "$(cat "$work/plan.out")"
@@ -52,7 +73,6 @@ healthy
 [ "$(sql 'select count(*) from kept')" = 1000 ]
 on node-1 grep -q 'maxconn 5000' /etc/pgha/haproxy.cfg
 pgha doctor >/dev/null
-record() { echo "$work/state/roll/nodes/$1/record.json"; }
 for node in node-1 node-2 node-3; do [ "$(jq -r .labels.proven "$(record $node)")" = yes ] || fail "$node never proved itself: $(cat "$(record $node)")"; done
 
 say "images that were built before are rolled as they are, if they are this cluster file's"
@@ -65,8 +85,14 @@ altered '.images[0].tree = .images[0].package_root.sha256' 'was built from anoth
 altered '.images[0].configuration.sha256 = .images[0].tree' 'has other bytes than when it was built'
 
 say "a newer package root is seen"
-mkdir -p "$work/cache/package-roots"
-for note in /var/cache/pgha/package-roots/*.json; do jq '.layer.sha256 = "new"' "$note" >"$work/cache/package-roots/${note##*/}"; done
+mkdir -p "$work/cache/package-roots" "$work/packages"
+root=$work/cache/package-roots/newer.squashfs
+cp "$(jq -r .package_root.path "$(record node-1)")" "$root" && echo newer >"$work/packages/newer"
+mksquashfs "$work/packages" "$root" -quiet -no-progress >/dev/null
+for note in /var/cache/pgha/package-roots/*.json; do
+    jq --arg path "$root" --arg hash "$(sha256sum "$root" | cut -d' ' -f1)" --argjson bytes "$(stat -c %s "$root")" \
+        '.layer = {path: $path, sha256: $hash, bytes: $bytes}' "$note" >"$work/cache/package-roots/${note##*/}"
+done
 [ "$(pgha --cache "$work/cache" status --json | jq -c '[.nodes[].image_current] | unique')" = '[false]' ] || fail "$(pgha --cache "$work/cache" status)"
 [ "$(pgha status --json | jq -c '[.nodes[].image_current] | unique')" = '[true]' ] || fail "$(pgha status)"
 
@@ -112,6 +138,12 @@ pgbench_end
 healthy
 [ "$(images)" = "$first" ] || fail "images: $(images)"
 [ "$(sql 'select count(*) from kept')" = 1000 ]
+# What PostgreSQL found when it started tells how it was stopped.
+for node in node-1 node-2 node-3; do
+    on $node journalctl --no-pager --unit=patroni >"$work/journal"
+    grep -q 'database system was shut down' "$work/journal" && ! grep -q 'was interrupted' "$work/journal" || fail "$node was not stopped cleanly: $(grep 'database system was' "$work/journal")"
+done
+[ "$(pgha status --json | jq -c '[.nodes[].since | (now - fromdate) < 200] | all')" = true ] || fail "$(pgha status)"
 cp "$work/first" "$file"
 pgha apply --yes 2>&1 | grep -q 'nothing to do'
 
@@ -120,7 +152,7 @@ others=$(for node in node-1 node-2 node-3; do started $node; done)
 printf '\n[haproxy]\nmaxconn = 2000000000\n' >>"$file"
 began=$SECONDS
 refused 'it is healthy again with the previous image' 1 pgha apply --yes
-grep -q 'haproxy.service' "$work/out" || fail "the report does not name the unit: $(cat "$work/out")"
+grep -q 'haproxy.service' "$work/out" && grep -qE "^\[[0-9. ]+\] node-. haproxy.*maxconn" "$work/out" || fail "the report does not name the unit, or why it failed: $(cat "$work/out")"
 echo "returned after $((SECONDS - began)) s"
 cp "$work/first" "$file"
 healthy
@@ -130,6 +162,7 @@ changed=$(diff <(echo "$others") <(for node in node-1 node-2 node-3; do started 
 
 say "a parameter is changed without touching an image: by reload, and by restart"
 printf '\n[postgresql.parameters]\nwork_mem = "32MB"\n' >>"$file"
+[ "$(pgha status --json | jq .dynamic_current)" = false ] || fail "$(pgha status)"
 pgha apply --yes 2>"$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
 [ "$(sql 'show work_mem')" = 32MB ]
 ! grep -qE 'rebuild|restart ' "$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
@@ -149,10 +182,11 @@ printf '\n[haproxy]\nmaxconn = 6000\n' >>"$file"
 mapfile -t replicas < <(pgha status --json | jq -r '.nodes[] | select(.role != "leader").name')
 for node in "${replicas[@]}"; do on "$node" systemctl stop patroni; done
 refused 'the cluster is not healthy' 1 pgha apply --yes
+refused 'the cluster is not healthy' 1 pgha plan --detailed-exitcode
 for node in "${replicas[@]}"; do on "$node" systemctl start patroni; done
 for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 1; done
 
-say "what fails on every node, but costs no copy of the data, is cured by a roll; also what is up most of the time"
+say "what fails on every node, but costs no copy of the data, is cured by a roll; also what is up most of the time; with a newer package root"
 on node-1 systemctl stop haproxy
 flaps() {
     on "$1" mkdir /run/systemd/system/haproxy.service.d
@@ -163,7 +197,8 @@ flaps() {
 flaps node-2 && flaps node-3
 sleep 30
 grep -qE 'haproxy.service of node-[23] (crashed [0-9]+ times, the last|is activating)' <(pgha status) || fail "$(pgha status)"
-pgha apply --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
+pgha --cache "$work/cache" apply --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
 grep -q 'but for services of' "$work/roll.log" || fail "$(cat "$work/roll.log")"
 healthy
 [ "$(images | wc -l)" = 1 ] && [ "$(images)" != "$first" ] || fail "images: $(images)"
+for node in node-1 node-2 node-3; do [ "$(on $node cat /newer)" = newer ] || fail "$node does not run the newer package root"; done

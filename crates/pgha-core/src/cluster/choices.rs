@@ -49,6 +49,18 @@ choice! {
     } default Quorum
 }
 
+impl Durability {
+    /// Whether commits go on at once when one of so many replicas is stopped. If not, they wait
+    /// until Patroni has chosen another, or under quorum none.
+    pub fn bears_a_stopped_replica(self, replicas: usize) -> bool {
+        match self {
+            Self::Quorum => replicas > 1,
+            Self::Strict => false,
+            Self::Async => true,
+        }
+    }
+}
+
 choice! {
     /// A consistent set of timings.
     Preset {

@@ -77,6 +77,9 @@ impl Timing {
                 ("loop_wait", f64::from(self.loop_wait)),
                 ("checkpoint, stop and promotion", 4.0),
             ],
+            Fault::ReplicaStopped => {
+                vec![("loop_wait", f64::from(self.loop_wait)), ("choice of another", 1.0)]
+            }
             // No failover.
             Fault::MinorityLost => Vec::new(),
         };
@@ -94,7 +97,9 @@ pub enum Fault {
     PostgresKilled,
     /// A planned change of leader.
     Switchover,
-    /// One etcd member or one replica is lost.
+    /// The replica that commits wait for is stopped cleanly.
+    ReplicaStopped,
+    /// One etcd member is lost, or one replica that no commit waits for.
     MinorityLost,
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Cost;
 use crate::digest::Digest;
 use crate::object::Object;
 
@@ -173,59 +174,5 @@ impl Gate {
     #[must_use]
     pub fn despite(self, nodes: Vec<String>) -> Self {
         Self { despite: nodes, ..self }
-    }
-}
-
-/// What a step costs the users of the cluster and its owner. The default: nothing they notice.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cost {
-    /// Seconds for which writes stop, at most. 0: they do not.
-    pub writes_stop_seconds: u32,
-    /// Whose sessions are cut.
-    pub sessions_cut: Sessions,
-    /// What becomes of a node's data.
-    pub data: Data,
-}
-
-/// Whose sessions a step cuts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sessions {
-    /// Nobody's.
-    #[default]
-    None,
-    /// Those through the node's HAProxy, and those that its PostgreSQL serves.
-    OfNode,
-    /// All that write.
-    OfWriters,
-}
-
-/// What becomes of a node's data.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Data {
-    /// It stays.
-    #[default]
-    Kept,
-    /// There is none yet: disk space and memory are taken.
-    Begun,
-    /// The node is not whole now. It may have to copy everything from the leader again.
-    PerhapsCopiedAnew,
-    /// It is deleted for good.
-    Deleted,
-}
-
-impl Cost {
-    pub(super) const NODE: Self =
-        Self { writes_stop_seconds: 0, sessions_cut: Sessions::OfNode, data: Data::Kept };
-    pub(super) const BEGIN: Self =
-        Self { writes_stop_seconds: 0, sessions_cut: Sessions::None, data: Data::Begun };
-    pub(super) const DELETE: Self =
-        Self { writes_stop_seconds: 0, sessions_cut: Sessions::OfNode, data: Data::Deleted };
-
-    /// Writes stop for at most `seconds`, and every session that writes is cut.
-    pub(super) fn writes_stop(seconds: f64) -> Self {
-        let writes_stop_seconds = seconds.ceil() as u32;
-        Self { writes_stop_seconds, sessions_cut: Sessions::OfWriters, data: Data::Kept }
     }
 }

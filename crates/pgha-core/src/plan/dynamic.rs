@@ -34,7 +34,7 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
         return [set(old, desired.dynamic), gate()].into_iter().chain(waiting).collect();
     }
     let shrinks = shrinks(old, desired.dynamic, &of(observed, leader));
-    let restarts = restarts(desired, leader, shrinks, |_| true);
+    let restarts = restarts(desired, observed, leader, shrinks, |_| true);
     std::iter::once(set(old, desired.dynamic)).chain(restarts).collect()
 }
 
@@ -73,7 +73,7 @@ fn gate() -> Step {
 pub(super) fn pending(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
     let waits = |name: &str| observed.pending.iter().any(|pending| pending.node == name);
     let primary_first = of(observed, leader).into_iter().any(lowers);
-    restarts(desired, leader, primary_first, waits)
+    restarts(desired, observed, leader, primary_first, waits)
 }
 
 fn of<'o>(observed: &'o Observed, node: &str) -> Vec<&'o Pending> {
@@ -88,6 +88,7 @@ fn lowers(pending: &Pending) -> bool {
 
 fn restarts(
     desired: &Desired<'_>,
+    observed: &Observed,
     leader: &str,
     primary_first: bool,
     which: impl Fn(&str) -> bool,
@@ -99,7 +100,8 @@ fn restarts(
     let stop = desired.cluster.timing.write_stop(Fault::PostgresKilled).worst_seconds;
     let one = |node: String| {
         let leads = leads(&node);
-        let cost = if leads { Cost::writes_stop(stop) } else { Cost::NODE };
+        let replica = || Cost::of_stopped(desired, observed, &node);
+        let cost = if leads { Cost::writes_stop(stop) } else { replica() };
         [Step::new(Action::Restart { node, leads }, cost), gate()]
     };
     names.into_iter().flat_map(one).collect()

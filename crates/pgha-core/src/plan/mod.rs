@@ -4,6 +4,7 @@
 //! fingerprint with the world first and decides nothing else.
 
 mod action;
+mod cost;
 mod drift;
 mod dynamic;
 mod form;
@@ -11,13 +12,15 @@ mod order;
 mod roll;
 mod takeover;
 mod text;
+mod wake;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use action::{Action, Cost, Data, Gate, Sessions, Step};
+pub use action::{Action, Gate, Step};
+pub use cost::{Cost, Data, Sessions};
 
 use crate::cluster::Cluster;
 use crate::data_format::DataFormat;

@@ -1,6 +1,7 @@
-//! Rolling a formed cluster: wake what is off, then replica by replica, the leader last.
+//! Rolling a formed cluster: replica by replica, the leader last.
 
 use super::order::{degraded, nothing_lost, observed, order, successor};
+use super::wake::wake;
 use super::{Action, Cost, Data, Desired, Gate, Refused, Step, drift, dynamic, takeover};
 use crate::cluster::{Durability, Fault};
 use crate::inventory::{Inventory, Observed, Server};
@@ -10,9 +11,9 @@ use crate::render::durability;
 const QUICK_SECONDS: u32 = 60;
 /// Seconds a rebuilt node may take to be a full member again, a rewind or a new base backup
 /// included.
-const REJOIN_SECONDS: u32 = 240;
+pub(super) const REJOIN_SECONDS: u32 = 240;
 /// Seconds health must hold after something that can only pass or go on.
-const SHORT_SECONDS: u32 = 3;
+pub(super) const SHORT_SECONDS: u32 = 3;
 
 /// The steps, and whether more follow that need a cluster that is up.
 pub(super) fn steps(
@@ -70,7 +71,7 @@ fn unproven(desired: &Desired<'_>, world: &Inventory) -> Vec<String> {
 }
 
 /// A gate that shows a crash loop.
-fn hold(desired: &Desired<'_>, within_seconds: u32) -> Gate {
+pub(super) fn hold(desired: &Desired<'_>, within_seconds: u32) -> Gate {
     Gate::new(within_seconds, desired.cluster.timing.gate_hold)
 }
 
@@ -170,45 +171,6 @@ fn rebuild(desired: &Desired<'_>, server: &Server) -> Action {
     }
 }
 
-/// A server that is off serves nobody, so what is to change of it changes right away. But only one
-/// may come back with something else, and only while all others do their work: a bad image must
-/// never reach a second node.
-fn wake(
-    desired: &Desired<'_>,
-    world: &Inventory,
-    off: &[&Server],
-    change: impl Fn(&Server) -> Option<Action>,
-) -> Vec<Step> {
-    let is_off = |name: &String| off.iter().any(|server| server.name == *name);
-    let others_work =
-        world.observed.as_ref().is_some_and(|observed| observed.sick.iter().all(is_off));
-    let one_alone = off.len() == 1 && others_work;
-    let mut steps = vec![Step::free(Action::CreateNetwork)];
-    let mut proves = Vec::new();
-    for server in off {
-        let given = change(server).filter(|_| one_alone);
-        let wakes = || Action::PowerOn { node: server.name.clone() };
-        let is_new = match &given {
-            Some(given) => given.gives_new().is_some(),
-            None => server.formed && !server.proven,
-        };
-        // As long as others are missing nobody could tell whose fault it is, and etcd may keep no
-        // lease under which anything could be taken back.
-        proves.extend((is_new && one_alone).then(|| server.name.clone()));
-        steps.push(Step::free(given.unwrap_or_else(wakes)));
-    }
-    let gate = match proves.is_empty() {
-        true => Gate::new(REJOIN_SECONDS, SHORT_SECONDS),
-        false => hold(desired, REJOIN_SECONDS).proving(proves),
-    };
-    // Those that run and are to change are not waited for: their turn may be their cure.
-    let turns = world.servers.iter().filter(|server| server.running && change(server).is_some());
-    let turns = turns.collect::<Vec<_>>();
-    let waiting = world.observed.as_ref().map(|observed| sick(observed, &turns));
-    steps.push(Step::gate(gate.despite(waiting.unwrap_or_default())));
-    steps
-}
-
 /// The leader, if it has a turn and so hands over.
 fn handed_over<'o>(observed: &'o Observed, order: &[&Server]) -> Option<&'o str> {
     let leader = observed.leader.as_deref()?;
@@ -240,7 +202,8 @@ fn roll(
         let new = action.gives_new().map(str::to_owned).into_iter().collect();
         let lost = observed.lost.contains(&server.name);
         let data = if lost { Data::PerhapsCopiedAnew } else { Data::Kept };
-        steps.push(Step::new(action, Cost { data, ..Cost::NODE }));
+        let cost = Cost::of_stopped(desired, observed, &server.name);
+        steps.push(Step::new(action, Cost { data, ..cost }));
         let waiting = sick(observed, &order[turn + 1..]);
         steps.push(Step::gate(hold(desired, REJOIN_SECONDS).proving(new).despite(waiting)));
     }
@@ -260,7 +223,7 @@ fn hand_over(
     [Step::new(switchover, Cost::writes_stop(stop)), Step::gate(gate)]
 }
 
-fn sick(observed: &Observed, servers: &[&Server]) -> Vec<String> {
+pub(super) fn sick(observed: &Observed, servers: &[&Server]) -> Vec<String> {
     let names = servers.iter().map(|server| server.name.clone());
     names.filter(|name| observed.sick.contains(name)).collect()
 }

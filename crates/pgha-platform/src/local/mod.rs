@@ -69,9 +69,11 @@ impl Local {
     /// Stops a node as `poweroff` would; one that does not stop in time loses its power.
     async fn shut_down(&self, name: &str) -> Result<(), ProviderError> {
         let machine = self.machine(name);
-        if !machine::ask_to_stop(&machine)
-            || cgroup::emptied(&machine, SHUT_DOWN_SECONDS).await.is_err()
-        {
+        if !machine::ask_to_stop(&machine) {
+            return self.power_cut(name).await;
+        }
+        if let Err(seconds) = cgroup::emptied(&machine, SHUT_DOWN_SECONDS).await {
+            tracing::warn!("{name} did not stop within {seconds} s: it loses its power");
             return self.power_cut(name).await;
         }
         cgroup::remove(&machine);

@@ -113,11 +113,8 @@ fn unfinished(scenario: Scenario, played: &Played) -> Vec<String> {
 /// One change of leader is one stop, and a planned one has no second. But where commits wait for a
 /// certain replica, each time that is rebuilt they wait until another takes its place.
 fn too_many_stops(scenario: Scenario, cluster: &Cluster, findings: &Findings) -> Option<String> {
-    let any_other_will_do = match cluster.durability {
-        Durability::Strict => false,
-        Durability::Quorum => cluster.nodes_with(Role::Postgres).count() > 2,
-        Durability::Async => true,
-    };
+    let replicas = cluster.nodes_with(Role::Postgres).count() - 1;
+    let any_other_will_do = cluster.durability.bears_a_stopped_replica(replicas);
     let planned = scenario.fault() == Fault::Switchover;
     (planned && any_other_will_do && findings.write_stops > 1)
         .then(|| format!("writes stopped {} times with one switchover", findings.write_stops))

@@ -69,7 +69,7 @@ impl Scenario {
             _ if self == Self::Roll => 0,
             Fault::LeaderLost => timing.write_stop(Fault::LeaderLost).worst_seconds as u64 + 3,
             Fault::PostgresKilled | Fault::MinorityLost => 10,
-            Fault::Switchover => 6,
+            Fault::Switchover | Fault::ReplicaStopped => 6,
         }
     }
 

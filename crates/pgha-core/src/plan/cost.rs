@@ -1,0 +1,78 @@
+//! What a step costs the users of the cluster and its owner.
+
+use serde::{Deserialize, Serialize};
+
+use super::Desired;
+use crate::cluster::{Fault, Role};
+use crate::inventory::Observed;
+use crate::render::durability;
+
+/// What a step costs the users of the cluster and its owner. The default: nothing they notice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Seconds for which writes stop, at most. 0: they do not.
+    pub writes_stop_seconds: u32,
+    /// Whose sessions are cut.
+    pub sessions_cut: Sessions,
+    /// What becomes of a node's data.
+    pub data: Data,
+}
+
+/// Whose sessions a step cuts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sessions {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Those through the node's HAProxy, and those that its PostgreSQL serves.
+    OfNode,
+    /// All that write.
+    OfWriters,
+}
+
+/// What becomes of a node's data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Data {
+    /// It stays.
+    #[default]
+    Kept,
+    /// There is none yet: disk space and memory are taken.
+    Begun,
+    /// The node is not whole now. It may have to copy everything from the leader again.
+    PerhapsCopiedAnew,
+    /// It is deleted for good.
+    Deleted,
+}
+
+impl Cost {
+    pub(super) const NODE: Self =
+        Self { writes_stop_seconds: 0, sessions_cut: Sessions::OfNode, data: Data::Kept };
+    pub(super) const BEGIN: Self =
+        Self { writes_stop_seconds: 0, sessions_cut: Sessions::None, data: Data::Begun };
+    pub(super) const DELETE: Self =
+        Self { writes_stop_seconds: 0, sessions_cut: Sessions::OfNode, data: Data::Deleted };
+
+    /// Writes stop for at most `seconds`, and every session that writes is cut.
+    pub(super) fn writes_stop(seconds: f64) -> Self {
+        let writes_stop_seconds = seconds.ceil() as u32;
+        Self { writes_stop_seconds, sessions_cut: Sessions::OfWriters, data: Data::Kept }
+    }
+
+    /// A node that does not lead is stopped. Where commits wait for a certain replica, they wait
+    /// until Patroni has chosen another.
+    pub(super) fn of_stopped(desired: &Desired<'_>, observed: &Observed, node: &str) -> Self {
+        let cluster = desired.cluster;
+        let durability = observed.dynamic.as_ref().map_or(cluster.durability, durability);
+        let replicas = cluster.nodes_with(Role::Postgres).count() - 1;
+        let is_replica = cluster.node(node).is_some_and(|node| node.role_set.has(Role::Postgres));
+        match is_replica && !durability.bears_a_stopped_replica(replicas) {
+            true => {
+                let stop = cluster.timing.write_stop(Fault::ReplicaStopped).worst_seconds;
+                Self { writes_stop_seconds: stop.ceil() as u32, ..Self::NODE }
+            }
+            false => Self::NODE,
+        }
+    }
+}
