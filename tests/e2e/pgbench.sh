@@ -46,7 +46,7 @@ stops_of() {
         awk 'NR == 1 {first = $1} NR > 1 && $1 - last > 2 {printf "%.1f (from second %d)\n", $1 - last, last - first} {last = $1}'
 }
 
-# Ends the clients, prints what they saw, and looks for every row that was acknowledged.
+# Ends the clients after one switchover, prints what they saw, and looks for every row that was acknowledged.
 pgbench_end() {
     local client own acknowledged lost
     bench_ended=$EPOCHREALTIME
@@ -58,6 +58,7 @@ pgbench_end() {
     for client in $(seq "$bench_clients"); do
         mapfile -t own < <(stops_of "$work/bench.log.$client".*)
         echo "  client $client alone: ${own[*]:-0}"
+        [ ${#own[@]} -le 1 ] || fail "client $client saw more than one stop of writes with one switchover"
         awk -v ended="$bench_ended" '$5 > ended - 5 {found = 1} END {exit !found}' "$work/bench.log.$client".* || fail "client $client no longer writes"
     done
     # A session's transactions have the numbers from 1 on, and only the last may be one that was not acknowledged.

@@ -39,7 +39,7 @@ returned() {
 
 say "a unit that crashes, after a while, again and again"
 flawed 'ExecReload=/etc/pgha/bin/haproxy -c -f /etc/pgha/haproxy.cfg\n' 'RuntimeMaxSec=7\n'
-returned 100 'haproxy.service' 'its units crash again and again' 'Service reached runtime time limit'
+returned 100 'haproxy.service' 'its units crash again and again' 'haproxy.service: Failed with result'
 
 say "a configuration that Patroni rejects"
 rest='Restart=always\nRestartSec=1\n'

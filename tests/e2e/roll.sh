@@ -195,8 +195,9 @@ flaps() {
     on "$1" systemctl restart haproxy
 }
 flaps node-2 && flaps node-3
-sleep 30
-grep -qE 'haproxy.service of node-[23] (crashed [0-9]+ times, the last|is activating)' <(pgha status) || fail "$(pgha status)"
+flapping() { grep -qE 'haproxy.service of node-[23] crashed [2-9] times, the last' <(pgha status); }
+for _ in $(seq 40); do ! flapping || break; sleep 1; done
+flapping || fail "$(pgha status)"
 pgha --cache "$work/cache" apply --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
 grep -q 'but for services of' "$work/roll.log" || fail "$(cat "$work/roll.log")"
 healthy

@@ -27,6 +27,7 @@ use pgha::Pgha;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::operate::{Goal, OperateError};
 use storm::{TALLY, give_back, operator, recover, storm, succeed};
+use tokio::runtime::Runtime;
 
 /// Two operators in a storm. Once it is over, from any state it left, a few more runs must lead to
 /// what is wanted.
@@ -65,7 +66,7 @@ fn whatever_happens_the_cluster_survives_the_roll() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("RUNS").unwrap_or(200),
+        None => 0..number("RUNS").unwrap_or(500),
     };
     let started = std::time::Instant::now();
     let (count, next) = (seeds.end - seeds.start, AtomicU64::new(seeds.start));
@@ -92,14 +93,15 @@ fn take(next: &AtomicU64, end: u64) -> Option<u64> {
     Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end)
 }
 
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().expect("a runtime")
+}
+
 /// Whether the run of this seed kept every promise. What broke was printed by the panic.
 #[expect(clippy::print_stdout, reason = "the story of a run that is replayed")]
 fn survives(seed: u64) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime = runtime();
     let world = runtime.block_on(async { World::new(seed) });
     let run = AssertUnwindSafe(|| runtime.block_on(one_run(&world)));
     let survives = std::panic::catch_unwind(run).is_ok();
@@ -110,4 +112,18 @@ fn survives(seed: u64) -> bool {
         runtime.block_on(async { println!("{}", world.describe()) });
     }
     survives
+}
+
+/// Else no failure could be replayed.
+#[test]
+fn a_seed_tells_the_same_story_twice() {
+    let story = |seed| {
+        let runtime = runtime();
+        let world = runtime.block_on(async { World::new(seed) });
+        runtime.block_on(one_run(&world));
+        world.state().story.join("\n")
+    };
+    for seed in 0..4 {
+        assert_eq!(story(seed), story(seed));
+    }
 }
