@@ -84,7 +84,10 @@ unset PGPASSWORD
 
 say "no session stays on a demoted leader, not even one that asks nothing"
 # poolers_clients NODE: how many sessions of the application its PgBouncer has.
-poolers_clients() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/pgbouncer -p 6432 pgbouncer -c 'show clients' | grep -c '^C|app|app|' || true; }
+poolers_clients() {
+    on "$1" runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/pgbouncer -p 6432 pgbouncer -c 'show clients' >"$work/clients" || fail "the pooler of $1 does not tell its clients"
+    grep -c '^C|app|app|' "$work/clients" || true
+}
 old=$(leader)
 mkfifo "$work/silence" && exec 7<>"$work/silence"
 PGPASSWORD=$(cat "$secrets/passwords/app") psql "$dsn sslmode=require" <"$work/silence" >/dev/null 2>&1 &

@@ -54,7 +54,9 @@ script -qefc "'$PGHA' -f '$file' apply" "$work/asked" <"$work/keyboard" >/dev/nu
 asked=$!
 exec 8>"$work/keyboard"
 for _ in $(seq 100); do ! grep -q 'Carry it out' "$work/asked" || break; sleep 0.2; done
+grep -q 'Carry it out' "$work/asked" || fail "$(cat "$work/asked")"
 pgha switchover >/dev/null 2>&1
+for _ in $(seq 30); do ! pgha status --exit-code >/dev/null || break; sleep 1; done
 echo y >&8
 status=0 && wait $asked || status=$?
 exec 8>&-

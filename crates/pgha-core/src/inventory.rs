@@ -66,7 +66,8 @@ pub struct Observed {
     pub paused: bool,
     /// Nodes that do not do what their roles say, or whose units crashed a moment ago.
     pub sick: Vec<String>,
-    /// Those of them whose etcd member or PostgreSQL is not whole: a copy the cluster lacks now.
+    /// Those of them whose etcd member or PostgreSQL is not whole, or whose etcd crashed a moment ago:
+    /// a copy the cluster lacks, or may lack in a moment.
     pub lost: Vec<String>,
     /// Nodes whose Patroni answers and whose PostgreSQL does not start.
     pub stuck: Vec<String>,

@@ -10,7 +10,8 @@ use crate::cluster::Cluster;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Object {
-    /// The role and the function through which PgBouncer asks for passwords, open to nobody else.
+    /// The role and the function through which PgBouncer asks for passwords, and that
+    /// not everybody may ask.
     Pooler,
     /// A role, by name.
     Role(String),

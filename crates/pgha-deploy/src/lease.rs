@@ -4,8 +4,10 @@
 //! The lock of the provider keeps two pghas of one machine apart; this keeps those of two machines
 //! apart.
 
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,16 +23,16 @@ use crate::fleet::{Fleet, Link, NodeError};
 /// After this long the work of a pgha that vanished may be taken over.
 const TTL: Duration = Duration::from_secs(30);
 
-/// Ends when much more time has passed than was waited for. While a machine sleeps, timers stand
-/// still and etcd goes on counting.
+/// Ends once the machine has slept for so long that the lease may have run out: while it sleeps,
+/// timers stand still and etcd goes on counting. Wakes nobody; it is to be polled before whatever
+/// goes on.
 async fn overslept() {
-    loop {
-        let began = SystemTime::now();
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        if began.elapsed().is_ok_and(|slept| slept > TTL / 3) {
-            return;
-        }
-    }
+    let before = clock::slept();
+    let check = |_: &mut Context<'_>| match clock::slept().saturating_sub(before) > TTL / 3 {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    };
+    poll_fn(check).await;
 }
 
 /// Who is at work.

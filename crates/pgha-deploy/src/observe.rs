@@ -122,13 +122,16 @@ fn pending(health: &Health) -> Vec<Pending> {
 async fn settled<D: Daemons>(daemons: &D, cluster: &Cluster) -> Health {
     // By time: a Patroni without PostgreSQL takes seconds to answer.
     let began = Instant::now();
+    let mut amiss = began;
     loop {
         let health = daemons.health().await;
         let met = |conditions: Vec<Condition>| conditions.iter().all(|condition| condition.met);
         // What crashed a moment ago, and is all that is amiss, is given the time it needs.
-        let steadies = met(health.conditions_despite(cluster, &[]));
-        let within = if steadies { STEADIES } else { SETTLE };
-        if met(health.conditions(cluster)) || began.elapsed() >= within {
+        if met(health.conditions_despite(cluster, &[])) {
+            amiss = Instant::now();
+        }
+        let late = amiss.elapsed() >= SETTLE || began.elapsed() >= STEADIES;
+        if met(health.conditions(cluster)) || late {
             return health;
         }
         tokio::time::sleep(SETTLE_PAUSE).await;

@@ -14,7 +14,7 @@ pub struct Unit {
     pub state: String,
     /// How often systemd has restarted it by itself since the node booted.
     pub restarts: u32,
-    /// Seconds since it was started last; 0 while nobody needs to know, because it never crashed.
+    /// Seconds since it was started last. Not asked for, and very many, while it never crashed.
     pub up_seconds: u64,
 }
 
@@ -130,13 +130,15 @@ fn parse(text: &str, names: &[&str], now: &str) -> Units {
     let value = |paragraph: &str, key: &str| {
         paragraph.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned()
     };
-    let now = now.trim().parse::<u64>().unwrap_or(0);
+    let now = now.trim().parse::<u64>().ok();
     let unit = |paragraph| {
-        let began = value(paragraph, "ActiveEnterTimestamp=@").parse::<u64>();
+        let began = value(paragraph, "ActiveEnterTimestamp=@").parse::<u64>().ok();
+        // A clock that was set back tells nothing.
+        let up = now.zip(began).and_then(|(now, began)| now.checked_sub(began));
         Unit {
             state: value(paragraph, "ActiveState="),
             restarts: value(paragraph, "NRestarts=").parse().unwrap_or(0),
-            up_seconds: began.map_or(0, |began| now.saturating_sub(began)),
+            up_seconds: up.unwrap_or(u64::MAX),
         }
     };
     names.iter().map(|name| (*name).to_owned()).zip(text.split("\n\n").map(unit)).collect()
@@ -150,7 +152,7 @@ mod tests {
     fn reads_what_systemctl_writes() {
         let text = "NRestarts=3\nActiveState=activating\n\nActiveState=inactive\n\nNRestarts=0\nActiveState=active\n";
         let units = parse(text, &["etcd.service", "pgha-guard.service", "haproxy.service"], "");
-        let etcd = Unit { state: "activating".into(), restarts: 3, up_seconds: 0 };
+        let etcd = Unit { state: "activating".into(), restarts: 3, up_seconds: u64::MAX };
         assert_eq!(units["etcd.service"], etcd);
         assert!(!units["pgha-guard.service"].is_active() && units["haproxy.service"].is_active());
     }
@@ -165,6 +167,6 @@ mod tests {
         };
         assert!(!unsteady(0, 100) && unsteady(1, 96) && !unsteady(1, 95));
         assert!(unsteady(4, 81) && !unsteady(4, 80));
-        assert!(unsteady(900, 71) && !unsteady(900, 70));
+        assert!(unsteady(900, 71) && !unsteady(900, 70) && !unsteady(900, 101));
     }
 }

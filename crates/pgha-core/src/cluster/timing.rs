@@ -77,9 +77,13 @@ impl Timing {
                 ("loop_wait", f64::from(self.loop_wait)),
                 ("checkpoint, stop and promotion", 4.0),
             ],
-            Fault::ReplicaStopped => {
-                vec![("loop_wait", f64::from(self.loop_wait)), ("choice of another", 1.0)]
-            }
+            Fault::ReplicaStopped => vec![
+                ("loop_wait", f64::from(self.loop_wait)),
+                ("choice of another", 1.0),
+                // Who waits is let go at the next word of the other one: within
+                // wal_receiver_status_interval, or when it is asked after half of the timeout.
+                ("its next word", f64::from(self.wal_timeout / 2).min(10.0)),
+            ],
             // No failover.
             Fault::MinorityLost => Vec::new(),
         };

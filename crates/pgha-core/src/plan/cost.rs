@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Desired;
-use crate::cluster::{Fault, Role};
-use crate::inventory::Observed;
-use crate::render::durability;
+use crate::cluster::{Cluster, Durability, Fault, Role};
 
 /// What a step costs the users of the cluster and its owner. The default: nothing they notice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,9 +59,7 @@ impl Cost {
 
     /// A node that does not lead is stopped. Where commits wait for a certain replica, they wait
     /// until Patroni has chosen another.
-    pub(super) fn of_stopped(desired: &Desired<'_>, observed: &Observed, node: &str) -> Self {
-        let cluster = desired.cluster;
-        let durability = observed.dynamic.as_ref().map_or(cluster.durability, durability);
+    pub(super) fn of_stopped(cluster: &Cluster, durability: Durability, node: &str) -> Self {
         let replicas = cluster.nodes_with(Role::Postgres).count() - 1;
         let is_replica = cluster.node(node).is_some_and(|node| node.role_set.has(Role::Postgres));
         match is_replica && !durability.bears_a_stopped_replica(replicas) {

@@ -9,6 +9,7 @@ use super::{Action, Cost, Desired, Gate, Step};
 use crate::cluster::parameter::{waits_for_restart, whole};
 use crate::cluster::{Fault, Role};
 use crate::inventory::{Observed, Pending};
+use crate::render::durability;
 
 /// A standby refuses to start with less of these than its primary has: when they shrink, the
 /// primary goes first.
@@ -34,7 +35,7 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
         return [set(old, desired.dynamic), gate()].into_iter().chain(waiting).collect();
     }
     let shrinks = shrinks(old, desired.dynamic, &of(observed, leader));
-    let restarts = restarts(desired, observed, leader, shrinks, |_| true);
+    let restarts = restarts(desired, desired.dynamic, leader, shrinks, |_| true);
     std::iter::once(set(old, desired.dynamic)).chain(restarts).collect()
 }
 
@@ -72,8 +73,9 @@ fn gate() -> Step {
 /// The restarts an interrupted change, or one made behind pgha's back, still waits for.
 pub(super) fn pending(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
     let waits = |name: &str| observed.pending.iter().any(|pending| pending.node == name);
+    let dynamic = observed.dynamic.as_ref().unwrap_or(desired.dynamic);
     let primary_first = of(observed, leader).into_iter().any(lowers);
-    restarts(desired, observed, leader, primary_first, waits)
+    restarts(desired, dynamic, leader, primary_first, waits)
 }
 
 fn of<'o>(observed: &'o Observed, node: &str) -> Vec<&'o Pending> {
@@ -86,9 +88,10 @@ fn lowers(pending: &Pending) -> bool {
         && values.is_some_and(|(old, new)| new < old)
 }
 
+/// `dynamic` is in force by then.
 fn restarts(
     desired: &Desired<'_>,
-    observed: &Observed,
+    dynamic: &Value,
     leader: &str,
     primary_first: bool,
     which: impl Fn(&str) -> bool,
@@ -100,7 +103,7 @@ fn restarts(
     let stop = desired.cluster.timing.write_stop(Fault::PostgresKilled).worst_seconds;
     let one = |node: String| {
         let leads = leads(&node);
-        let replica = || Cost::of_stopped(desired, observed, &node);
+        let replica = || Cost::of_stopped(desired.cluster, durability(dynamic), &node);
         let cost = if leads { Cost::writes_stop(stop) } else { replica() };
         [Step::new(Action::Restart { node, leads }, cost), gate()]
     };

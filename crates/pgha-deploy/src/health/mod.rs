@@ -98,7 +98,7 @@ impl Health {
         })
     }
 
-    /// Nodes whose etcd member or PostgreSQL is not whole.
+    /// Nodes whose etcd member or PostgreSQL is not whole, or whose etcd crashed a moment ago.
     pub fn lost(&self, cluster: &Cluster) -> Vec<String> {
         self.those(cluster, |node, heard| !self.holds_its_copy(node, heard))
     }
@@ -138,11 +138,9 @@ impl Health {
         let replicates = !node.role_set.has(Role::Postgres)
             || heard.instance.is_some()
                 && member().is_some_and(|member| member.is_leader() || member.is_streaming());
-        let steady = |unit: &str| {
-            let units = heard.units.as_ref();
-            !units.and_then(|units| units.get(unit)).is_some_and(Unit::is_unsteady)
-        };
-        let steady = steady("etcd.service") && steady("patroni.service");
+        // Not Patroni's: PostgreSQL survives its crash.
+        let etcd = heard.units.as_ref().and_then(|units| units.get("etcd.service"));
+        let steady = !etcd.is_some_and(Unit::is_unsteady);
         heard.unreachable.is_none() && stores && replicates && steady
     }
 }
@@ -204,6 +202,30 @@ mod tests {
                 "{cut_off} is cut off"
             );
         }
+    }
+
+    #[test]
+    fn a_crash_of_etcd_costs_a_copy_and_any_crash_makes_sick() {
+        let text = include_str!("../../../../tests/clusters/minimal.toml");
+        let (cluster, _) = Cluster::parse(text).expect("a cluster");
+        let crashed = |name: &str| {
+            let unit = Unit { state: "active".to_owned(), restarts: 3, up_seconds: 9 };
+            let etcd =
+                EtcdStatus { version: "3".to_owned(), leader: true, has_leader: true, db_bytes: 1 };
+            let node = NodeHealth {
+                etcd: Some(etcd),
+                instance: Some(Instance::default()),
+                pools: Some(Pools::default()),
+                units: Some([(name.to_owned(), unit)].into()),
+                ..led_by("node-1")
+            };
+            let health = Health { nodes: [("node-1".to_owned(), node)].into() };
+            let [sick, lost] = [health.sick(&cluster), health.lost(&cluster)];
+            [sick, lost].map(|nodes| nodes.contains(&"node-1".to_owned()))
+        };
+        assert_eq!(crashed("etcd.service"), [true, true]);
+        assert_eq!(crashed("patroni.service"), [true, false]);
+        assert_eq!(crashed("haproxy.service"), [true, false]);
     }
 
     #[test]

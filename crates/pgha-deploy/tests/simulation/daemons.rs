@@ -80,7 +80,7 @@ fn units(state: &State, name: &str) -> Units {
         Some(_) => (unit("active", 0, 0), unit("failed", 0, 0)),
         None => (unit("active", 0, 0), unit("active", 0, 0)),
     };
-    [("copy.service".to_owned(), copy), ("service.service".to_owned(), service)].into()
+    [("etcd.service".to_owned(), copy), ("haproxy.service".to_owned(), service)].into()
 }
 
 fn member(state: &State, name: &str) -> Member {
@@ -154,7 +154,7 @@ impl Daemons for Pgha<'_> {
     }
 
     async fn failed_units(&self, node: &Node) -> Option<String> {
-        self.world.state().answers(&node.name).then(|| "service.service".to_owned())
+        self.world.state().answers(&node.name).then(|| "haproxy.service".to_owned())
     }
 
     async fn switchover(&self, from: &Node, to: Option<&str>) -> Result<(), NodeError> {
