@@ -47,7 +47,7 @@ impl Verdict {
             &played.history,
             played.rows.as_ref().unwrap_or(&played.history.acknowledged()),
         );
-        let promise = cluster.timing.write_stop(scenario.fault());
+        let promise = promise(scenario, cluster);
         let mut broken_promises = unfinished(scenario, played);
         broken_promises.extend(broken(&findings, &promise, cluster.durability));
         broken_promises.extend(too_many_stops(scenario, cluster, &findings));
@@ -110,12 +110,25 @@ fn unfinished(scenario: Scenario, played: &Played) -> Vec<String> {
     effect.into_iter().chain(health).chain(rows).collect()
 }
 
+/// How long one stop of writes may take, whatever stops them in this scenario.
+fn promise(scenario: Scenario, cluster: &Cluster) -> WriteStop {
+    let fault = cluster.timing.write_stop(scenario.fault());
+    let replica = cluster.timing.write_stop(Fault::ReplicaStopped);
+    let waits = scenario == Scenario::Roll && !any_replica_will_do(cluster);
+    if waits && replica.worst_seconds > fault.worst_seconds { replica } else { fault }
+}
+
+/// Whether no commit waits for one certain replica.
+fn any_replica_will_do(cluster: &Cluster) -> bool {
+    let replicas = cluster.nodes_with(Role::Postgres).count() - 1;
+    cluster.durability.bears_a_stopped_replica(replicas)
+}
+
 /// One change of leader is one stop, and a planned one has no second. But where commits wait for a
 /// certain replica, each time that is rebuilt they wait until another takes its place.
 fn too_many_stops(scenario: Scenario, cluster: &Cluster, findings: &Findings) -> Option<String> {
     let nodes = cluster.nodes_with(Role::Postgres).count();
-    let any_other_will_do = cluster.durability.bears_a_stopped_replica(nodes - 1);
-    let most = if any_other_will_do { 1 } else { 1 + nodes };
+    let most = if any_replica_will_do(cluster) { 1 } else { 1 + nodes };
     let planned = scenario.fault() == Fault::Switchover;
     (planned && findings.write_stops > most)
         .then(|| format!("writes stopped {} times with one switchover", findings.write_stops))
