@@ -66,7 +66,7 @@ fn whatever_happens_the_cluster_survives_the_roll() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("RUNS").unwrap_or(500),
+        None => 0..number("RUNS").unwrap_or(250),
     };
     let started = std::time::Instant::now();
     let (count, next) = (seeds.end - seeds.start, AtomicU64::new(seeds.start));
