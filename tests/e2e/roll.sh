@@ -198,8 +198,8 @@ flaps() {
 }
 flaps node-2 && flaps node-3
 flapping() { grep -qE 'haproxy.service of node-[23] crashed [2-9] times, the last' <(pgha status); }
-for _ in $(seq 40); do ! flapping || break; sleep 1; done
-flapping || fail "$(pgha status)"
+waited=0
+until flapping; do [ $((waited += 1)) -lt 40 ] || fail "$(pgha status)"; sleep 1; done
 pgha --cache "$work/cache" apply --yes 2>"$work/roll.log" || fail "$(cat "$work/roll.log")"
 grep -q 'but for services of' "$work/roll.log" || fail "$(cat "$work/roll.log")"
 healthy
