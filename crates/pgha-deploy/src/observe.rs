@@ -12,12 +12,11 @@ use tokio::time::Instant;
 
 use crate::daemons::Daemons;
 use crate::health::{Condition, Health};
-use crate::{label, units};
+use crate::label;
+use crate::units::STEADIES;
 
 /// The slowest check interval of preset fast, and one second more.
 const SETTLE: Duration = Duration::from_secs(6);
-/// However often a unit crashed, after so long it counts as steady.
-const STEADIES: Duration = Duration::from_secs(units::STEADY_AT_LAST_SECONDS + 1);
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// The provider's servers in the plan's terms.
@@ -45,8 +44,7 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
         address: server.address,
         name: server.name,
     });
-    let leftovers = provider.leftovers().await?;
-    Ok(Inventory { servers: found.collect(), leftovers, observed: None })
+    Ok(Inventory { servers: found.collect(), ..Inventory::default() })
 }
 
 /// Absent for a server of an older pgha, too.
@@ -67,6 +65,7 @@ pub async fn world<P: Provider, D: Daemons>(
     cluster: &Cluster,
 ) -> Result<Inventory, ProviderError> {
     let mut world = servers(provider).await?;
+    world.leftovers = provider.leftovers().await?;
     if world.servers.iter().any(|server| server.formed && server.running) {
         world.observed = Some(observed(daemons, cluster).await);
     }

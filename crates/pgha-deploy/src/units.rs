@@ -1,6 +1,7 @@
 //! The systemd units of a node: a daemon that crashes again and again answers well in between.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pgha_platform::ssh::Session;
 use serde::Deserialize;
@@ -23,7 +24,10 @@ pub struct Unit {
 const STEADY_SECONDS: u64 = 5;
 
 /// However often it crashed, after so long it does.
-pub(crate) const STEADY_AT_LAST_SECONDS: u64 = 30;
+const STEADY_AT_LAST_SECONDS: u64 = 30;
+
+/// How long to look at a unit that crashed before it is steady or never will be.
+pub(crate) const STEADIES: Duration = Duration::from_secs(STEADY_AT_LAST_SECONDS + 1);
 
 impl Unit {
     /// Whether it runs, or did what it had to do once.
@@ -73,8 +77,9 @@ pub(crate) async fn units(session: &Session, names: &[String]) -> Result<Units, 
     let properties = "--property=ActiveState,NRestarts,ActiveEnterTimestamp";
     let show = [&["systemctl", "show", "--timestamp=unix", properties][..], &names].concat();
     let text = session.answer(&show).await?;
-    if parse(&text, &names, "").values().all(|unit| unit.restarts == 0) {
-        return Ok(parse(&text, &names, ""));
+    let units = parse(&text, &names, "");
+    if units.values().all(|unit| unit.restarts == 0) {
+        return Ok(units);
     }
     let now = session.answer(&["date", "+%s"]).await?;
     Ok(parse(&text, &names, &now))

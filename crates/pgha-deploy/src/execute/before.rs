@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
 use crate::daemons::Daemons;
-use crate::units;
+use crate::units::STEADIES;
 
 /// One late answer is no reason to stop, nor is a unit that crashed just now: it is looked at again
 /// for so long.
-const SETTLE: Duration = Duration::from_secs(units::STEADY_AT_LAST_SECONDS + 1);
+const SETTLE: Duration = STEADIES;
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {

@@ -21,8 +21,8 @@ impl World {
         let (dynamic, rng) = (wish.dynamic(subject), StdRng::seed_from_u64(seed));
         let mut state = State::formed(&subject.cluster, wish, dynamic, rng);
         state.fault_every = [30, 100, 300, 3000][state.rng.random_range(0..4)];
-        state.wish.image += 1;
-        state.perhaps_flawed(wish::images(&subject.cluster, 1));
+        let images = state.wish.new_image(&subject.cluster);
+        state.perhaps_flawed(images);
         if state.rng.random_bool(0.4) {
             state.wish.max_connections = CONNECTIONS[state.rng.random_range(0..CONNECTIONS.len())];
         }
@@ -38,14 +38,12 @@ impl World {
         let mut state = self.state();
         let odds = [0.2, 0.1, 0.1, 0.05, 0.02].map(|odds| state.rng.random_bool(odds));
         if odds[0] {
-            state.wish.image += 1;
-            let images = wish::images(&self.subject.cluster, state.wish.image);
+            let images = state.wish.new_image(&self.subject.cluster);
             state.perhaps_flawed(images);
         }
         if odds[1] {
-            state.wish.seed += 1;
-            let seed = wish::seed(state.wish.seed).to_string();
-            state.perhaps_flawed(vec![seed]);
+            let seed = state.wish.new_seed();
+            state.perhaps_flawed(seed);
         }
         if odds[2] {
             state.wish.max_connections = CONNECTIONS[state.rng.random_range(0..CONNECTIONS.len())];
@@ -68,15 +66,11 @@ impl World {
     /// Another image, or another seed, and bad.
     pub(crate) fn spoil(&self) {
         let mut state = self.state();
-        if state.rng.random_bool(0.7) {
-            state.wish.image += 1;
-            let images = wish::images(&self.subject.cluster, state.wish.image);
-            state.surely_flawed(images);
-        } else {
-            state.wish.seed += 1;
-            let seed = wish::seed(state.wish.seed).to_string();
-            state.surely_flawed(vec![seed]);
-        }
+        let new = match state.rng.random_bool(0.7) {
+            true => state.wish.new_image(&self.subject.cluster),
+            false => state.wish.new_seed(),
+        };
+        state.surely_flawed(new);
     }
 
     /// Another image, another seed and other parameters, all good.

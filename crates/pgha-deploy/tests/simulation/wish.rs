@@ -73,6 +73,18 @@ impl Wish {
         Self { image: 0, seed: 0, max_connections: CONNECTIONS[0], work_mem: 4, libc: 41 }
     }
 
+    /// Asks for another image. Gives the digests that it has.
+    pub(crate) fn new_image(&mut self, cluster: &Cluster) -> Vec<String> {
+        self.image += 1;
+        images(cluster, self.image)
+    }
+
+    /// Asks for another seed. Gives its digest.
+    pub(crate) fn new_seed(&mut self) -> Vec<String> {
+        self.seed += 1;
+        vec![seed(self.seed).to_string()]
+    }
+
     pub(crate) fn made(&self, subject: &Subject) -> Made {
         let mut rendered = subject.rendered.clone();
         rendered.dynamic = self.dynamic(subject);
