@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
 use crate::daemons::Daemons;
+use crate::health::Health;
 use crate::units::STEADIES;
 
 /// One late answer is no reason to stop, nor is a unit that crashed just now: it is looked at again
@@ -14,28 +15,44 @@ use crate::units::STEADIES;
 const SETTLE: Duration = STEADIES;
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What one look tells of a step.
+enum Look {
+    GoOn,
+    /// It may pass.
+    NotYet(ExecuteError),
+    Stop(ExecuteError),
+}
+
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    /// A failover may have made `node` the leader, or another node may have gone.
-    pub(super) async fn can_be_spared(&self, node: &str) -> Result<(), ExecuteError> {
+    /// Looks until `judge` says what is to be done; what may pass is given its time.
+    async fn look(&self, judge: impl Fn(&Health) -> Look) -> Result<(), ExecuteError> {
         let until = Instant::now() + SETTLE;
         loop {
-            let health = self.operator.daemons.health().await;
+            match judge(&self.operator.daemons.health().await) {
+                Look::GoOn => return Ok(()),
+                Look::Stop(error) => return Err(error),
+                Look::NotYet(error) if Instant::now() > until => return Err(error),
+                Look::NotYet(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// A failover may have made `node` the leader, or another node may have gone.
+    pub(super) async fn can_be_spared(&self, node: &str) -> Result<(), ExecuteError> {
+        let judge = |health: &Health| {
             if health.leader().is_some_and(|leader| leader.name == node) {
-                return Err(ExecuteError::Leads(node.to_owned()));
+                return Look::Stop(ExecuteError::Leads(node.to_owned()));
             }
             let mut others = health.lost(self.cluster());
             others.retain(|name| name != node);
+            let (node, sick) = (node.to_owned(), others.join(", "));
             if others.is_empty() {
-                return Ok(());
+                Look::GoOn
+            } else {
+                Look::NotYet(ExecuteError::Needed { node, sick })
             }
-            if Instant::now() > until {
-                return Err(ExecuteError::Needed {
-                    node: node.to_owned(),
-                    sick: others.join(", "),
-                });
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        };
+        self.look(judge).await
     }
 
     /// Whose PostgreSQL is restarted first depends on who leads, and so does what it costs.
@@ -44,15 +61,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         node: &str,
         leads: bool,
     ) -> Result<(), ExecuteError> {
-        let until = Instant::now() + SETTLE;
-        loop {
-            match self.leader().await {
-                Ok(leader) if (leader.name == node) == leads => return Ok(()),
-                Ok(_) => return Err(ExecuteError::LeaderMoved(node.to_owned())),
-                Err(error) if Instant::now() > until => return Err(error),
-                Err(_) => tokio::time::sleep(PAUSE).await,
-            }
-        }
+        let judge = |health: &Health| match health.leader() {
+            Some(leader) if (leader.name == node) == leads => Look::GoOn,
+            Some(_) => Look::Stop(ExecuteError::LeaderMoved(node.to_owned())),
+            None => Look::NotYet(ExecuteError::NoLeader),
+        };
+        self.look(judge).await
     }
 
     /// The leader may have changed since the plan was made; then there is nothing to hand over. The
@@ -76,13 +90,11 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     async fn can_lead(&self, node: &str) -> Result<(), ExecuteError> {
-        let (until, running) = (Instant::now() + SETTLE, self.running().await);
-        while !self.operator.daemons.health().await.can_lead(&running, node) {
-            if Instant::now() > until {
-                return Err(ExecuteError::FellBehind(node.to_owned()));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
+        let running = self.running().await;
+        let judge = |health: &Health| match health.can_lead(&running, node) {
+            true => Look::GoOn,
+            false => Look::NotYet(ExecuteError::FellBehind(node.to_owned())),
+        };
+        self.look(judge).await
     }
 }
