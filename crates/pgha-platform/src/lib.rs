@@ -12,6 +12,7 @@ pub mod http;
 pub mod label;
 pub mod local;
 pub mod provider;
+pub mod sql;
 pub mod ssh;
 
 pub use command::{Command, CommandError};

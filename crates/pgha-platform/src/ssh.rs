@@ -9,7 +9,7 @@ use russh::ChannelMsg;
 use russh::cipher;
 use russh::client::{self, Handle, Handler};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -72,6 +72,9 @@ pub struct Output {
 const CONNECT_SECONDS: u64 = 4;
 const RUN_SECONDS: u64 = 60;
 const ANSWER_SECONDS: u64 = 3;
+
+/// The node itself, as its own programs reach it.
+const LOOPBACK: &str = "127.0.0.1";
 
 /// An open session to a node.
 pub struct Session {
@@ -224,6 +227,19 @@ impl Session {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
+    /// A connection to `port` of the node's loopback.
+    ///
+    /// # Errors
+    /// When nobody listens there, or the session is broken.
+    pub async fn stream(
+        &self,
+        port: u16,
+    ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>, SshError> {
+        let channel = self.handle.channel_open_direct_tcpip(LOOPBACK, port.into(), LOOPBACK, 0);
+        let channel = channel.await.map_err(|error| SshError::Session(self.address, error))?;
+        Ok(channel.into_stream())
+    }
+
     /// Where the node is.
     pub fn address(&self) -> Ipv4Addr {
         self.address
@@ -267,8 +283,7 @@ impl Drop for Tunnel {
 
 /// An error only ends this one connection: its client sees it closed.
 async fn forward(handle: Arc<Handle<Pinned>>, mut client: TcpStream, port: u16) {
-    if let Ok(channel) =
-        handle.channel_open_direct_tcpip("127.0.0.1", u32::from(port), "127.0.0.1", 0).await
+    if let Ok(channel) = handle.channel_open_direct_tcpip(LOOPBACK, port.into(), LOOPBACK, 0).await
     {
         let _ = tokio::io::copy_bidirectional(&mut client, &mut channel.into_stream()).await;
     }

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use pgha_platform::sql::{self, AuthorityError};
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -46,25 +45,14 @@ pub struct Endpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum WorkloadError {
     /// The authority's certificate cannot be used.
-    #[error("the certificate authority cannot be read: {0}")]
-    Authority(String),
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// No host let the reader in.
     #[error("no host of the endpoint could be read from")]
     Unreadable(#[source] Option<tokio_postgres::Error>),
 }
 
 impl Endpoint {
-    fn connector(&self) -> Result<MakeRustlsConnect, WorkloadError> {
-        let fail = |error: &dyn std::error::Error| WorkloadError::Authority(error.to_string());
-        let mut roots = rustls::RootCertStore::empty();
-        let certificate =
-            CertificateDer::from_pem_slice(self.ca.as_bytes()).map_err(|error| fail(&error))?;
-        roots.add(certificate).map_err(|error| fail(&error))?;
-        Ok(MakeRustlsConnect::new(
-            rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth(),
-        ))
-    }
-
     /// One attempt at one host. `warned` is set by every warning the server sends.
     async fn connect(
         &self,
@@ -100,7 +88,7 @@ impl Endpoint {
     /// # Errors
     /// When none does.
     pub async fn rows(&self) -> Result<BTreeSet<i64>, WorkloadError> {
-        let (tls, started, mut last) = (self.connector()?, Instant::now(), None);
+        let (tls, started, mut last) = (sql::connector(&self.ca)?, Instant::now(), None);
         for turn in 0.. {
             if started.elapsed() > Duration::from_secs(60) {
                 break;
@@ -166,7 +154,7 @@ impl Workload {
             let writer = Writer {
                 endpoint: endpoint.clone(),
                 side,
-                tls: endpoint.connector()?,
+                tls: sql::connector(&endpoint.ca)?,
                 turn: index,
                 shared: Arc::clone(&shared),
             };
