@@ -202,6 +202,8 @@ mkdir "$work/state/formation/nodes/node-9"
 pgha plan 2>/dev/null | grep -q 'nodes/node-9 belongs to no server' || fail "$(pgha plan 2>&1)"
 rmdir "$work/state/formation/nodes/node-9"
 
+. "$(dirname "$0")/health.sh"
+
 say "the statistics page has TLS and a password; logs and completions are there"
 page=(curl -s -o "$work/page" -w '%{http_code}' --max-time 5 --cacert "$secrets/ca.crt" "https://$host:7000/metrics")
 [ "$("${page[@]}" -u "pgha:$(cat "$secrets/passwords/haproxy-stats")")" = 200 ] && grep -q haproxy_server_status "$work/page" || fail "$(cat "$work/page")"

@@ -71,6 +71,8 @@ pub struct Observed {
     pub lost: Vec<String>,
     /// Nodes whose Patroni answers and whose PostgreSQL does not start.
     pub stuck: Vec<String>,
+    /// Whether etcd takes no writes, because a member's database has reached its quota.
+    pub etcd_is_full: bool,
     /// The dynamic configuration in etcd.
     pub dynamic: Option<Value>,
     /// Changed parameters that wait for a restart of PostgreSQL.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Durability};
 
 /// Something inside PostgreSQL that the cluster file declares, or that pgha needs there itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,6 +13,11 @@ pub enum Object {
     /// The role and the function through which PgBouncer asks for passwords, and that
     /// not everybody may ask.
     Pooler,
+    /// The role with which pgha opens a client's session to see whether it works.
+    Probe,
+    /// That every role's commits wait for another copy, in every database: no setting of one turns
+    /// that off.
+    Commits,
     /// A role, by name.
     Role(String),
     /// A database, by name.
@@ -37,6 +42,8 @@ impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pooler => write!(f, "the pooler's lookup of passwords"),
+            Self::Probe => write!(f, "the role that pgha looks with"),
+            Self::Commits => write!(f, "commits that wait, whatever a role or database is set to"),
             Self::Role(name) => write!(f, "role {name}"),
             Self::Database(name) => write!(f, "database {name}"),
             Self::Owner { database, role } => write!(f, "owner {role} of {database}"),
@@ -45,10 +52,19 @@ impl fmt::Display for Object {
     }
 }
 
+impl Object {
+    /// Whether pgha itself goes through it, or what it promises depends on it: without it a cluster
+    /// looks sick, and putting it back is the cure.
+    pub fn is_vital(&self) -> bool {
+        matches!(self, Self::Pooler | Self::Probe | Self::Commits)
+    }
+}
+
 /// Everything that must be there for the cluster file to be true.
 pub fn declared(cluster: &Cluster) -> Vec<Object> {
     let (database, name) = ("postgres".to_owned(), "pg_stat_statements".to_owned());
-    let mut objects = vec![Object::Pooler, Object::Extension { database, name }];
+    let mut objects = vec![Object::Pooler, Object::Probe, Object::Extension { database, name }];
+    objects.extend((cluster.durability != Durability::Async).then_some(Object::Commits));
     objects.extend(cluster.postgresql.users.iter().cloned().map(Object::Role));
     for declared in &cluster.postgresql.databases {
         let (database, role) = (declared.name.clone(), declared.owner.clone());

@@ -47,6 +47,9 @@ pub trait Daemons: Sync {
         node: &Node,
     ) -> impl Future<Output = Result<bool, NodeError>> + Send;
 
+    /// Drops etcd's old revisions, one member after the other, and ends its alarm.
+    fn make_room(&self) -> impl Future<Output = Done> + Send;
+
     /// Makes what is inside PostgreSQL what is declared, without dropping anything.
     fn declare(
         &self,
@@ -68,7 +71,7 @@ impl Daemons for Fleet {
 
     async fn objects(&self, leader: &Node, cluster: &Cluster) -> Option<BTreeSet<Object>> {
         let link = self.link(leader).await.ok()?;
-        declare::existing(&link.session, cluster)
+        declare::existing(&link.session, cluster, self.secrets())
             .await
             .inspect_err(|error| tracing::debug!("{error}"))
             .ok()
@@ -91,6 +94,14 @@ impl Daemons for Fleet {
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
         self.link(node).await?.patroni()?.restart_if_pending().await
+    }
+
+    async fn make_room(&self) -> Done {
+        for node in self.nodes.iter().filter(|node| node.role_set.has(Role::Etcd)) {
+            self.link(node).await?.etcd()?.make_room().await?;
+        }
+        let disarm = |link: Arc<Link>| async move { link.etcd()?.disarm().await };
+        self.first_answer(Role::Etcd, disarm).await
     }
 
     async fn declare(&self, leader: &Node, cluster: &Cluster, secrets: &Secrets) -> Done {

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use pgha_core::cluster::Durability;
 use pgha_core::{Cluster, Object};
 use pgha_platform::ssh::{Session, SshError};
 
 use crate::fleet::NodeError;
+use crate::probe::{self, WEAK_SETTINGS};
 use crate::secrets::Secrets;
 
 /// Shows PgBouncer the one verifier it asks for. Superusers and replication roles cannot log in
@@ -21,9 +23,10 @@ const LOOKUP: &str = r"
         AND a.rolpassword IS NOT NULL AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now())
 ";
 
-/// What PgBouncer needs in every cluster: a role without a password (it comes by the node's own
-/// socket, as its own system user), and the function.
-fn pooler() -> String {
+/// What pgha needs in every cluster, from its first moment on: nobody could look at it otherwise. PgBouncer: a role without a password (it comes by the node's
+/// own socket, as its own system user), and the function. pgha itself: a role to look with.
+pub(crate) fn own(secrets: &Secrets) -> String {
+    let (role, verifier) = (probe::ROLE, literal(probe_verifier(secrets)));
     format!(
         r"
 SELECT 'CREATE ROLE pgbouncer' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pgbouncer') \gexec
@@ -37,8 +40,15 @@ REVOKE ALL ON FUNCTION pgbouncer.lookup(text) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgbouncer TO pgbouncer;
 GRANT EXECUTE ON FUNCTION pgbouncer.lookup(text) TO pgbouncer;
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \gexec
+ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT -1 VALID UNTIL 'infinity' PASSWORD {verifier};
+GRANT CONNECT ON DATABASE postgres TO {role};
 "
     )
+}
+
+fn probe_verifier(secrets: &Secrets) -> &str {
+    secrets.file(&format!("verifiers/{}", probe::ROLE)).expose()
 }
 
 /// Runs SQL as the superuser on the node behind `session`, through its local socket. Gives what
@@ -66,13 +76,13 @@ pub async fn sql(session: &Session, database: &str, script: &str) -> Result<Stri
 
 /// An [`Object`] in each line. Databases, and roles: those that can log in, and those that are
 /// declared and were barred since. Without what every cluster has.
-fn existing_objects(cluster: &Cluster) -> String {
+fn existing_objects(cluster: &Cluster, secrets: &Secrets) -> String {
     let users = cluster.postgresql.users.iter().map(|user| literal(user)).collect::<Vec<_>>();
     format!(
         r#"
 SELECT json_build_object('role', rolname) FROM pg_roles
 WHERE (rolcanlogin OR rolname = ANY (ARRAY[{}]::name[]))
-    AND rolname NOT IN ('postgres', 'replicator', 'rewind', 'pgbouncer', 'pgha_verify');
+    AND rolname NOT IN ('postgres', 'replicator', 'rewind', 'pgbouncer', 'pgha_probe', 'pgha_verify');
 SELECT object FROM pg_database, LATERAL (VALUES (json_build_object('database', datname)),
     (json_build_object('owner', json_build_object('database', datname, 'role', pg_get_userbyid(datdba))))) AS v (object)
 WHERE datname NOT IN ('postgres', 'template0', 'template1', 'pgha_verify');
@@ -83,9 +93,13 @@ WHERE r.rolname = 'pgbouncer' AND r.rolcanlogin AND p.oid = to_regprocedure('pgb
     AND p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog'] AND p.prosrc = {}
     AND pg_get_userbyid(p.proowner) = 'postgres' AND has_schema_privilege(r.oid, p.pronamespace, 'USAGE')
     AND has_function_privilege(r.oid, p.oid, 'EXECUTE') AND NOT has_function_privilege('public', p.oid, 'EXECUTE');
+SELECT '"probe"' FROM pg_authid WHERE rolname = 'pgha_probe' AND rolcanlogin AND NOT rolsuper AND rolpassword = {}
+    AND coalesce(rolvaliduntil, 'infinity') = 'infinity' AND rolconnlimit = -1 AND has_database_privilege(oid, 'postgres', 'CONNECT');
+SELECT '"commits"' WHERE NOT EXISTS (SELECT FROM {WEAK_SETTINGS});
 "#,
         users.join(", "),
-        literal(LOOKUP)
+        literal(LOOKUP),
+        literal(probe_verifier(secrets)),
     )
 }
 
@@ -101,8 +115,12 @@ fn existing_extensions(database: &str) -> String {
 ///
 /// # Errors
 /// When psql fails.
-pub async fn existing(session: &Session, cluster: &Cluster) -> Result<BTreeSet<Object>, NodeError> {
-    let mut objects = asked(session, "postgres", &existing_objects(cluster)).await?;
+pub async fn existing(
+    session: &Session,
+    cluster: &Cluster,
+    secrets: &Secrets,
+) -> Result<BTreeSet<Object>, NodeError> {
+    let mut objects = asked(session, "postgres", &existing_objects(cluster, secrets)).await?;
     for database in
         cluster.postgresql.databases.iter().filter(|database| !database.extensions.is_empty())
     {
@@ -151,7 +169,10 @@ pub async fn declare(
 }
 
 fn script(cluster: &Cluster, secrets: &Secrets) -> String {
-    let mut script = pooler();
+    let mut script = own(secrets);
+    if cluster.durability != Durability::Async {
+        script.push_str(&wait_for_copies());
+    }
     for user in &cluster.postgresql.users {
         // The verifier, not the password: the server's log may show statements.
         let verifier = literal(secrets.file(&format!("verifiers/{user}")).expose());
@@ -177,6 +198,21 @@ fn script(cluster: &Cluster, secrets: &Secrets) -> String {
         let _ = writeln!(script, "{}", owned(&database.name, &database.owner));
     }
     script
+}
+
+/// Takes back what lets commits of a role or in a database be acknowledged before another copy has
+/// them.
+fn wait_for_copies() -> String {
+    format!(
+        r"
+SELECT CASE
+    WHEN role IS NULL AND database IS NULL THEN 'ALTER ROLE ALL RESET synchronous_commit'
+    WHEN role IS NULL THEN format('ALTER DATABASE %I RESET synchronous_commit', database)
+    WHEN database IS NULL THEN format('ALTER ROLE %I RESET synchronous_commit', role)
+    ELSE format('ALTER ROLE %I IN DATABASE %I RESET synchronous_commit', role, database) END
+FROM {WEAK_SETTINGS} \gexec
+"
+    )
 }
 
 /// Gives a database that is there to its declared owner.

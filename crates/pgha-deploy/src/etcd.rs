@@ -9,6 +9,12 @@ use crate::fleet::NodeError;
 /// As it is called in errors.
 const DAEMON: &str = "etcd";
 
+/// The alarm of a member whose database has reached its quota.
+pub const NOSPACE: &str = "NOSPACE";
+
+/// Bytes at which it does (`templates/etc/pgha/etcd.env`).
+pub const QUOTA: u64 = 2 << 30;
+
 /// One etcd member.
 pub struct Etcd {
     client: reqwest::Client,
@@ -17,7 +23,7 @@ pub struct Etcd {
 }
 
 /// What a member says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct EtcdStatus {
     /// Version of the daemon.
     pub version: String,
@@ -27,6 +33,9 @@ pub struct EtcdStatus {
     pub has_leader: bool,
     /// Bytes of its database.
     pub db_bytes: u64,
+    /// Alarms that any member has raised: `NOSPACE`, `CORRUPT`. While there is one, nothing can be
+    /// written.
+    pub alarms: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +54,11 @@ struct Answer {
 #[derive(Deserialize)]
 struct Header {
     member_id: String,
+}
+
+/// `memberID:1 alarm:NOSPACE `, as a member writes it among its errors.
+fn alarm(error: &str) -> Option<String> {
+    error.split("alarm:").nth(1)?.split_whitespace().next().map(str::to_owned)
 }
 
 impl Etcd {
@@ -75,13 +89,46 @@ impl Etcd {
     pub async fn status(&self) -> Result<EtcdStatus, NodeError> {
         let answer = self.call("maintenance/status", &json!({})).await?;
         let answer: Answer = self.read(&answer.to_string())?;
-        let has_leader = !matches!(answer.leader.as_str(), "" | "0") && answer.errors.is_empty();
+        let leaderless = answer.errors.iter().any(|error| error.contains("no leader"));
+        let has_leader = !matches!(answer.leader.as_str(), "" | "0") && !leaderless;
         Ok(EtcdStatus {
             leader: answer.leader == answer.header.member_id,
             has_leader,
             version: answer.version,
             db_bytes: answer.db_size.parse().unwrap_or(0),
+            alarms: answer.errors.iter().filter_map(|error| alarm(error)).collect(),
         })
+    }
+
+    /// Makes room where the database is full of old revisions: drops them and gives their space
+    /// back. The member answers nobody for as long as it takes, milliseconds for a store of pgha's.
+    ///
+    /// # Errors
+    /// As [`Etcd::call`].
+    pub async fn make_room(&self) -> Result<(), NodeError> {
+        let now = self.call("maintenance/status", &json!({})).await?;
+        let compaction = json!({ "revision": now["header"]["revision"], "physical": true });
+        match self.call("kv/compaction", &compaction).await {
+            // Another member's turn has done it.
+            Err(NodeError::Refused { answer, .. }) if answer.contains("has been compacted") => {}
+            answer => drop(answer?),
+        }
+        self.call("maintenance/defragment", &json!({})).await.map(drop)
+    }
+
+    /// Ends every alarm for lack of space. Members raise it again if there still is none.
+    ///
+    /// # Errors
+    /// As [`Etcd::call`].
+    pub async fn disarm(&self) -> Result<(), NodeError> {
+        let raised = self.call("maintenance/alarm", &json!({ "action": "GET" })).await?;
+        for alarm in raised["alarms"].as_array().into_iter().flatten() {
+            if alarm["alarm"] == NOSPACE {
+                let end = json!({ "action": "DEACTIVATE", "memberID": alarm["memberID"], "alarm": NOSPACE });
+                self.call("maintenance/alarm", &end).await?;
+            }
+        }
+        Ok(())
     }
 
     fn read<T: DeserializeOwned>(&self, text: &str) -> Result<T, NodeError> {

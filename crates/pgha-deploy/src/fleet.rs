@@ -3,18 +3,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
 use pgha_core::render::{ETCD_JSON_PORT, PATRONI_REST_PORT};
 use pgha_platform::http::{self, Trust};
+use pgha_platform::sql::{self, AuthorityError};
 use pgha_platform::ssh::{Session, SshError, Target, Tunnel};
 use tokio::sync::Mutex;
 
+use crate::contract::Contract;
 use crate::etcd::Etcd;
 use crate::patroni::Patroni;
+use crate::probe::{self, Answer, Probe};
 use crate::secrets::Secrets;
-use crate::units;
 
 /// Why a node could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +26,9 @@ pub enum NodeError {
     /// SSH.
     #[error(transparent)]
     Ssh(#[from] SshError),
+    /// The secrets hold an authority that nobody could believe.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// A port of this machine could not be opened.
     #[error("cannot open a local port")]
     Tunnel(#[from] std::io::Error),
@@ -75,6 +82,8 @@ pub struct Link {
     pub etcd: Option<Etcd>,
     /// The units that its own image promises to run: it may be older than the cluster file.
     pub(crate) units: Vec<String>,
+    /// Its doors for SQL clients.
+    pub(crate) probe: Probe,
     /// Held for their `Drop`: the clients above go through them.
     tunnels: Vec<Tunnel>,
 }
@@ -147,6 +156,23 @@ impl Fleet {
         outcome
     }
 
+    /// Writes in a new session through every HAProxy.
+    ///
+    /// # Errors
+    /// Where one does not get through within `patience`: why.
+    pub async fn write(&self, patience: Duration) -> Result<(), String> {
+        let proxies = self.nodes.iter().filter(|node| node.role_set.has(Role::Haproxy));
+        let tried = join_all(proxies.map(async |node| {
+            let link = self.link(node).await.map_err(|error| with_causes(&error))?;
+            match link.probe.write(&link.session, patience).await {
+                Some(Answer::Wrote) => Ok(()),
+                Some(Answer::Failed(why)) => Err(format!("{}: {why}", node.name)),
+                _ => Err(format!("{}: no primary answered", node.name)),
+            }
+        }));
+        tried.await.into_iter().collect()
+    }
+
     /// What SSH needs to reach `node`.
     pub fn target(&self, node: &Node) -> Target {
         let file = |name: &str| self.secrets.file(name).expose().to_owned();
@@ -157,8 +183,10 @@ impl Fleet {
 
     async fn open(&self, node: &Node) -> Result<Link, NodeError> {
         let session = Session::connect(&self.target(node)).await?;
-        let units = units::promised(&session).await?;
-        let mut link = Link { session, patroni: None, etcd: None, units, tunnels: Vec::new() };
+        let Contract { units, doors } = Contract::read(&session).await?;
+        let probe = self.probe(node, doors)?;
+        let mut link =
+            Link { session, patroni: None, etcd: None, units, probe, tunnels: Vec::new() };
         if node.role_set.has(Role::Postgres) {
             let (client, url) = self
                 .client(&mut link, node, PATRONI_REST_PORT, "ca", "operator", "Patroni")
@@ -177,6 +205,12 @@ impl Fleet {
             link.etcd = Some(Etcd::new(client, url, &node.name));
         }
         Ok(link)
+    }
+
+    fn probe(&self, node: &Node, doors: BTreeMap<String, u16>) -> Result<Probe, NodeError> {
+        let tls = sql::connector(self.secrets.file("ca.crt").expose())?;
+        let password = self.secrets.file(&format!("passwords/{}", probe::ROLE)).clone();
+        Ok(Probe { tls, password, node: node.name.clone(), doors })
     }
 
     async fn client(
@@ -205,6 +239,12 @@ impl Fleet {
         link.tunnels.push(tunnel);
         Ok((client, url))
     }
+}
+
+/// An error and what it came from, as one line of a table.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// What a node with this role is asked.

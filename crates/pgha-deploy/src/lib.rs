@@ -6,6 +6,7 @@
 //! What must never happen here: a secret in a log, an image or an error; a step carried out that
 //! the plan does not name, but for taking back one that failed.
 
+mod contract;
 pub mod daemons;
 pub mod declare;
 pub mod etcd;
@@ -21,6 +22,8 @@ pub mod lease;
 pub mod observe;
 pub mod operate;
 pub mod patroni;
+pub mod pooler;
+pub mod probe;
 pub mod secrets;
 pub mod seed;
 pub mod status;

@@ -91,6 +91,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         sick: health.sick(&running),
         lost: health.lost(&running),
         stuck: health.stuck(),
+        etcd_is_full: health.etcd_is_full(),
         pending: pending(&health),
         objects,
         dynamic,

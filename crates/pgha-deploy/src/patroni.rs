@@ -39,9 +39,12 @@ pub struct Member {
     /// Its timeline.
     #[serde(default)]
     pub timeline: Option<u64>,
-    /// Bytes of WAL it lacks; absent on the leader, or when unknown.
+    /// Bytes of WAL it has not received; absent on the leader, or when unknown.
     #[serde(default, deserialize_with = "bytes_or_unknown")]
-    pub lag: Option<u64>,
+    pub receive_lag: Option<u64>,
+    /// Bytes of WAL it has not replayed: what those who read from it do not see yet.
+    #[serde(default, deserialize_with = "bytes_or_unknown")]
+    pub replay_lag: Option<u64>,
     /// Whether a changed parameter waits for a restart.
     #[serde(default)]
     pub pending_restart: bool,
@@ -84,7 +87,17 @@ pub struct Position {
 }
 
 impl Instance {
-    /// Whether it takes writes.
+    /// Whether it has left recovery, and runs.
+    pub fn takes_writes(&self) -> bool {
+        self.is_primary() && self.runs()
+    }
+
+    /// Whether PostgreSQL answers it.
+    pub fn runs(&self) -> bool {
+        self.state == "running"
+    }
+
+    /// Whether it is no replica. One that starts may not know yet.
     pub fn is_primary(&self) -> bool {
         self.role == "primary"
     }
@@ -101,8 +114,13 @@ impl Instance {
     }
 
     /// The WAL it has, in bytes.
-    pub fn position(&self) -> Option<u64> {
+    pub fn received(&self) -> Option<u64> {
         self.xlog.location.or_else(|| self.xlog.received_location.max(self.xlog.replayed_location))
+    }
+
+    /// The WAL that those who read from it see, in bytes.
+    pub fn replayed(&self) -> Option<u64> {
+        self.xlog.location.or(self.xlog.replayed_location)
     }
 }
 

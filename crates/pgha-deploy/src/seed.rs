@@ -8,11 +8,17 @@ use pgha_core::render::{Rendered, Seed, owner_of};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::declare;
 use crate::secrets::Secrets;
 
-/// What only the very first start of a cluster reads. It is no part of the seed's digest: a changed
-/// parameter must not look like a changed node.
-const BOOTSTRAP: &str = "patroni.d/40-bootstrap.yml";
+/// What only the very first start of a cluster reads: its dynamic configuration, and what pgha needs
+/// in PostgreSQL. They are no part of the seed's digest: a changed parameter must not look like a
+/// changed node.
+const BOOTSTRAP: [&str; 2] = ["patroni.d/40-bootstrap.yml", "bootstrap.sql"];
+
+/// Patroni adds how to connect.
+const POST_BOOTSTRAP: &str =
+    "/etc/pgha/bin/psql -XqAt -v ON_ERROR_STOP=1 -o /dev/null -f /run/pgha/bootstrap.sql";
 
 struct Entry {
     content: Zeroizing<Vec<u8>>,
@@ -40,7 +46,7 @@ pub enum BlankDisk {
 pub fn digest(rendered: &Rendered, node: &Node, secrets: &Secrets) -> Digest {
     let mut hasher = Hasher::default();
     let entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
-    for (path, entry) in entries.iter().filter(|(path, _)| *path != BOOTSTRAP) {
+    for (path, entry) in entries.iter().filter(|(path, _)| !BOOTSTRAP.contains(&path.as_str())) {
         hasher.part(path.as_bytes()).part(&entry.content);
     }
     hasher.finish()
@@ -96,11 +102,10 @@ fn entries(
     if node.role_set.has(Role::Postgres) {
         ["postgres", "patroni-etcd", "pgbouncer"].into_iter().for_each(|name| pair(name, name));
         add("patroni.d/30-secrets.yml", format!("{:#}\n", passwords(secrets)), true);
-        add(
-            BOOTSTRAP,
-            format!("{:#}\n", json!({ "bootstrap": { "dcs": rendered.dynamic } })),
-            true,
-        );
+        let [configuration, script] = BOOTSTRAP;
+        let first = json!({ "dcs": rendered.dynamic, "post_bootstrap": POST_BOOTSTRAP });
+        add(configuration, format!("{:#}\n", json!({ "bootstrap": first })), true);
+        add(script, declare::own(secrets), true);
     }
     if node.role_set.has(Role::Etcd) || node.role_set.has(Role::Postgres) {
         add("tls/etcd-ca.crt", file("etcd-ca.crt"), false);

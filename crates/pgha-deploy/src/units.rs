@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pgha_platform::ssh::Session;
-use serde::Deserialize;
 
 use crate::fleet::NodeError;
 
@@ -50,23 +49,6 @@ impl Unit {
 
 /// By unit name.
 pub type Units = BTreeMap<String, Unit>;
-
-/// The part of a node's `contract.json` that names its units.
-#[derive(Deserialize)]
-struct Contract {
-    units: Vec<String>,
-}
-
-/// The units that the image of the node behind `session` promises to run.
-///
-/// # Errors
-/// When it does not answer, or its contract makes no sense.
-pub(crate) async fn promised(session: &Session) -> Result<Vec<String>, NodeError> {
-    let text = session.run(&["cat", "/etc/pgha/contract.json"], b"").await?;
-    let contract = serde_json::from_str::<Contract>(&text)
-        .map_err(|error| NodeError::Contract(session.address(), error))?;
-    Ok(contract.units)
-}
 
 /// What the node behind `session` says of `names`.
 ///

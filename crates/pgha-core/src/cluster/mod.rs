@@ -107,6 +107,8 @@ pub struct Haproxy {
     pub sync_port: Option<u16>,
     /// Port of the statistics page.
     pub stats_port: u16,
+    /// Megabytes of WAL a replica may still have to replay to be sent readers.
+    pub max_replica_lag_mb: u32,
     /// Connections HAProxy accepts.
     pub maxconn: u32,
 }

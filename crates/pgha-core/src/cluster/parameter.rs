@@ -70,7 +70,7 @@ pub(crate) fn whole(value: &Value) -> Option<i64> {
 }
 
 /// What pgha sets in every cluster, because other files of the node depend on it.
-pub(crate) fn own(timing: &Timing) -> [(&'static str, Value); 12] {
+pub(crate) fn own(timing: &Timing) -> [(&'static str, Value); 13] {
     let seconds = |seconds: u32| json!(format!("{seconds}s"));
     [
         ("ssl", json!("on")),
@@ -81,6 +81,8 @@ pub(crate) fn own(timing: &Timing) -> [(&'static str, Value); 12] {
         ("password_encryption", json!("scram-sha-256")),
         ("unix_socket_directories", json!("/run/postgresql")),
         ("wal_log_hints", json!("on")),
+        // What it writes would outlive every change of the cluster file, and beat it.
+        ("allow_alter_system", json!("off")),
         // Its library is not in the image: 130 MB for queries that an OLTP primary rarely has.
         ("jit", json!("off")),
         ("tcp_user_timeout", seconds(timing.tcp_user_timeout)),

@@ -52,6 +52,8 @@ pub enum Action {
     },
     /// Wait until the whole cluster is healthy.
     Gate(Gate),
+    /// Drop etcd's old revisions, give their space back, member by member, and end its alarm.
+    MakeRoom,
     /// Create the declared roles, databases and extensions that are missing, and give databases to
     /// their declared owners.
     Declare {
@@ -141,7 +143,7 @@ impl Action {
 }
 
 /// Health of the whole cluster as a condition: every unit runs, etcd complete, one leader, replicas
-/// streaming, HAProxy routing.
+/// streaming, HAProxy routing, new sessions answered and able to write.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     /// Seconds to wait for it.

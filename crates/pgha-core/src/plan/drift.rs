@@ -35,7 +35,8 @@ pub(super) fn remarks(cluster: &Cluster, world: &Inventory) -> Vec<String> {
 fn undeclared(cluster: &Cluster, observed: &Observed) -> Vec<String> {
     let declared = declared(cluster);
     let is_news = |object: &&Object| match object {
-        Object::Owner { .. } | Object::Pooler => false,
+        Object::Owner { .. } => false,
+        own if own.is_vital() => false,
         Object::Extension { name, .. } if name == "plpgsql" => false,
         _ => !declared.contains(object),
     };

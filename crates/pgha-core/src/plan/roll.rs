@@ -5,6 +5,7 @@ use super::wake::wake;
 use super::{Action, Cost, Data, Desired, Gate, Refused, Step, drift, dynamic, takeover};
 use crate::cluster::{Durability, Fault};
 use crate::inventory::{Inventory, Observed, Server};
+use crate::object::Object;
 use crate::render::durability;
 
 /// Seconds a healthy cluster may take to say so.
@@ -28,11 +29,20 @@ pub(super) fn steps(
         let change = |server: &Server| is_old(server).then(|| rebuild(desired, server));
         return Ok((wake(desired, world, &off, change), true));
     }
+    if world.observed.as_ref().is_some_and(|observed| observed.etcd_is_full) {
+        let gate = Step::gate(Gate::new(QUICK_SECONDS, SHORT_SECONDS));
+        return Ok((vec![Step::free(Action::MakeRoom), gate], true));
+    }
     let cure = world.observed.as_ref().and_then(|observed| dynamic::cure(desired, observed));
     if let Some(cure) = cure {
         return Ok((cure, true));
     }
     let observed = observed(world)?;
+    let missing = drift::missing(desired.cluster, observed);
+    if missing.iter().any(Object::is_vital) {
+        let declare = Step::free(Action::Declare { missing });
+        return Ok((vec![declare, Step::gate(Gate::new(QUICK_SECONDS, 0))], true));
+    }
     let unproven = unproven(desired, world);
     let outdated =
         world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();

@@ -76,6 +76,7 @@ impl fmt::Display for Action {
             }
             Self::PowerOn { node } => write!(f, "power on    {node}"),
             Self::Gate(gate) => write!(f, "gate        {gate}"),
+            Self::MakeRoom => write!(f, "make room   in etcd: compact, defragment, disarm"),
             Self::Declare { missing } if missing.is_empty() => {
                 write!(f, "declare     missing roles, databases, owners and extensions")
             }

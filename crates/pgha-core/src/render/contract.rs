@@ -1,8 +1,10 @@
 //! `contract.json`: what a node promises, whatever base its image is made from.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::tree::Tree;
+use super::tree::{Tree, pools};
 use crate::cluster::{Cluster, Role, RoleSet};
 use crate::digest::Digest;
 
@@ -35,6 +37,7 @@ pub(super) fn render(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) -> Valu
         "ids": IDS.iter().map(|(name, id)| ((*name).to_owned(), json!(id))).collect::<serde_json::Map<_, _>>(),
         "units": units(cluster, role_set),
         "ports": ports(cluster, role_set),
+        "doors": doors(cluster, role_set),
         "seed_files": seed_files(role_set),
         "files": files.collect::<serde_json::Map<_, _>>(),
     })
@@ -75,6 +78,18 @@ fn ports(cluster: &Cluster, role_set: &RoleSet) -> Vec<u16> {
         ports.extend(haproxy.sync_port);
     }
     ports
+}
+
+/// Where sessions of SQL clients begin on such a node: HAProxy's ports, by pool, and the pooler's.
+fn doors(cluster: &Cluster, role_set: &RoleSet) -> BTreeMap<&'static str, u16> {
+    let mut doors = BTreeMap::new();
+    if role_set.has(Role::Postgres) {
+        doors.insert("pooler", 6432);
+    }
+    if role_set.has(Role::Haproxy) {
+        doors.extend(pools(cluster).into_iter().map(|pool| (pool.name, pool.port)));
+    }
+    doors
 }
 
 /// Files without which a node must not start, below [`SEED_FILES_DIR`].

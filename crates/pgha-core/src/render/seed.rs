@@ -35,7 +35,8 @@ pub fn owner_of(path: &str) -> Option<u32> {
         "tls/postgres.key"
         | "tls/patroni-etcd.key"
         | "patroni.d/30-secrets.yml"
-        | "patroni.d/40-bootstrap.yml" => "postgres",
+        | "patroni.d/40-bootstrap.yml"
+        | "bootstrap.sql" => "postgres",
         "tls/pgbouncer.key" => "pgbouncer",
         "tls/haproxy.pem" => "haproxy",
         _ => return None,

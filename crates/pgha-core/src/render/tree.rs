@@ -108,30 +108,35 @@ struct Context<'c> {
 
 /// One port of HAProxy: the nodes whose Patroni answers `path` with 200.
 #[derive(Serialize)]
-struct Pool {
-    name: &'static str,
-    port: u16,
+pub(super) struct Pool {
+    pub(super) name: &'static str,
+    pub(super) port: u16,
     path: &'static str,
+    /// Whether it leads to replicas.
+    reads: bool,
     /// Factor on the preset's check intervals.
     slow: u32,
 }
 
-fn pools(cluster: &Cluster) -> Vec<Pool> {
+/// The ports of HAProxy that lead to PostgreSQL.
+pub(super) fn pools(cluster: &Cluster) -> Vec<Pool> {
     let haproxy = &cluster.haproxy;
     // Under quorum Patroni's /sync leaves the quorum standbys out.
     let sync_path = if cluster.durability == Durability::Quorum { "/quorum" } else { "/sync" };
     // Each check costs a TLS handshake on both ends, and a connection to a dead replica is sent on
     // to another: the pools for reads are checked five times less often.
+    let readers = |name, port, path| Pool { name, port, path, reads: true, slow: 5 };
     let mut pools = vec![
-        Pool { name: "primary", port: haproxy.primary_port, path: "/primary", slow: 1 },
-        Pool { name: "replicas", port: haproxy.replica_port, path: "/replica", slow: 5 },
+        Pool {
+            name: "primary",
+            port: haproxy.primary_port,
+            path: "/primary",
+            reads: false,
+            slow: 1,
+        },
+        readers("replicas", haproxy.replica_port, "/replica"),
     ];
-    pools.extend(haproxy.sync_port.map(|port| Pool {
-        name: "sync",
-        port,
-        path: sync_path,
-        slow: 5,
-    }));
+    pools.extend(haproxy.sync_port.map(|port| readers("sync", port, sync_path)));
     pools
 }
 

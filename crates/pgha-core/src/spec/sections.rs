@@ -169,6 +169,10 @@ pub(crate) struct HaproxySection {
     /// Port of the statistics page (https). Default 7000.
     #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) stats_port: Option<Spanned<u16>>,
+    /// Megabytes of WAL a replica may still have to replay to be sent readers, and to count as
+    /// healthy. Default 16.
+    #[schemars(range(min = 1))]
+    pub(crate) max_replica_lag_mb: Option<u32>,
     /// Connections HAProxy accepts on a node. Default 4000.
     #[schemars(range(min = 1))]
     pub(crate) maxconn: Option<u32>,

@@ -54,6 +54,14 @@ macro_rules! cases {
 cases! {
     nothing_there: Case::new(THREE).with(|world| *world = Inventory::default()),
     nothing_to_do: Case::new(THREE),
+    etcd_is_full: Case::new(THREE).observed(|observed| {
+        observed.etcd_is_full = true;
+        observed.unmet = vec!["etcd takes no writes: alarm NOSPACE".to_owned()];
+    }),
+    own_role_gone_and_degraded: Case::new(THREE).observed(|observed| {
+        observed.objects.as_mut().expect("objects").remove(&Object::Probe);
+        observed.unmet = vec!["sessions at 0 of 12 doors".to_owned()];
+    }),
     formation_interrupted: Case::new(THREE).with(|world| {
         world.servers.truncate(2);
         world.servers.iter_mut().for_each(|server| server.formed = false);

@@ -81,19 +81,17 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             tracing::info!("{} leads already", leader.name);
             return Ok(());
         }
-        if let Some(to) = to {
-            self.can_lead(to).await?;
-        }
+        self.can_lead(to).await?;
         let heir = to.unwrap_or("its synchronous replica");
         tracing::info!("handing the leadership from {from} to {heir}");
         Ok(self.operator.daemons.switchover(leader, to).await?)
     }
 
-    async fn can_lead(&self, node: &str) -> Result<(), ExecuteError> {
+    async fn can_lead(&self, wanted: Option<&str>) -> Result<(), ExecuteError> {
         let running = self.running().await;
-        let judge = |health: &Health| match health.can_lead(&running, node) {
-            true => Look::GoOn,
-            false => Look::NotYet(ExecuteError::FellBehind(node.to_owned())),
+        let judge = |health: &Health| match health.heir(&running, wanted) {
+            Ok(_) => Look::GoOn,
+            Err(why) => Look::NotYet(ExecuteError::NoHeir(why)),
         };
         self.look(judge).await
     }

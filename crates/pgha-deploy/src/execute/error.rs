@@ -74,10 +74,8 @@ pub enum ExecuteError {
     #[error("the leadership has moved since the plan was made; `{0}` was not touched")]
     LeaderMoved(String),
     /// The one that was to take over is no longer fit to.
-    #[error(
-        "`{0}` has fallen behind or is not synchronous any more; the leadership was not handed to it"
-    )]
-    FellBehind(String),
+    #[error("the leadership was not handed over: {0}")]
+    NoHeir(String),
     /// Another node was lost while the plan was carried out.
     #[error(
         "`{node}` was not touched, because {sick} does not do its work: the cluster could not bear the loss of another node"

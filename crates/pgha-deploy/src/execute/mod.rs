@@ -133,6 +133,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 tracing::info!("{node}: powering on");
                 Ok(provider.power_on(node).await?)
             }
+            Action::MakeRoom => {
+                tracing::info!("etcd: dropping old revisions, giving their space back");
+                Ok(self.operator.daemons.make_room().await?)
+            }
             Action::Declare { .. } => self.declare().await,
             Action::Seal => self.seal().await,
             Action::Switchover { from, to } => self.switchover(from, to.as_deref()).await,

@@ -4,8 +4,9 @@ use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
 
 use super::{Health, NodeHealth};
-use crate::fleet::{Fleet, NodeError};
+use crate::fleet::{Fleet, NodeError, with_causes};
 use crate::patroni::{Instance, View};
+use crate::probe::POOLER;
 use crate::{haproxy, units};
 
 impl Health {
@@ -57,13 +58,13 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let (etcd, instance, pools, units) = tokio::join!(etcd, instance, pools, units);
     let (etcd, instance, pools, units) =
         (heard(etcd), heard(instance), heard(pools), heard(Some(units)));
-    NodeHealth { unreachable: None, etcd, instance, view: None, pools, units }
-}
-
-/// An error and what it came from, as one line of a table.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    // A door behind which nobody is would only be waited at.
+    let leads_somewhere = |door: &str| match door {
+        POOLER => instance.as_ref().is_some_and(Instance::runs),
+        pool => pools.as_ref().is_some_and(|pools| pools.up(pool).next().is_some()),
+    };
+    let sessions = Some(link.probe.ask(&link.session, leads_somewhere).await);
+    NodeHealth { unreachable: None, etcd, instance, view: None, pools, units, sessions }
 }
 
 /// A daemon that does not answer is a state of the cluster, not a failure of looking.

@@ -29,7 +29,7 @@ impl Health {
     /// Every condition of a healthy cluster, where `known` nodes count for etcd and PostgreSQL
     /// alone. For those who go on looking: they see crashes themselves.
     pub fn conditions_despite(&self, cluster: &Cluster, known: &[String]) -> Vec<Condition> {
-        vec![
+        let mut conditions = vec![
             self.answering(cluster),
             self.running(cluster, known),
             self.etcd(cluster),
@@ -37,7 +37,11 @@ impl Health {
             self.replicated(cluster),
             self.synchronous(cluster),
             self.routed(cluster, known),
-        ]
+            self.open(cluster, known),
+        ];
+        conditions.extend(self.alarmed());
+        conditions.extend(self.weak(cluster));
+        conditions
     }
 
     fn answering(&self, cluster: &Cluster) -> Condition {
@@ -59,8 +63,7 @@ impl Health {
             down.extend(stopped.map(|(name, unit)| format!("{name} of {node} is {}", unit.state)));
             count += usize::from(down.len() == before);
         }
-        let why = if down.is_empty() { String::new() } else { format!(" ({})", down.join(", ")) };
-        let text = format!("units run on {count} of {} nodes{why}", cluster.nodes.len());
+        let text = format!("units run on {count} of {} nodes{}", cluster.nodes.len(), listed(down));
         condition(count == cluster.nodes.len(), text)
     }
 
@@ -93,18 +96,34 @@ impl Health {
         )
     }
 
+    /// Whoever holds the lock may still recover, or not run at all.
     fn led(&self) -> Condition {
-        match self.leader() {
-            Some(leader) => condition(true, format!("{} leads", leader.name)),
-            None => condition(false, "no leader".to_owned()),
+        let Some(leader) = self.leader() else {
+            return condition(false, "no leader".to_owned());
+        };
+        let own = self.nodes.get(&leader.name).and_then(|node| node.instance.as_ref());
+        match own {
+            Some(own) if !own.takes_writes() => {
+                let text = format!("{} holds the leader lock and takes no writes", leader.name);
+                condition(false, text)
+            }
+            _ => condition(true, format!("{} leads", leader.name)),
         }
     }
 
     fn replicated(&self, cluster: &Cluster) -> Condition {
         let wanted = cluster.nodes_with(Role::Postgres).count() - 1;
         let members = self.view().map_or(&[][..], |view| &view.members);
-        let count = members.iter().filter(|member| self.follows(member)).count();
-        condition(count == wanted, format!("{count} of {wanted} replicas streaming"))
+        let count = members.iter().filter(|member| self.follows(cluster, member)).count();
+        let behind = members.iter().filter_map(|member| Some((member, self.lag(member)?)));
+        let behind = behind.filter(|(member, _)| !self.follows(cluster, member));
+        let named = behind.map(|(member, lag)| {
+            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+            let (received, replayed) = (mib(lag.received), mib(lag.replayed));
+            format!("{} lacks {received:.1} MiB, has {replayed:.1} MiB to replay", member.name)
+        });
+        let text = format!("{count} of {wanted} replicas streaming{}", listed(named));
+        condition(count == wanted, text)
     }
 
     fn synchronous(&self, cluster: &Cluster) -> Condition {
@@ -137,6 +156,12 @@ impl Health {
     }
 }
 
-fn condition(met: bool, text: String) -> Condition {
+/// ` (a, b)`, or nothing.
+pub(super) fn listed(named: impl IntoIterator<Item = String>) -> String {
+    let named = named.into_iter().collect::<Vec<_>>().join(", ");
+    if named.is_empty() { named } else { format!(" ({named})") }
+}
+
+pub(super) fn condition(met: bool, text: String) -> Condition {
     Condition { text, met }
 }

@@ -2,21 +2,36 @@
 
 mod ask;
 mod conditions;
+mod sessions;
 
 use std::collections::BTreeMap;
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node, Role};
 
-use crate::etcd::EtcdStatus;
+use crate::etcd::{EtcdStatus, NOSPACE};
 use crate::haproxy::Pools;
 use crate::patroni::{Instance, Member, View};
+use crate::probe::Sessions;
 use crate::units::{Unit, Units};
 
 pub use conditions::Condition;
 
 /// Bytes of WAL a replica of a healthy cluster may lack.
 const HEALTHY_LAG: u64 = 1 << 20;
+
+/// Bytes of WAL that whoever is to lead may still have to replay. A slow disk takes a second for
+/// them, and writes stop meanwhile.
+const PROMPT_REPLAY: u64 = 16 << 20;
+
+/// Bytes of WAL between a replica and the leader.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Not received yet: lost if the leader is.
+    pub received: u64,
+    /// Not replayed yet: what readers do not see, and what a promotion has to wait for.
+    pub replayed: u64,
+}
 
 /// What one node said. Absent: it was not asked or did not answer.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +48,8 @@ pub struct NodeHealth {
     pub pools: Option<Pools>,
     /// Its units.
     pub units: Option<Units>,
+    /// What new sessions of a client met there.
+    pub sessions: Option<Sessions>,
 }
 
 /// What all nodes said at one moment.
@@ -72,23 +89,18 @@ impl Health {
         self.view()?.members.iter().find(|member| member.is_leader())
     }
 
-    /// Bytes of WAL that a replica lacks: by what it and the leader say at this moment, else by
-    /// what Patroni keeps in etcd, which is up to `loop_wait` old and under load looks like a lag.
-    pub fn lag(&self, member: &Member) -> Option<u64> {
-        let position = |name: &str| self.nodes.get(name)?.instance.as_ref()?.position();
-        let now = || Some(position(&self.leader()?.name)?.saturating_sub(position(&member.name)?));
-        if member.is_leader() { None } else { now().or(member.lag) }
-    }
-
-    /// Whether every HAProxy that answers sends writes to the leader and nobody else.
-    pub fn takes_writes(&self) -> bool {
-        let leader = self.leader().map(|member| member.name.as_str());
-        leader.is_some()
-            && self
-                .nodes
-                .values()
-                .filter_map(|node| node.pools.as_ref())
-                .all(|pools| pools.up("primary").eq(leader))
+    /// What a replica lacks: by what it and the leader say at this moment, else by what Patroni
+    /// keeps in etcd, which is up to `loop_wait` old and under load looks like a lag.
+    pub fn lag(&self, member: &Member) -> Option<Lag> {
+        let instance = |name: &str| self.nodes.get(name)?.instance.as_ref();
+        let now = || {
+            let (leader, own) = (instance(&self.leader()?.name)?, instance(&member.name)?);
+            let end = leader.received()?;
+            let behind = |position: u64| end.saturating_sub(position);
+            Some(Lag { received: behind(own.received()?), replayed: behind(own.replayed()?) })
+        };
+        let kept = || Some(Lag { received: member.receive_lag?, replayed: member.replay_lag? });
+        if member.is_leader() { None } else { now().or_else(kept) }
     }
 
     /// Nodes that do not do what their roles say, or whose units crashed a moment ago.
@@ -109,6 +121,12 @@ impl Health {
         cluster.nodes.iter().filter(is_so).map(|node| node.name.clone()).collect()
     }
 
+    /// Whether an etcd member has no space left by its quota.
+    pub fn etcd_is_full(&self) -> bool {
+        let members = self.nodes.values().filter_map(|node| node.etcd.as_ref());
+        members.flat_map(|etcd| &etcd.alarms).any(|alarm| alarm == NOSPACE)
+    }
+
     /// Nodes whose Patroni answers and whose PostgreSQL does not start.
     pub fn stuck(&self) -> Vec<String> {
         let stuck =
@@ -116,19 +134,54 @@ impl Health {
         self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Whether `name` may become the leader without a loss: it follows closely, and unless nothing
-    /// is promised the leader waits for it.
-    pub fn can_lead(&self, cluster: &Cluster, name: &str) -> bool {
-        let member = self.view().and_then(|view| view.members.iter().find(|m| m.name == name));
-        member.is_some_and(|member| {
-            let synchronous = cluster.durability == Durability::Async || member.is_synchronous();
-            self.follows(member) && synchronous
-        })
+    /// Who is to take over: `wanted`, or the replica with the least to replay.
+    ///
+    /// # Errors
+    /// When that one, or every one, would lose rows or let writers wait: why.
+    pub fn heir(&self, cluster: &Cluster, wanted: Option<&str>) -> Result<String, String> {
+        let members = self.view().map_or(&[][..], |view| &view.members).iter();
+        let asked = members.filter(|member| match wanted {
+            Some(wanted) => member.name == wanted,
+            None => !member.is_leader(),
+        });
+        let (mut able, mut reasons) = (Vec::new(), Vec::new());
+        for member in asked {
+            match self.cannot_lead(cluster, member) {
+                None => able.push(member),
+                Some(why) => reasons.push(format!("{} {why}", member.name)),
+            }
+        }
+        let to_replay = |member: &&&Member| self.lag(member).map(|lag| lag.replayed);
+        let heir = able.iter().min_by_key(to_replay).map(|member| member.name.clone());
+        let nobody = || format!("{} is no replica", wanted.unwrap_or("nobody"));
+        let why = || if reasons.is_empty() { nobody() } else { reasons.join(", ") };
+        heir.ok_or_else(why)
     }
 
-    /// Whether a member is a replica that lacks little.
-    pub(super) fn follows(&self, member: &Member) -> bool {
-        member.is_streaming() && self.lag(member).is_some_and(|lag| lag <= HEALTHY_LAG)
+    /// Why a member may not become the leader: rows would be lost, or writers would wait for it.
+    fn cannot_lead(&self, cluster: &Cluster, member: &Member) -> Option<String> {
+        let Some(lag) = self.lag(member).filter(|_| member.is_streaming()) else {
+            return Some("does not follow the leader".to_owned());
+        };
+        let waited_for = cluster.durability == Durability::Async || member.is_synchronous();
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        match lag {
+            _ if !waited_for => Some("is not synchronous".to_owned()),
+            Lag { received, .. } if received > HEALTHY_LAG => {
+                Some(format!("lacks {:.1} MiB", mib(received)))
+            }
+            Lag { replayed, .. } if replayed > PROMPT_REPLAY => {
+                Some(format!("has {:.1} MiB to replay", mib(replayed)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a member is a replica that lacks little, and shows its readers no old rows.
+    pub(super) fn follows(&self, cluster: &Cluster, member: &Member) -> bool {
+        let replay = u64::from(cluster.haproxy.max_replica_lag_mb) << 20;
+        let close = |lag: Lag| lag.received <= HEALTHY_LAG && lag.replayed <= replay;
+        member.is_streaming() && self.lag(member).is_some_and(close)
     }
 
     fn holds_its_copy(&self, node: &Node, heard: &NodeHealth) -> bool {
@@ -150,7 +203,9 @@ fn serves_clients(node: &Node, heard: &NodeHealth) -> bool {
     let routes = !node.role_set.has(Role::Haproxy) || heard.pools.is_some();
     let steady = |unit: &Unit| unit.is_active() && !unit.is_unsteady();
     let runs = heard.units.as_ref().is_some_and(|units| units.values().all(steady));
-    routes && runs
+    // What hangs runs, and answers nobody.
+    let hangs = heard.sessions.as_ref().is_some_and(Sessions::pooler_fails);
+    routes && runs && !hangs
 }
 
 #[cfg(test)]
@@ -178,7 +233,7 @@ mod tests {
             version: "3".to_owned(),
             leader: false,
             has_leader,
-            db_bytes: 1,
+            ..EtcdStatus::default()
         };
         let sees = |leader, quorum| NodeHealth { etcd: Some(etcd(quorum)), ..led_by(leader) };
         // With etcd on the same node, and on others: then only the leader's own word tells.
@@ -210,8 +265,7 @@ mod tests {
         let (cluster, _) = Cluster::parse(text).expect("a cluster");
         let crashed = |name: &str| {
             let unit = Unit { state: "active".to_owned(), restarts: 3, up_seconds: 9 };
-            let etcd =
-                EtcdStatus { version: "3".to_owned(), leader: true, has_leader: true, db_bytes: 1 };
+            let etcd = EtcdStatus { leader: true, has_leader: true, ..EtcdStatus::default() };
             let node = NodeHealth {
                 etcd: Some(etcd),
                 instance: Some(Instance::default()),
@@ -233,15 +287,14 @@ mod tests {
         let text = include_str!("../../../../tests/clusters/minimal.toml");
         let (cluster, _) = Cluster::parse(text).expect("a cluster");
         let can_lead = |role: &str, state: &str, lag: u64| {
-            let member =
-                serde_json::json!({ "name": "b", "role": role, "state": state, "lag": lag });
+            let member = serde_json::json!({ "name": "b", "role": role, "state": state, "receive_lag": 0, "replay_lag": lag });
             let view = serde_json::from_value(serde_json::json!({ "members": [member] })).ok();
             let node = NodeHealth { view, ..NodeHealth::default() };
-            Health { nodes: [("b".to_owned(), node)].into() }.can_lead(&cluster, "b")
+            Health { nodes: [("b".to_owned(), node)].into() }.heir(&cluster, Some("b")).is_ok()
         };
-        assert!(can_lead("quorum_standby", "streaming", 0));
+        assert!(can_lead("quorum_standby", "streaming", PROMPT_REPLAY));
         assert!(!can_lead("replica", "streaming", 0));
         assert!(!can_lead("quorum_standby", "running", 0));
-        assert!(!can_lead("quorum_standby", "streaming", HEALTHY_LAG + 1));
+        assert!(!can_lead("quorum_standby", "streaming", PROMPT_REPLAY + 1));
     }
 }

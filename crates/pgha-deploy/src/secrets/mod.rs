@@ -18,6 +18,8 @@ use rand::distr::{Alphanumeric, SampleString};
 use russh::keys::{Algorithm, PrivateKey};
 use zeroize::Zeroizing;
 
+use crate::probe;
+
 pub(crate) use certificates::RENEW_DAYS;
 pub use error::SecretsError;
 
@@ -33,8 +35,8 @@ impl Secret {
 }
 
 /// Passwords that every cluster has. Users of the cluster file come on top.
-const SYSTEM_PASSWORDS: [&str; 5] =
-    ["postgres", "replicator", "rewind", "rest-api", "haproxy-stats"];
+const SYSTEM_PASSWORDS: [&str; 6] =
+    ["postgres", "replicator", "rewind", "rest-api", "haproxy-stats", probe::ROLE];
 
 /// The secrets of one cluster, read into memory.
 pub struct Secrets {
@@ -149,7 +151,7 @@ impl Secrets {
         for name in SYSTEM_PASSWORDS.into_iter().chain(users) {
             self.ensure_file(&format!("passwords/{name}"), || Ok(random_password()))?;
         }
-        for user in &cluster.postgresql.users {
+        for user in cluster.postgresql.users.iter().map(String::as_str).chain([probe::ROLE]) {
             let password = self.file(&format!("passwords/{user}")).clone();
             self.ensure_file(&format!("verifiers/{user}"), || {
                 Ok(scram_verifier(password.expose()))

@@ -3,11 +3,14 @@
 
 mod warnings;
 
+use std::collections::BTreeMap;
+
 use futures_util::future::join_all;
-use pgha_core::cluster::Node;
+use pgha_core::cluster::{Node, Role};
 use pgha_core::inventory::Inventory;
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
+use pgha_platform::ssh::Session;
 use serde::Serialize;
 use x509_parser::pem::Pem;
 
@@ -15,6 +18,8 @@ use crate::etcd::EtcdStatus;
 use crate::fleet::Fleet;
 use crate::haproxy::Pools;
 use crate::health::{Condition, Health, NodeHealth};
+use crate::pooler::{self, Pool};
+use crate::probe::Answer;
 use crate::seed;
 
 /// A cluster at one moment.
@@ -53,12 +58,18 @@ pub struct NodeStatus {
     pub state: Option<String>,
     /// PostgreSQL's timeline.
     pub timeline: Option<u64>,
-    /// Bytes of WAL it lacks.
+    /// Bytes of WAL it has not received.
     pub lag_bytes: Option<u64>,
+    /// Bytes of WAL it has not replayed: what those who read from it do not see yet.
+    pub replay_lag_bytes: Option<u64>,
     /// Whether a changed parameter waits for a restart.
     pub pending_restart: bool,
     /// Its etcd member.
     pub etcd: Option<EtcdStatus>,
+    /// What a new session met at each of its doors for SQL clients.
+    pub sessions: BTreeMap<String, Answer>,
+    /// The connections of its pooler.
+    pub pooler: Vec<Pool>,
     /// What its HAProxy thinks of every server, by pool.
     pub haproxy: Option<Pools>,
     /// Digest of its image, as its provider knows it.
@@ -91,6 +102,7 @@ struct Inside {
     refused: Option<String>,
     failed_units: Vec<String>,
     certificate_days: Option<i64>,
+    pooler: Vec<Pool>,
     config: Option<serde_json::Value>,
 }
 
@@ -121,7 +133,11 @@ impl Status {
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
         let conditions = health.conditions(cluster);
         let days = insides.iter().filter_map(|inside| inside.certificate_days).min();
-        let warnings = warnings::of(cluster, &health, days);
+        let mut warnings = warnings::of(cluster, &health, days);
+        let poolers = fleet.nodes.iter().zip(&insides);
+        warnings.extend(poolers.flat_map(|(node, inside)| {
+            warnings::full(&node.name, &inside.pooler, cluster.pgbouncer.default_pool_size)
+        }));
         let pairs = fleet.nodes.iter().zip(insides);
         let wanted = |node: &Node| Wanted {
             tree: rendered.trees[&node.role_set].digest(),
@@ -154,6 +170,7 @@ fn one(
     let member =
         health.view().and_then(|view| view.members.iter().find(|member| member.name == node.name));
     let server = world.server(&node.name);
+    let lag = member.and_then(|member| health.lag(member));
     NodeStatus {
         name: node.name.clone(),
         address: node.address,
@@ -162,15 +179,18 @@ fn one(
         role: member.map(|member| member.role.clone()),
         state: member.map(|member| member.state.clone()),
         timeline: member.and_then(|member| member.timeline),
-        lag_bytes: member.and_then(|member| health.lag(member)),
+        lag_bytes: lag.map(|lag| lag.received),
+        replay_lag_bytes: lag.map(|lag| lag.replayed),
         pending_restart: member.is_some_and(|member| member.pending_restart),
         etcd: heard.etcd.clone(),
+        sessions: heard.sessions.clone().unwrap_or_default().doors,
         haproxy: heard.pools.clone(),
         image: server.map(|server| server.image.short().to_owned()).unwrap_or_default(),
         seed: server.map(|server| server.seed.short().to_owned()).unwrap_or_default(),
         since: server.and_then(|server| server.since.clone()),
         seed_current: server.is_some_and(|server| server.seed == wanted.seed),
         image_current: inside.runs(&wanted),
+        pooler: inside.pooler,
         guard: inside.guard,
         refused: inside.refused,
         failed_units: inside.failed_units,
@@ -201,12 +221,13 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
     // HAProxy takes certificate and key from one file.
     let certificates = "find /run/pgha/tls ( -name *.crt -o -name haproxy.pem ) -exec cat {} +";
     let certificates = certificates.split(' ').collect::<Vec<_>>();
-    let (manifest, guard, refused, failed, pem) = tokio::join!(
+    let (manifest, guard, refused, failed, pem, pooler) = tokio::join!(
         read("/etc/pgha/manifest.json"),
         read("/run/pgha/guard"),
         read("/run/pgha/refused"),
         link.session.run(&units, b""),
         link.session.run(&certificates, b""),
+        pooler_of(&link.session, node),
     );
     let config = match &link.patroni {
         Some(patroni) => patroni.config().await.ok(),
@@ -226,8 +247,13 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
             .map(str::to_owned)
             .collect(),
         certificate_days: first_expiry(&pem.unwrap_or_default()),
+        pooler,
         config,
     }
+}
+
+async fn pooler_of(session: &Session, node: &Node) -> Vec<Pool> {
+    if node.role_set.has(Role::Postgres) { pooler::pools(session).await } else { Vec::new() }
 }
 
 /// Days until the first of these certificates expires.

@@ -3,8 +3,10 @@
 use pgha_core::Cluster;
 use pgha_core::cluster::Durability;
 
+use crate::etcd::QUOTA;
 use crate::health::Health;
 use crate::patroni::{Member, View};
+use crate::pooler::Pool;
 use crate::secrets::RENEW_DAYS;
 
 /// Everything worth a warning. `certificate_days`: until the first certificate ends.
@@ -22,7 +24,28 @@ pub(super) fn of(cluster: &Cluster, health: &Health, certificate_days: Option<i6
     let expires = certificate_days.is_some_and(|days| days < RENEW_DAYS).then(|| {
         format!("a certificate ends within {RENEW_DAYS} days: `pgha apply` signs it anew")
     });
-    [paused, one_copy, etcd(health), expires].into_iter().flatten().collect()
+    [paused, one_copy, etcd(health), fills(health), expires].into_iter().flatten().collect()
+}
+
+/// Pools of a node that have no connection left, and who waits for one. `size`: of each pool.
+pub(super) fn full(node: &str, pools: &[Pool], size: u32) -> Vec<String> {
+    let full = pools.iter().filter(|pool| pool.waiting > 0 || pool.active >= size);
+    let told = full.map(|Pool { database, role, active, waiting, waits_seconds }| {
+        format!(
+            "{active} of {size} connections of {role} to {database} are in use on {node}, {waiting} clients wait, the first for {waits_seconds} s: see `pgbouncer.default_pool_size`"
+        )
+    });
+    told.collect()
+}
+
+/// A member whose database nears its quota, beyond which etcd takes no writes.
+fn fills(health: &Health) -> Option<String> {
+    let members = health.nodes.iter().filter_map(|(name, node)| Some((name, node.etcd.as_ref()?)));
+    let (name, etcd) = members.max_by_key(|(_, etcd)| etcd.db_bytes)?;
+    let percent = etcd.db_bytes * 100 / QUOTA;
+    (percent >= 80).then(|| {
+        format!("etcd of {name} has used {percent} % of its quota: what else writes there? `pgha apply` makes room once it is full")
+    })
 }
 
 fn runs_on_one_copy(cluster: &Cluster, health: &Health, view: &View) -> bool {

@@ -10,6 +10,7 @@ use pgha_deploy::fleet::NodeError;
 use pgha_deploy::haproxy::Pools;
 use pgha_deploy::health::{Health, NodeHealth};
 use pgha_deploy::patroni::{Change, Instance, Member, View};
+use pgha_deploy::probe::{Answer, Sessions};
 use pgha_deploy::secrets::Secrets;
 use pgha_deploy::units::{Unit, Units};
 use rand::RngExt;
@@ -31,7 +32,7 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
             && state.has_quorum()
             && state.members().next().is_some_and(|first| first == name),
         has_leader: !cut_off && state.has_quorum(),
-        db_bytes: 1,
+        ..EtcdStatus::default()
     });
     let database = roles.has(Role::Postgres) && copies;
     NodeHealth {
@@ -41,6 +42,32 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
         view: database.then(|| if cut_off { alone(name) } else { view.clone() }),
         pools: (roles.has(Role::Haproxy) && state.serves(name)).then(|| pools.clone()),
         units: Some(units(state, name)),
+        sessions: Some(sessions(state, name)),
+    }
+}
+
+/// The pooler is one of the services that serve clients.
+fn sessions(state: &State, name: &str) -> Sessions {
+    let met = |serves: bool, writes: bool| match (serves, writes) {
+        (false, _) => Answer::Failed("refused".to_owned()),
+        (true, true) => Answer::Wrote,
+        (true, false) => Answer::Read,
+    };
+    let some = |leads: bool| {
+        state.databases().any(|name| state.leads(name) == leads && state.serves(name))
+    };
+    let (roles, serves) = (&state.machines[name].roles, state.serves(name));
+    let own = roles.has(Role::Postgres).then(|| ("pooler", met(serves, state.leads(name))));
+    let proxy = roles.has(Role::Haproxy).then(|| {
+        [
+            ("primary", met(serves && some(true), true)),
+            ("replicas", met(serves && some(false), false)),
+        ]
+    });
+    let doors = own.into_iter().chain(proxy.into_iter().flatten());
+    Sessions {
+        doors: doors.map(|(door, answer)| (door.to_owned(), answer)).collect(),
+        weak: Vec::new(),
     }
 }
 
@@ -94,7 +121,8 @@ fn member(state: &State, name: &str) -> Member {
         role: role(state, name).to_owned(),
         state: if leads || !has_all { "running" } else { "streaming" }.to_owned(),
         timeline: Some(1),
-        lag: (!leads).then_some(if has_all { 0 } else { 1 << 30 }),
+        receive_lag: (!leads).then_some(if has_all { 0 } else { 1 << 30 }),
+        replay_lag: (!leads).then_some(if has_all { 0 } else { 1 << 30 }),
         pending_restart: pending,
         pending_restart_reason: reason.into_iter().collect(),
     }
@@ -168,6 +196,10 @@ impl Daemons for Pgha<'_> {
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
         self.ask(&node.name, Effect::Restart(node.name.clone())).await
+    }
+
+    async fn make_room(&self) -> Result<(), NodeError> {
+        Ok(())
     }
 
     async fn declare(&self, _: &Node, _: &Cluster, _: &Secrets) -> Result<(), NodeError> {

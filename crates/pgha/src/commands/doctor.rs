@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use pgha_core::cluster::Base;
+use pgha_deploy::health::Health;
 use pgha_deploy::image::nix_checks;
 use pgha_deploy::image::nixos::NixOptions;
 use pgha_deploy::observe;
@@ -31,9 +32,20 @@ pub(super) async fn run(workspace: &Workspace, args: &DoctorArgs) -> Result<Exit
         }
     }
     if !observe::servers(&workspace.provider).await?.servers.is_empty() {
-        healthy &= nodes(workspace).await?;
+        healthy &= nodes(workspace).await? & cluster(workspace).await?;
     }
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What must be true of a healthy cluster, one by one.
+async fn cluster(workspace: &Workspace) -> Result<bool, Failure> {
+    let (_, fleet) = workspace.fleet().await?;
+    let conditions = Health::observe(&fleet).await.conditions(&workspace.cluster);
+    for condition in &conditions {
+        let verdict = if condition.met { "ok     " } else { "problem" };
+        print::line(&format!("{verdict} cluster: {}", condition.text));
+    }
+    Ok(conditions.iter().all(|condition| condition.met))
 }
 
 /// Runs the contract test that is part of every image.

@@ -59,6 +59,7 @@ fn text(status: &Status) -> String {
         "state",
         "TL",
         "lag",
+        "replay",
         "etcd",
         "HAProxy",
         "image",
@@ -93,7 +94,7 @@ fn text(status: &Status) -> String {
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-fn row(node: &NodeStatus) -> [String; 13] {
+fn row(node: &NodeStatus) -> [String; 14] {
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let etcd = node.etcd.as_ref().map(|etcd| match (etcd.leader, etcd.has_leader) {
         (true, _) => "leader".to_owned(),
@@ -106,9 +107,8 @@ fn row(node: &NodeStatus) -> [String; 13] {
         or_dash(node.role.clone()),
         or_dash(if node.running { node.state.clone() } else { Some("off".to_owned()) }),
         or_dash(node.timeline.map(|timeline| timeline.to_string())),
-        or_dash(
-            node.lag_bytes.map(|bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))),
-        ),
+        or_dash(node.lag_bytes.map(mebibytes)),
+        or_dash(node.replay_lag_bytes.map(mebibytes)),
         or_dash(etcd),
         or_dash(node.haproxy.as_ref().map(routes)),
         or_old(&node.image, node.image_current),
@@ -117,6 +117,10 @@ fn row(node: &NodeStatus) -> [String; 13] {
         or_dash(node.guard.clone()),
         or_dash(node.certificate_days.map(|days| format!("{days} days"))),
     ]
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 fn or_old(digest: &str, current: Option<bool>) -> String {

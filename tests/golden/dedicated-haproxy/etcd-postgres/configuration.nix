@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "a5146f83117532ea283d59527be4d593dba9b285ba38c83adc606e6980abb2ef";
+    treeDigest = "06f24301037a06d4c16b0ce9a2e5563466cd24ce1b3c4f307cb72a2c51ff9d8a";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "0c36096b4a613b804244cbcc71d1fb9cc24335e0e04905faa0530a1a75ebe752";
+    treeDigest = "b764b3045a4409d0e5b83e3b56986c4b766870373b667913be9db6cd5bb6c1d0";
     roles = [
       "haproxy"
     ];

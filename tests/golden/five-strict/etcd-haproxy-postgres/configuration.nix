@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "5aa6b185688915f9107da12b93b6fd44653722ba05576eb7573db54db0923713";
+    treeDigest = "a37bbe6b94a202507d5577dc2b9d25afbd7dbf421f36a004e8c0c3896ddf4bc7";
     roles = [
       "etcd"
       "haproxy"

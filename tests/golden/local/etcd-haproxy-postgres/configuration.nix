@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "fb28fc6bb4bcdd392274dba26658373cf44e64a86367c2e97703728f3109f030";
+    treeDigest = "d8fde48c1d8dcf1204d3bc2769612cd4a481e2777f8715f355c9202d4082d99b";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "9d68db8aa186d2a8a14bb80da25102ca50342c697c157287c9bfc78d0066d2ff";
+    treeDigest = "9416a188736d41c5812946aaee7a127e8a45c87aa12a922d1d9d07b551b6c1ca";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "80ac970668d2391487593696694bb63371024aa14d92641ceb358f506f70045e";
+    treeDigest = "8030ba2b32e76e769ff4ca69240f1943cf2634d9f57892189d10fc71dd948b4c";
     roles = [
       "etcd"
       "haproxy"

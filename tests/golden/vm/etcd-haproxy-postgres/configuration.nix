@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "6f55b2138bc19aca6c07842ecf243c1a27f19d61f9df8b66de018c90342c2770";
+    treeDigest = "f8a5aa51decd6223e14de5a160f7ecf813fd2227d4ec3b5d8c7ef226d8b0604a";
     roles = [
       "etcd"
       "haproxy"

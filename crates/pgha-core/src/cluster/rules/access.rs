@@ -10,7 +10,8 @@ use super::{Database, Remarks};
 use crate::spec::{Spec, nearest};
 
 /// Roles that exist in every cluster and have a purpose of their own.
-const RESERVED: &[&str] = &["postgres", "replicator", "rewind", "pgbouncer", "pgha_verify"];
+const RESERVED: &[&str] =
+    &["postgres", "replicator", "rewind", "pgbouncer", "pgha_probe", "pgha_verify"];
 
 /// Files beside the roles' in the secrets directory: a role of that name would share its password
 /// with a daemon.

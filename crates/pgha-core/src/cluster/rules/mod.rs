@@ -183,6 +183,7 @@ fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haprox
         replica_port: replica,
         sync_port: (durability != Durability::Async).then_some(sync),
         stats_port: stats,
+        max_replica_lag_mb: section.max_replica_lag_mb.unwrap_or(16),
         maxconn: section.maxconn.unwrap_or(4000),
     }
 }

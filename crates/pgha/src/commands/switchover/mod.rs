@@ -1,18 +1,16 @@
 //! `switchover`: a planned change of leader.
 
-use std::time::{Duration, Instant};
+mod stop;
 
-use pgha_core::cluster::Role;
+use pgha_core::cluster::{Fault, Role};
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
 
+use self::stop::Stop;
 use super::exclusive::{Unguarded, exclusively};
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
-
-/// More than the slowest HAProxy of any preset takes to see it.
-const ROUTED: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(workspace: &Workspace, to: Option<&str>) -> Result<(), Failure> {
     if let Some(name) = to {
@@ -28,35 +26,28 @@ pub(super) async fn run(workspace: &Workspace, to: Option<&str>) -> Result<(), F
 }
 
 async fn to_another(workspace: &Workspace, fleet: &Fleet, to: Option<&str>) -> Result<(), Failure> {
-    let from = leader(workspace, fleet).await?;
+    let health = Health::observe(fleet).await;
+    let from = leads(workspace, &health)?;
     if to == Some(from.as_str()) {
         print::note(&format!("{from} leads already; nothing was done"));
         return Ok(());
     }
-    print::note(&hand_over(workspace, fleet, &from, to).await?);
-    if !routed_away(fleet, &from).await {
-        print::note("not every HAProxy sends writes to the new leader yet: see `pgha status`");
-    }
+    let heir = health.heir(&workspace.cluster, to).map_err(|why| {
+        Failure::no(format!("nobody can take over from {from} at once: {why}"))
+            .hint("see `pgha status`; wait until a replica has caught up, then run it again")
+    })?;
+    let stop = Stop::watch(fleet, hand_over(workspace, fleet, &from, Some(&heir))).await?;
+    let promised = workspace.cluster.timing.write_stop(Fault::Switchover).worst_seconds;
+    print::note(&format!("{heir} leads now; {}", stop.report(promised)));
     Ok(())
-}
-
-/// Patroni answers before every HAProxy has seen the change: a client that comes at once would
-/// still meet the old leader.
-async fn routed_away(fleet: &Fleet, from: &str) -> bool {
-    let until = Instant::now() + ROUTED;
-    while Instant::now() < until {
-        let health = Health::observe(fleet).await;
-        if health.leader().is_some_and(|leader| leader.name != from) && health.takes_writes() {
-            return true;
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    false
 }
 
 /// Name of the leader.
 pub(super) async fn leader(workspace: &Workspace, fleet: &Fleet) -> Result<String, Failure> {
-    let health = Health::observe(fleet).await;
+    leads(workspace, &Health::observe(fleet).await)
+}
+
+fn leads(workspace: &Workspace, health: &Health) -> Result<String, Failure> {
     let missing = || {
         Failure::no(format!("cluster `{}` has no leader", workspace.cluster.name))
             .hint("see `pgha status`")

@@ -1,0 +1,78 @@
+//! What a client would see, and what could take back what it was told.
+
+use std::collections::BTreeMap;
+
+use pgha_core::Cluster;
+use pgha_core::cluster::{Durability, Role};
+
+use super::conditions::{Condition, condition, listed};
+use super::{Health, NodeHealth};
+use crate::probe::{Answer, POOLER, WRITERS};
+
+impl Health {
+    /// A new session comes about at every door, and writes at those of writers. Where nodes are
+    /// `known` to be sick, what leads to a replica may lead to them.
+    pub(super) fn open(&self, cluster: &Cluster, known: &[String]) -> Condition {
+        let is_known = |name: &str| known.iter().any(|known| known == name);
+        let leader = self.leader().map(|member| member.name.as_str());
+        let counts = |node: &str, door: &str| match door {
+            POOLER => !is_known(node),
+            WRITERS => !is_known(node) && !leader.is_some_and(is_known),
+            _ => known.is_empty(),
+        };
+        let doors =
+            self.nodes.iter().filter_map(|(name, node)| Some((name, node.sessions.as_ref()?)));
+        let doors = doors.flat_map(|(name, sessions)| {
+            sessions.doors.iter().map(move |(door, answer)| (name.as_str(), door.as_str(), answer))
+        });
+        let doors = doors.filter(|(node, door, _)| counts(node, door)).collect::<Vec<_>>();
+        let mut wanting = BTreeMap::<&str, Vec<String>>::new();
+        for (node, door, answer) in &doors {
+            if let Some(why) = lacks(answer, door, leader == Some(*node)) {
+                wanting.entry(why).or_default().push(format!("{node} {door}"));
+            }
+        }
+        let (all, bad) = (doors.len(), wanting.values().map(Vec::len).sum::<usize>());
+        let good = all - bad;
+        let named = wanting.iter().map(|(why, doors)| format!("{}: {why}", doors.join(", ")));
+        let asked = cluster.nodes.iter().filter(|node| !is_known(&node.name)).all(|node| {
+            let serves = node.role_set.has(Role::Postgres) || node.role_set.has(Role::Haproxy);
+            !serves || self.nodes.get(&node.name).is_some_and(|heard| heard.sessions.is_some())
+        });
+        let text = format!("sessions at {good} of {all} doors{}", listed(named));
+        condition(asked && bad == 0, text)
+    }
+
+    /// etcd takes no writes while it has an alarm, so nobody can take over from a leader.
+    pub(super) fn alarmed(&self) -> Option<Condition> {
+        let alarms = self.nodes.values().filter_map(|node| node.etcd.as_ref());
+        let alarm = alarms.flat_map(|etcd| &etcd.alarms).next()?;
+        Some(condition(false, format!("etcd takes no writes: alarm {alarm}")))
+    }
+
+    /// Settings that break the promise of the cluster's durability.
+    pub(super) fn weak(&self, cluster: &Cluster) -> Option<Condition> {
+        let promised = |weak: &&String| {
+            cluster.durability != Durability::Async || !weak.starts_with("synchronous_commit")
+        };
+        let sessions = |node: &'_ NodeHealth| node.sessions.clone().map(|sessions| sessions.weak);
+        let mut weak = self.nodes.values().filter_map(sessions).flatten().collect::<Vec<_>>();
+        weak.retain(|weak| promised(&weak));
+        weak.sort();
+        weak.dedup();
+        let text = format!("acknowledged rows may be lost: {}", weak.join(", "));
+        (!weak.is_empty()).then(|| condition(false, text))
+    }
+}
+
+/// What is wrong with an answer. `leads`: it was given by the leader's node.
+fn lacks<'a>(answer: &'a Answer, door: &str, leads: bool) -> Option<&'a str> {
+    let writes = door == WRITERS || door == POOLER && leads;
+    match answer {
+        Answer::Wrote => None,
+        Answer::Read if writes => Some("a replica answered"),
+        Answer::Read => None,
+        Answer::Unknown => Some("the role pgha_probe is missing or has another password"),
+        Answer::Failed(why) => Some(why),
+    }
+}

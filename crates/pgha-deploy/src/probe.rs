@@ -1,0 +1,220 @@
+//! What a client would see: a new session through every door of a node, which writes where it
+//! meets the primary.
+//!
+//! A daemon that hangs is alive for systemd and takes connections for whoever checks only that; a
+//! client waits. So nothing less than a session tells.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use pgha_platform::ssh::Session;
+use serde::Serialize;
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{CancelToken, Client, Config, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::secrets::Secret;
+
+/// The role it is done with. Everybody's rights are enough.
+pub const ROLE: &str = "pgha_probe";
+
+/// Every cluster has it.
+const DATABASE: &str = "postgres";
+
+/// The door of a node's own pooler; those of its HAProxy are called like its pools.
+pub const POOLER: &str = "pooler";
+
+/// The door to the primary, through HAProxy.
+pub(crate) const WRITERS: &str = "primary";
+
+/// For so long a client is patient: as long as `connect_timeout` of the DSN that `up` prints.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// On a primary it writes WAL and commits, so that the answer waits for other copies like that to
+/// any client; there is no table that could be dropped or locked.
+const WRITE: &str = "SELECT pg_is_in_recovery(), CASE WHEN NOT pg_is_in_recovery() \
+    THEN pg_logical_emit_message(true, 'pgha', 'probe') END";
+
+/// What roles and databases are set to that lets their commits be acknowledged before another copy
+/// has them.
+pub(crate) const WEAK_SETTINGS: &str = "(SELECT setting, rolname AS role, datname AS database
+    FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS s (setting)
+        LEFT JOIN pg_roles r ON r.oid = setrole LEFT JOIN pg_database d ON d.oid = setdatabase
+    WHERE setting ~* '^synchronous_commit=(off|false|no|0|local)$') AS weak";
+
+/// The same in words, and what is set for everybody.
+fn weak() -> String {
+    format!(
+        "SELECT name || ' = ' || setting || ' on the server' FROM pg_settings
+WHERE (name IN ('fsync', 'full_page_writes') AND setting = 'off'
+        OR name = 'synchronous_commit' AND setting IN ('off', 'local'))
+    AND source NOT IN ('database', 'user', 'database user', 'global')
+UNION ALL
+SELECT concat_ws(' ', setting, 'for role ' || role, 'in database ' || database) FROM {WEAK_SETTINGS}"
+    )
+}
+
+/// What a new session met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// A primary, which took a write.
+    Wrote,
+    /// A replica.
+    Read,
+    /// Somebody who does not know the role, or not with this password. `pgha apply` makes it.
+    Unknown,
+    /// None, or something else than was expected; in words.
+    Failed(String),
+}
+
+impl Answer {
+    /// Whether PostgreSQL answered.
+    pub fn is_session(&self) -> bool {
+        matches!(self, Self::Wrote | Self::Read)
+    }
+}
+
+/// What sessions through the doors of one node met.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Sessions {
+    /// By door: `pooler` for the node's own, or a pool of its HAProxy.
+    pub doors: BTreeMap<String, Answer>,
+    /// Settings under which an acknowledged row may be lost, as its own PostgreSQL has them.
+    pub weak: Vec<String>,
+}
+
+impl Sessions {
+    /// Whether the node's own pooler, or PostgreSQL behind it, gives no session.
+    pub fn pooler_fails(&self) -> bool {
+        matches!(self.doors.get(POOLER), Some(Answer::Failed(_)))
+    }
+}
+
+/// Opens sessions through the doors of one node.
+pub(crate) struct Probe {
+    pub(crate) tls: MakeRustlsConnect,
+    pub(crate) password: Secret,
+    pub(crate) node: String,
+    pub(crate) doors: BTreeMap<String, u16>,
+}
+
+impl Probe {
+    /// Tries at once every door that leads somewhere.
+    pub(crate) async fn ask(
+        &self,
+        session: &Session,
+        leads_somewhere: impl Fn(&str) -> bool,
+    ) -> Sessions {
+        let tried = self.doors.iter().map(async |(door, port)| {
+            if !leads_somewhere(door) {
+                return (door, (Answer::Failed("nobody is up behind it".to_owned()), Vec::new()));
+            }
+            let weak = if door == POOLER { weak() } else { String::new() };
+            (door, self.knock(session, *port, &weak, PATIENCE).await)
+        });
+        let mut sessions = Sessions::default();
+        for (door, (answer, weak)) in join_all(tried).await {
+            sessions.doors.insert(door.clone(), answer);
+            sessions.weak.extend(weak);
+        }
+        sessions
+    }
+
+    /// Writes through the node's HAProxy. Absent: it has none.
+    pub(crate) async fn write(&self, session: &Session, patience: Duration) -> Option<Answer> {
+        let port = *self.doors.get(WRITERS)?;
+        Some(self.knock(session, port, "", patience).await.0)
+    }
+
+    /// What a session met, and the rows of `more`.
+    async fn knock(
+        &self,
+        session: &Session,
+        port: u16,
+        more: &str,
+        patience: Duration,
+    ) -> (Answer, Vec<String>) {
+        let until = Instant::now() + patience;
+        let silent = || {
+            let why = format!("no answer within {} s", patience.as_secs_f32());
+            (Answer::Failed(why), Vec::new())
+        };
+        let client = match tokio::time::timeout_at(until, self.connect(session, port)).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) => return (failed(error.as_ref()), Vec::new()),
+            Err(_) => return silent(),
+        };
+        let query = format!("{WRITE};{more}");
+        match tokio::time::timeout_at(until, client.simple_query(&query)).await {
+            Ok(Ok(rows)) => read(&rows),
+            Ok(Err(error)) => (failed(&error), Vec::new()),
+            Err(_) => {
+                self.cancel(session, port, client.cancel_token()).await;
+                silent()
+            }
+        }
+    }
+
+    async fn connect(&self, session: &Session, port: u16) -> Result<Client, Error> {
+        let mut config = Config::new();
+        config.user(ROLE).password(self.password.expose()).dbname(DATABASE);
+        config.application_name("pgha").ssl_mode(tokio_postgres::config::SslMode::Require);
+        let stream = session.stream(port).await?;
+        let tls = self.tls_of(&stream)?;
+        let (client, connection) = config.connect_raw(stream, tls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// TLS for a connection, whose other end has to prove that it is of this node.
+    fn tls_of<S>(&self, _: &S) -> Result<Tls<S>, Error>
+    where
+        MakeRustlsConnect: MakeTlsConnect<S, Error: Into<Error>>,
+    {
+        let mut tls = self.tls.clone();
+        MakeTlsConnect::<S>::make_tls_connect(&mut tls, &self.node).map_err(Into::into)
+    }
+
+    /// A commit that waits for a copy goes on waiting when its client has left, and keeps one of the
+    /// server's connections.
+    async fn cancel(&self, session: &Session, port: u16, token: CancelToken) {
+        if let Ok(stream) = session.stream(port).await
+            && let Ok(tls) = self.tls_of(&stream)
+        {
+            let cancel = token.cancel_query_raw(stream, tls);
+            let _ = tokio::time::timeout(Duration::from_secs(1), cancel).await;
+        }
+    }
+}
+
+/// The row of [`WRITE`], and those of what came after it.
+fn read(rows: &[SimpleQueryMessage]) -> (Answer, Vec<String>) {
+    let mut values = rows.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    let answer = match values.next() {
+        Some("f") => Answer::Wrote,
+        Some("t") => Answer::Read,
+        _ => Answer::Failed("an answer that makes no sense".to_owned()),
+    };
+    (answer, values.map(str::to_owned).collect())
+}
+
+type Tls<S> = <MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect;
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> Answer {
+    let said = error.downcast_ref::<tokio_postgres::Error>().and_then(|error| error.as_db_error());
+    let Some(said) = said else {
+        return Answer::Failed(crate::fleet::with_causes(error));
+    };
+    // PgBouncer's words for a role that its lookup does not give, or for another password.
+    let unknown = ["no such user", "SASL authentication failed"].contains(&said.message())
+        || *said.code() == SqlState::INVALID_PASSWORD;
+    if unknown { Answer::Unknown } else { Answer::Failed(said.message().to_owned()) }
+}

@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# Sourced by formation.sh: whatever a client would notice is seen, and what pgha can end is ended.
+
+as_postgres() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -XqAtc "$2"; }
+# unhealthy WORDS: status says no, and these words say why.
+unhealthy() { refused "$1" 1 pgha status --exit-code; }
+healthy() {
+    for _ in $(seq 60); do ! pgha status --exit-code >"$work/status.out" || return 0; sleep 0.5; done
+    fail "not healthy: $(cat "$work/status.out")"
+}
+signal() { on "$1" pkill "-$2" -f "$3"; }
+healthy
+
+say "a pooler that hangs is no pooler, whatever takes its connections"
+lead=$(leader)
+signal "$lead" STOP '^/etc/pgha/bin/pgbouncer'
+unhealthy "($lead pooler, "
+pgha plan 2>/dev/null | grep -q 'gate' || fail "nothing to do: $(pgha plan 2>&1)"
+signal "$lead" CONT '^/etc/pgha/bin/pgbouncer'
+healthy
+
+say "a HAProxy that hangs is none either"
+signal "$lead" STOP '^/etc/pgha/bin/haproxy'
+unhealthy '2 of 3 HAProxy route'
+signal "$lead" CONT '^/etc/pgha/bin/haproxy'
+healthy
+
+say "a replica that receives and does not replay is behind: for status, for readers, for a switchover"
+behind=$(replica)
+signal "$behind" STOP 'startup recovering'
+as_postgres "$lead" 'create table wal as select repeat(md5(g::text), 30) from generate_series(1, 60000) g'
+unhealthy "$behind lacks 0.0 MiB, has"
+[ "$(pgha status --json | jq "[.nodes[] | select(.name == \"$behind\").replay_lag_bytes > 16777216] | all")" = true ] || fail "$(pgha status)"
+refused 'MiB to replay' 1 pgha switchover --to "$behind"
+for _ in $(seq 60); do pgha status --json >"$work/status.json"; [ "$(jq "[.nodes[].haproxy.replicas[\"$behind\"] | startswith(\"UP\")] | any" "$work/status.json")" = true ] || break; sleep 0.5; done
+[ "$(jq "[.nodes[].haproxy.replicas[\"$behind\"] | startswith(\"UP\")] | any" "$work/status.json")" = false ] || fail "readers are sent to old rows"
+signal "$behind" CONT 'startup recovering'
+as_postgres "$lead" 'drop table wal'
+healthy
+
+say "what lets commits of a role or in a database go unconfirmed is seen, and taken back"
+as_postgres "$lead" 'alter role app set synchronous_commit = off'
+as_postgres "$lead" 'alter database app set synchronous_commit = local'
+unhealthy 'synchronous_commit=local in database app, synchronous_commit=off for role app'
+pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+grep -q 'commits that wait' "$work/apply.log" || fail "$(cat "$work/apply.log")"
+healthy
+! on "$lead" runuser -u postgres -- /etc/pgha/bin/psql -c 'alter system set synchronous_commit = off' 2>"$work/out" || fail "ALTER SYSTEM was taken"
+grep -q 'not allowed in this environment' "$work/out" || fail "$(cat "$work/out")"
+
+say "what pgha itself needs in PostgreSQL is missed, and put back"
+as_postgres "$lead" 'drop owned by pgha_probe; drop role pgha_probe'
+unhealthy 'the role pgha_probe is missing'
+pgha apply --yes 2>/dev/null
+healthy
+as_postgres "$lead" 'revoke execute on function pgbouncer.lookup(text) from pgbouncer'
+unhealthy 'sessions at 0 of 12 doors'
+pgha apply --yes 2>/dev/null
+healthy
+
+say "etcd that takes no writes is named for that, and gets room"
+member=$(on "$lead" curl -s --cacert /run/pgha/tls/etcd-ca.crt --cert /run/pgha/tls/etcd.crt --key /run/pgha/tls/etcd.key https://127.0.0.1:2382/v3/maintenance/status -d '{}' | jq -r .header.member_id)
+on "$lead" curl -s --cacert /run/pgha/tls/etcd-ca.crt --cert /run/pgha/tls/etcd.crt --key /run/pgha/tls/etcd.key https://127.0.0.1:2382/v3/maintenance/alarm \
+    -d "{\"action\":\"ACTIVATE\",\"memberID\":\"$member\",\"alarm\":\"NOSPACE\"}" >/dev/null
+unhealthy 'etcd takes no writes: alarm NOSPACE'
+! grep -q 'no quorum' "$work/out" || fail "etcd has a quorum: $(cat "$work/out")"
+pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+grep -q 'make room' "$work/apply.log" || fail "$(cat "$work/apply.log")"
+healthy
+
+say "a full pool is warned of"
+clients=()
+for _ in $(seq 25); do
+    pgha psql -- -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 &
+    clients+=($!)
+done
+for _ in $(seq 40); do ! pgha status | grep -q '20 of 20 connections of app to app are in use' || break; sleep 0.2; done
+pgha status >"$work/status.out"
+grep -qE '20 of 20 connections of app to app are in use on .*, [1-9][0-9]* clients wait' "$work/status.out" || fail "$(cat "$work/status.out")"
+kill "${clients[@]}" 2>/dev/null || true
+wait "${clients[@]}" 2>/dev/null || true
+as_postgres "$lead" "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()" >/dev/null
+
+say "a switchover ends with a write, and says for how long there was none"
+pgha switchover 2>"$work/switchover.log"
+grep -qE '^node-. leads now; writes stopped for [0-9.]+ s \(promised: at most 7 s\)$' "$work/switchover.log" || fail "$(cat "$work/switchover.log")"
+sql 'select 1' >/dev/null
+healthy
