@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "a5146f83117532ea283d59527be4d593dba9b285ba38c83adc606e6980abb2ef";
+    treeDigest = "60eec92a93c78f515598094bd94c2e558be244d328d1d479edba5d9b3f3d076f";
     roles = [
       "etcd"
       "postgres"

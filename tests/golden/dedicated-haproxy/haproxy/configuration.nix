@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "0c36096b4a613b804244cbcc71d1fb9cc24335e0e04905faa0530a1a75ebe752";
+    treeDigest = "b6769ca2a1f2167d379a5bd7335f97d69e2fbcff65e21e057d84cc42280b40fe";
     roles = [
       "haproxy"
     ];
