@@ -175,6 +175,7 @@ impl From<OperateError> for Failure {
         match error {
             OperateError::Provider(error) => error.into(),
             OperateError::Refused(refused) => refused.into(),
+            OperateError::Secrets(error) => error.into(),
             OperateError::Execute(error) => error.into(),
             OperateError::Changed => {
                 Self::no(error.to_string()).hint("run the command again to plan anew")
