@@ -24,8 +24,11 @@ impl Secrets {
 }
 
 /// Fails when the secrets in `dir` are those of a cluster with another name, and when one of
-/// `servers` was made by another cluster of the same name, whose secrets are elsewhere. A server of an older pgha says nothing of that. Neither does a `dir` that is
-/// lost, unless the servers' own secrets are still where they were: then they are another's.
+/// `servers` was made by another cluster of the same name, whose secrets are elsewhere.
+///
+/// A server of an older pgha does not say who made it: it is ours. If `dir` is lost, the servers are
+/// another's only while the secrets that made them are where they were: a cluster whose secrets are
+/// gone can be destroyed.
 ///
 /// # Errors
 /// [`SecretsError::Foreign`], [`SecretsError::Anothers`].

@@ -47,7 +47,8 @@ pub(super) async fn run(
 /// A seed with a key that nobody keeps would start a node that nobody can reach.
 fn complete(workspace: &Workspace, secrets: &Secrets) -> Result<(), Failure> {
     let missing = secrets.unwritten();
-    let Some(first) = missing.first() else { return Ok(()) };
+    // `.gitignore` is no secret, and some keep their secrets in Git, encrypted.
+    let Some(first) = missing.iter().find(|name| !name.starts_with('.')) else { return Ok(()) };
     let dir = workspace.secrets_dir();
     let why = match dir.exists() {
         true => format!("{} is to be made or signed anew", secrets.path(first).display()),
