@@ -8,7 +8,8 @@ printf '\n[postgresql]\nusers = [{ name = "app" }]\ndatabases = [{ name = "app",
 
 # Debian under systemd mounts /run so that nothing there can be executed. Here one node has it so.
 noexec=/run/pgha-local/pgha-formation.node-1
-trap 'status=$?; umount --lazy "$noexec" 2>/dev/null || true; clean_up $status' EXIT
+# An edited file would not be let near the cluster.
+trap 'status=$?; umount --lazy "$noexec" 2>/dev/null || true; [ ! -e "$work/plain" ] || cp "$work/plain" "$file"; clean_up $status' EXIT
 mkdir -p "$noexec" && mount -t tmpfs -o noexec,mode=700 tmpfs "$noexec"
 
 say "up"
@@ -143,7 +144,7 @@ pgha status --json >"$work/status.json"
 pgha plan --json >"$work/plan.json" 2>"$work/plan.log"
 pgha render --out "$work/tree" 2>/dev/null
 for node in node-1 node-2 node-3; do on $node journalctl --no-pager >"$work/journal-$node.log"; on $node ps axww >"$work/ps-$node.out"; done
-find "$secrets" -type f ! -name '*.crt' ! -name '*.pub' ! -name known_hosts ! -name '*.jsonl' ! -name formed ! -name cluster ! -name .gitignore >"$work/secret-files"
+find "$secrets" -type f ! -name '*.crt' ! -name '*.pub' ! -name known_hosts ! -name '*.jsonl' ! -name formed ! -name cluster ! -name .gitignore ! -name .lock >"$work/secret-files"
 [ "$(wc -l <"$work/secret-files")" -ge 30 ] || fail "too few secrets: $(cat "$work/secret-files")"
 # The second line of a key: the first is the same in every key.
 while read -r secret; do
@@ -169,6 +170,83 @@ refused 'belongs to cluster `other`' 1 pgha status && mv "$work/cluster" "$secre
 mv "$secrets/ca.key" "$work/ca.key" && refused 'ca.key is missing' 1 pgha status
 : >"$secrets/ca.key" && refused 'ca.key is empty' 1 pgha status && mv "$work/ca.key" "$secrets/ca.key"
 refused 'something else than a file' 2 pgha seed node-1 --out /dev/full && [ -c /dev/full ]
+
+say "to look never writes, whatever became of the file: five edits, and every command that looks or is answered no"
+# kept: path, type, mode, size and digest of all that pgha keeps. What is inside a data volume is the nodes' own.
+kept() {
+    find "$secrets" "$work/state" "$work"/*.secrets -path '*/data/*' -prune -o ! -name data ! -name console.log -printf '%p %y %m ' \
+        \( -type f -printf '%s ' -exec sha256sum {} + -o -printf '\n' \) | LC_ALL=C sort -u
+}
+cp "$file" "$work/plain"
+looks() {
+    local before arguments
+    before=$(kept)
+    for arguments in check "render --out $work/tree" plan status 'psql -- -c table(pg_am)' 'psql -U new -- -l' 'ssh node-1 -- true' 'logs node-1 -n 1' \
+        doctor "seed node-1 --out $work/seed" schema apply rollback switchover\ --to\ nobody; do
+        # shellcheck disable=SC2086 # no argument here has a space of its own
+        timeout 60 "$PGHA" -f "$file" $arguments </dev/null >>"$work/looks" 2>&1 || [ $? != 124 ] || fail "$1: $arguments takes for ever"
+        [ "$(kept)" = "$before" ] || fail "$1: $arguments wrote: $(diff <(echo "$before") <(kept) | cut -c -160)"
+    done
+    cp "$work/plain" "$file"
+}
+sed -i 's/10\.91\.0\.13/10.91.0.23/' "$file" && looks "a changed address"
+sed -i 's/"node-3"/"node-9"/' "$file"
+refused 'there is no server `node-9` yet' 1 pgha ssh node-9 -- true
+looks "a renamed node"
+sed -i 's/{ name = "app" }/&, { name = "new" }/' "$file"
+pgha plan 2>/dev/null | grep -q 'note: new in the secrets: passwords/new, verifiers/new' || fail "$(pgha plan 2>&1)"
+refused 'there is no user `new` yet' 1 pgha psql -U new
+refused 'passwords/new is to be made' 1 pgha seed node-1 --out "$work/seed"
+looks "another user"
+sed -i 's/"formation"/"formatted"/' "$file"
+for what in status 'psql -- -l' 'seed node-1 --out /dev/null' 'destroy --yes'; do
+    # shellcheck disable=SC2086
+    refused 'belongs to cluster `formation`, not `formatted`' 1 pgha $what
+done
+looks "another name"
+sed -i '/"node-1"/{h;d};/"node-3"/G' "$file"
+[ "$(grep -c '"node-' "$file")" = 3 ] && ! cmp -s "$file" "$work/plain"
+pgha plan 2>/dev/null | grep -q 'nothing to do' || fail "the order of nodes is content: $(pgha plan 2>&1)"
+looks "nodes in another order"
+grep -q 'nothing to do' "$work/looks" # that they looked at all
+
+say "a cluster that never was is planned, and leaves no trace"
+sed 's/"formation"/"never"/; s/10\.91\.0/10.88.91/; s/preset = "fast"/preset = "normal"/' "$file" >"$work/never.toml"
+before=$(kept)
+for what in plan status doctor "seed node-1 --out $work/seed" apply switchover; do
+    # shellcheck disable=SC2086
+    "$PGHA" -f "$work/never.toml" $what </dev/null >"$work/out" 2>&1 || true
+    [ "$(kept)" = "$before" ] && [ ! -e "$work/never.secrets" ] && [ ! -e "$work/state/never" ] || fail "$what made something"
+done
+"$PGHA" -f "$work/never.toml" plan 2>/dev/null | grep -q "note: the secrets are made in $work/never.secrets" || fail "no plan for it"
+refused 'add --make-secrets' 1 "$PGHA" -f "$work/never.toml" seed node-1 --out "$work/seed"
+"$PGHA" -f "$work/never.toml" seed node-1 --make-secrets --out "$work/seed" 2>/dev/null
+"$PGHA" -f "$work/never.toml" seed node-2 --out "$work/seed" 2>/dev/null
+refused 'the nodes are started by pgha' 1 pgha seed node-1 --make-secrets --out "$work/seed"
+rm -r "$work/never.toml" "$work/never.secrets"
+
+say "a second cluster of the same name gets nowhere near the first"
+mkdir "$work/beside" && cp "$file" "$work/beside/formation.toml"
+before=$(kept)
+for secrets_of_its_own in no yes; do
+    for what in status plan 'apply --yes' rollback switchover 'destroy --yes'; do
+        # shellcheck disable=SC2086
+        refused "belong to another cluster, whose secrets are in $secrets" 1 "$PGHA" -f "$work/beside/formation.toml" $what
+    done
+    [ $secrets_of_its_own = yes ] || {
+        sed 's/"formation"/"never"/' "$file" >"$work/beside/never.toml"
+        sed -i 's/10\.91\.0/10.88.91/' "$work/beside/never.toml"
+        "$PGHA" -f "$work/beside/never.toml" seed node-1 --make-secrets --out "$work/seed" 2>/dev/null
+        mv "$work/beside/never.secrets" "$work/beside/formation.secrets" && echo formation >"$work/beside/formation.secrets/cluster"
+    }
+done
+say "... nor with a state directory of its own, where it would take the first one's switch for its own"
+rm -r "$work/beside/formation.secrets"
+sed -i "s#$work/state#$work/beside/state#" "$work/beside/formation.toml"
+refused "has its nodes in $work/state/formation" 1 "$PGHA" -f "$work/beside/formation.toml" apply --yes
+refused "has its nodes in $work/state/formation" 2 "$PGHA" -f "$work/beside/formation.toml" destroy --yes
+[ ! -e "$work/beside/state" ] && [ "$(kept)" = "$before" ] && [ "$(sql 'select 1')" = 1 ]
+rm -r "$work/beside"
 
 say "a node that shows another host key is not spoken to"
 public=$secrets/nodes/node-1/ssh_host_ed25519_key.pub
@@ -212,15 +290,29 @@ pgha logs node-1 patroni >"$work/patroni.log"
 grep -q 'I am node-1' "$work/patroni.log" || fail "no journal of Patroni: $(cat "$work/patroni.log")"
 pgha completions bash >"$work/completions" && grep -q switchover "$work/completions"
 
-say "a certificate that nears its end is signed anew, with the key it had, and the next apply would bring it"
-key=$(sha256sum "$secrets/nodes/node-1/haproxy.key")
-cp "$secrets/nodes/node-1/haproxy.crt" "$work/haproxy.crt"
-near_its_end node-1
-pgha plan 2>/dev/null | grep -q 'reseed *node-1' || fail "$(pgha plan 2>&1)"
-[ "$(pgha status --json | jq -c '[.nodes[] | select(.seed_current == false).name]')" = '["node-1"]' ] || fail "$(pgha status)"
-openssl x509 -in "$secrets/nodes/node-1/haproxy.crt" -noout -checkend $((300 * 86400)) >/dev/null
-[ "$key" = "$(sha256sum "$secrets/nodes/node-1/haproxy.key")" ]
-cp "$work/haproxy.crt" "$secrets/nodes/node-1/haproxy.crt"
+say "a certificate that nears its end is signed anew by apply, not by a plan, with the key it had"
+member=$(replica) # nobody's turn but its own
+key=$(sha256sum "$secrets/nodes/$member/haproxy.key")
+near_its_end "$member"
+near_its_end_still() { ! openssl x509 -in "$secrets/nodes/$member/haproxy.crt" -noout -checkend $((300 * 86400)) >/dev/null; }
+pgha plan >"$work/plan.out" 2>/dev/null
+grep -q "reseed *$member" "$work/plan.out" && grep -q "signed anew in the secrets: nodes/$member/haproxy.crt" "$work/plan.out" || fail "$(cat "$work/plan.out")"
+[ "$(pgha status --json | jq -c '[.nodes[] | select(.seed_current == false).name]')" = "[\"$member\"]" ] || fail "$(pgha status)"
+refused 'nothing was changed' 1 pgha apply </dev/null
+near_its_end_still || fail "signed without a yes"
+pgha apply --yes >/dev/null 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+! near_its_end_still || fail "apply did not sign: $(cat "$work/apply.log")"
+[ "$key" = "$(sha256sum "$secrets/nodes/$member/haproxy.key")" ]
+pgha plan 2>/dev/null | grep -q 'nothing to do' || fail "$(pgha plan 2>&1)"
+
+say "... and the operator's own without any step, for no node knows it"
+openssl x509 -req -in <(openssl req -new -key "$secrets/operator.key" -subj '/CN=pgha operator' 2>/dev/null) \
+    -CA "$secrets/ca.crt" -CAkey "$secrets/ca.key" -days 30 -out "$secrets/operator.crt" 2>/dev/null
+before=$(kept)
+pgha plan 2>/dev/null | grep -q 'note: signed anew in the secrets: operator.crt' || fail "$(pgha plan 2>&1)"
+[ "$(kept)" = "$before" ] || fail "a plan signed"
+pgha apply 2>/dev/null
+openssl x509 -in "$secrets/operator.crt" -noout -checkend $((300 * 86400)) >/dev/null || fail "not signed"
 
 say "a state directory that is not there is not taken for a cluster that never was"
 mv "$work/state/formation" "$work/state/hidden"

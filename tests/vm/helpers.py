@@ -60,7 +60,7 @@ def make_seeds(cluster: str, nodes: list[str]) -> None:
     file.write_text(cluster)
     for node in nodes:
         text = SEEDS / "seed"
-        subprocess.run([PGHA, "-f", file, "seed", node, "--new-volume", "--out", text], check=True)
+        subprocess.run([PGHA, "-f", file, "seed", node, "--make-secrets", "--new-volume", "--out", text], check=True)
         (SEEDS / node).write_bytes(base64.b64decode(text.read_text()))
     os.environ["PGHA_SEEDS"] = str(SEEDS)
 

@@ -102,7 +102,7 @@ impl Link {
 
 /// Every node of a cluster. Connections open when first needed and again after a break.
 pub struct Fleet {
-    /// The nodes in the file's order.
+    /// The nodes, by name.
     pub nodes: Vec<Node>,
     secrets: Arc<Secrets>,
     links: BTreeMap<String, Mutex<Option<Arc<Link>>>>,
@@ -173,11 +173,15 @@ impl Fleet {
         tried.await.into_iter().collect()
     }
 
+    /// The secret that a node proves itself with, by its name.
+    pub fn host_key_file(node: &Node) -> String {
+        format!("nodes/{}/ssh_host_ed25519_key", node.name)
+    }
+
     /// What SSH needs to reach `node`.
     pub fn target(&self, node: &Node) -> Target {
         let file = |name: &str| self.secrets.file(name).expose().to_owned();
-        let host_key =
-            file(&format!("nodes/{}/ssh_host_ed25519_key.pub", node.name)).trim().to_owned();
+        let host_key = file(&format!("{}.pub", Self::host_key_file(node))).trim().to_owned();
         Target { address: node.address, host_key, key: file("ssh/operator") }
     }
 

@@ -4,6 +4,10 @@ pub(crate) use pgha_platform::label::{IMAGE, PREVIOUS_IMAGE, PROVEN, SEED};
 
 /// `yes` once the cluster has been healthy with it: from then on its data matters.
 pub(crate) const FORMED: &str = "formed";
+/// What tells its cluster from others of the same name.
+pub(crate) const IDENTITY: &str = "identity";
+/// Where the secrets of its cluster were.
+pub(crate) const SECRETS: &str = "secrets";
 /// The roles its image was made for.
 pub(crate) const ROLES: &str = "roles";
 /// Major version of PostgreSQL that wrote its data.

@@ -4,7 +4,8 @@
 //! Rendered trees and a plan come in, running nodes and observed health go out. Nothing here
 //! decides what should happen: a plan says it, and one that no longer fits the world is refused.
 //! What must never happen here: a secret in a log, an image or an error; a step carried out that
-//! the plan does not name, but for taking back one that failed.
+//! the plan does not name, but for taking back one that failed; a file of the secrets written before
+//! somebody has said yes.
 
 mod contract;
 pub mod daemons;

@@ -10,7 +10,7 @@ use crate::daemons::Daemons;
 use crate::execute::{ExecuteError, Executor};
 use crate::journal::Journal;
 use crate::observe;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, SecretsError};
 
 /// What is to be planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub enum OperateError {
     /// The plan is of another world.
     #[error("the cluster changed since the plan was made; nothing was done")]
     Changed,
+    /// The secrets could not be written.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// A step failed.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
@@ -68,20 +71,31 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
     pub async fn plan(&self, goal: Goal) -> Result<Plan, OperateError> {
         let world = observe::world(self.provider, self.daemons, self.desired.cluster).await?;
         Ok(match goal {
-            Goal::Apply => plan::plan(&self.desired, &world)?,
+            Goal::Apply => self.with_secrets(plan::plan(&self.desired, &world)?),
             Goal::Rollback => plan::plan_rollback(&self.desired, &world)?,
             Goal::Again => plan::plan_again(&self.desired, &world)?,
         })
     }
 
-    /// Carries a plan out, if the world is still what it was made from. The caller sees to it that
-    /// nobody else is at work.
+    /// Says what is made or signed anew: the reason of a reseed, or all that is to be done.
+    fn with_secrets(&self, mut plan: Plan) -> Plan {
+        plan.remarks.extend(self.secrets.remarks());
+        plan
+    }
+
+    /// Carries a plan out, if the world is still what it was made from, and writes the secrets that
+    /// it needs. The caller sees to it that nobody else is at work.
     ///
     /// # Errors
-    /// When the world has changed, and when a step fails.
+    /// When the world or the secrets have changed, and when a step fails.
     pub async fn carry_out(&self, goal: Goal, plan: &Plan) -> Result<(), OperateError> {
         if self.plan(goal).await? != *plan {
             return Err(OperateError::Changed);
+        }
+        if goal == Goal::Apply {
+            // Before the first step: no node may know what nobody has kept. The other goals give
+            // nodes only what they had.
+            self.secrets.write()?;
         }
         Ok(Executor { operator: self, plan }.run().await?)
     }

@@ -120,6 +120,14 @@ pub enum ProviderError {
     /// A machine of the cluster runs, but the state directory does not know it.
     #[error("`{0}` runs, but the state directory has no record of it")]
     Unrecorded(String),
+    /// A cluster of the same name has its records in another directory.
+    #[error("another cluster called `{cluster}` has its nodes in {}", records.display())]
+    Elsewhere {
+        /// The name of both.
+        cluster: String,
+        /// The directory.
+        records: PathBuf,
+    },
     /// The directory of a server that is to be made holds the data of an earlier one.
     #[error("{} holds the data of a server without a record", dir.display())]
     Orphaned {

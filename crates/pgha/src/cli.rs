@@ -62,7 +62,7 @@ pub(crate) enum Command {
     /// Write a node's seed (its identity and secrets), for a machine that pgha does not start
     /// itself.
     #[command(
-        after_help = "Example, for a server whose user data is set by hand:\n  pgha seed node-1 --new-volume --out node-1.user-data"
+        after_help = "Example, for a server whose user data is set by hand:\n  pgha seed node-1 --make-secrets --new-volume --out node-1.user-data"
     )]
     Seed {
         /// The node.
@@ -73,6 +73,10 @@ pub(crate) enum Command {
         /// Let the node format a blank disk for its data. Only for its very first boot.
         #[arg(long)]
         new_volume: bool,
+        /// First make the secrets that are missing, and sign anew the certificates that do not fit.
+        /// Only for machines alone: where `apply` starts the nodes, it does that.
+        #[arg(long)]
+        make_secrets: bool,
     },
     /// Show what `apply` would do and what each step costs.
     #[command(

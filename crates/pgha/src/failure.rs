@@ -129,6 +129,9 @@ impl From<ProviderError> for Failure {
                 "`pgha build` makes the cluster file's image anew; an older one must come from where it was",
             ),
             ProviderError::NotRoot => Some("run pgha with sudo"),
+            ProviderError::Elsewhere { .. } => Some(
+                "nothing was changed: give this cluster another name, or set provider.local.state_dir to where its nodes are",
+            ),
             ProviderError::Unrecorded(_) => {
                 Some("set provider.local.state_dir back to where its records are")
             }
@@ -172,6 +175,7 @@ impl From<OperateError> for Failure {
         match error {
             OperateError::Provider(error) => error.into(),
             OperateError::Refused(refused) => refused.into(),
+            OperateError::Secrets(error) => error.into(),
             OperateError::Execute(error) => error.into(),
             OperateError::Changed => {
                 Self::no(error.to_string()).hint("run the command again to plan anew")

@@ -9,10 +9,10 @@ use pgha_core::render::{self, Rendered};
 use pgha_deploy::execute::FORMED;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::Builder;
-use pgha_deploy::secrets::Secrets;
-use pgha_deploy::{observe, seed};
-use pgha_platform::Provider;
+use pgha_deploy::secrets::{self, Secrets};
+use pgha_deploy::seed;
 use pgha_platform::local::{Local, Options};
+use pgha_platform::{Provider, Server};
 
 use crate::cli::Cli;
 use crate::cluster_file;
@@ -47,22 +47,26 @@ impl Workspace {
         })
     }
 
-    /// The secrets, made when they are missing and no server needs them.
+    /// The secrets as the cluster file needs them. What there is not yet is only in memory.
     pub(crate) async fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
-        let servers = observe::servers(&self.provider).await?.servers;
-        let running = servers.into_iter().map(|server| server.name).collect::<Vec<_>>();
-        // Two first runs at once must not each make half of them.
-        let _lock = if running.is_empty() {
-            Some(self.provider.lock("pgha makes the secrets")?)
-        } else {
-            None
-        };
-        Ok(Arc::new(Secrets::ensure(&self.secrets_dir(), &self.cluster, &running)?))
+        let running = self.servers().await?.into_iter().map(|server| server.name);
+        let running = running.collect::<Vec<_>>();
+        Ok(Arc::new(Secrets::prepare(&self.secrets_dir(), &self.cluster, &running)?))
+    }
+
+    /// The cluster's servers.
+    ///
+    /// Fails when they are those of another cluster with the same name, and when the secrets are
+    /// those of a cluster with another name.
+    pub(crate) async fn servers(&self) -> Result<Vec<Server>, Failure> {
+        let servers = self.provider.servers().await?;
+        secrets::not_anothers(&servers, &self.secrets_dir(), &self.cluster.name)?;
+        Ok(servers)
     }
 
     /// The secrets and connections of a cluster that exists.
     pub(crate) async fn fleet(&self) -> Result<(Arc<Secrets>, Arc<Fleet>), Failure> {
-        if observe::servers(&self.provider).await?.servers.is_empty() {
+        if self.servers().await?.is_empty() {
             return Err(self.no_servers());
         }
         let secrets = self.secrets().await?;

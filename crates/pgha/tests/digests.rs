@@ -57,6 +57,59 @@ fn a_port_of_haproxy_moves_only_the_image_digest() {
     assert_eq!(moved(&format!("{BASE}\n[haproxy]\nstats_port = 7001\n")), ["image"]);
 }
 
+/// The lines of `text`, with the first that holds `a` and the first that holds `b` exchanged.
+fn swapped(text: &str, a: &str, b: &str) -> String {
+    let mut lines = text.lines().collect::<Vec<_>>();
+    let line = |part| text.lines().position(|line| line.contains(part)).expect("a line");
+    lines.swap(line(a), line(b));
+    lines.join("\n")
+}
+
+#[test]
+fn the_order_of_nodes_moves_nothing() {
+    assert!(moved(&swapped(BASE, "node-1", "node-3")).is_empty());
+}
+
+const LISTS: &str = r#"
+[network]
+clients = [
+  "10.89.1.0/24",
+  "10.2.0.0/16",
+]
+[postgresql]
+users = [
+  { name = "app" },
+  { name = "x" },
+]
+databases = [
+  { name = "one", owner = "app" },
+  { name = "two", owner = "x" },
+]
+[postgresql.parameters]
+work_mem = "64MB"
+max_connections = 200
+[os.sysctl]
+"net.core.somaxconn" = 1024
+"net.core.rmem_max" = 1048576
+"#;
+
+#[test]
+fn the_order_of_what_is_no_sequence_moves_nothing() {
+    let work = tempfile::tempdir().expect("a directory");
+    let text = format!("{BASE}{LISTS}");
+    let old = digests(work.path(), &text);
+    let pairs = [
+        ("10.89.1.0/24", "10.2.0.0/16"),
+        ("{ name = \"app\" }", "{ name = \"x\" }"),
+        ("\"one\"", "\"two\""),
+        ("work_mem", "max_connections"),
+        ("somaxconn", "rmem_max"),
+    ];
+    for (a, b) in pairs {
+        assert_eq!(digests(work.path(), &swapped(&text, a, b)), old, "{a} and {b}");
+    }
+}
+
 #[test]
 fn rendering_again_moves_nothing() {
     assert!(moved(BASE).is_empty());

@@ -55,7 +55,8 @@ pub struct Cluster {
     pub size_budget_mb: Option<u32>,
     /// Where the local provider keeps data volumes.
     pub local_state_dir: String,
-    /// The nodes in the file's order.
+    /// The nodes by name. Their order in the file is not content: every list of nodes on a node, in a
+    /// certificate or in etcd would change with it.
     pub nodes: Vec<Node>,
 }
 
@@ -190,7 +191,7 @@ impl Cluster {
         }
     }
 
-    /// The nodes that have `role`, in the file's order.
+    /// The nodes that have `role`, by name.
     pub fn nodes_with(&self, role: Role) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.role_set.has(role))
     }

@@ -32,6 +32,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             labels: labels(&[
                 (label::IMAGE, image.digest().as_str()),
                 (label::SEED, digest.as_str()),
+                (label::IDENTITY, secrets.identity().as_str()),
+                (label::SECRETS, &secrets.dir().display().to_string()),
                 (label::ROLES, &node.role_set.to_string()),
                 (label::POSTGRESQL, &postgresql),
                 (label::COLLATIONS, &collations),

@@ -17,7 +17,7 @@ use super::{Secrets, SecretsError};
 /// the nodes.
 pub(crate) const RENEW_DAYS: i64 = 120;
 
-/// Makes the two authorities, and every certificate that is missing or no longer fits.
+/// Makes, in memory, the two authorities, and every certificate that is missing or no longer fits.
 ///
 /// etcd has an authority of its own: a certificate of the services must not open the store that
 /// holds the leader lock.
@@ -69,8 +69,8 @@ fn ensure_authority(secrets: &mut Secrets, file: &str, name: &str) -> Result<Pai
     let (certificate, key) = (format!("{file}.crt"), format!("{file}.key"));
     if !secrets.files.contains_key(&certificate) || !secrets.files.contains_key(&key) {
         let pair = authority::authority(name).map_err(failed(file))?;
-        secrets.put(&key, pair.key)?;
-        secrets.put(&certificate, pair.certificate)?;
+        secrets.put(&key, pair.key);
+        secrets.put(&certificate, pair.certificate);
     }
     let text = |name: &str| secrets.file(name).expose().to_owned();
     Ok(Pair { certificate: text(&certificate), key: text(&key) })
@@ -98,7 +98,8 @@ fn ensure_certificate(
         return Ok(());
     }
     let signed = authority::sign(issuer, &pair, name, names).map_err(failed(file))?;
-    secrets.put(&certificate, signed)
+    secrets.put(&certificate, signed);
+    Ok(())
 }
 
 fn failed(file: &str) -> impl FnOnce(rcgen::Error) -> SecretsError {
@@ -174,7 +175,8 @@ mod tests {
         let (cluster, _) = Cluster::parse(FILE).expect("a cluster");
         let dir = tempfile::tempdir().expect("a directory");
         let certificate = |name: &str| {
-            let secrets = Secrets::ensure(&dir.path().join(name), &cluster, &[]).expect("secrets");
+            let secrets = Secrets::prepare(&dir.path().join(name), &cluster, &[]).expect("secrets");
+            secrets.write().expect("written");
             secrets.file("nodes/node-1/etcd.crt").expose().to_owned()
         };
         let (mine, other) = (certificate("mine"), certificate("other"));

@@ -52,6 +52,30 @@ pub enum SecretsError {
         /// The file or directory.
         path: PathBuf,
     },
+    /// The servers were made by another cluster of the same name.
+    #[error("the servers called `{cluster}` belong to another cluster, whose secrets are in {}", secrets.display())]
+    Anothers {
+        /// The name of both.
+        cluster: String,
+        /// The secrets directory of the one that has the servers, when they were made.
+        secrets: PathBuf,
+        /// That of the cluster file.
+        own: PathBuf,
+    },
+    /// A file is not what it was when it was read.
+    #[error("{} was changed by somebody else since it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process writes.
+    #[error("another pgha writes to {}: {holder}", dir.display())]
+    Busy {
+        /// The directory.
+        dir: PathBuf,
+        /// Who it is.
+        holder: String,
+    },
     /// A certificate could not be made or read.
     #[error("cannot make or read the certificate `{name}`")]
     Certificate {
@@ -86,7 +110,15 @@ impl SecretsError {
             Self::Lost { .. } => Some(
                 "put it back from your backup. Without it nobody can log in to these nodes or sign certificates they trust; what is left is `pgha destroy`".to_owned(),
             ),
-            _ => None,
+            Self::Anothers { own, .. } if own.exists() => Some(format!(
+                "give this cluster another name; if those secrets are gone for good, `pgha destroy` deletes the servers once {} is moved away",
+                own.display()
+            )),
+            Self::Anothers { .. } => Some("give this cluster another name".to_owned()),
+            Self::Changed { .. } | Self::Busy { .. } => {
+                Some("nothing was done; run the command again".to_owned())
+            }
+            Self::File(_) => None,
         }
     }
 }

@@ -1,16 +1,22 @@
 //! The secrets directory: made once beside the cluster file, kept by the user. Only certificates
 //! are ever written anew.
 //!
+//! To look never writes: what a cluster file needs and the directory lacks is made in memory, and
+//! reaches the disk by [`Secrets::write`], which `apply` calls after the yes.
+//!
 //! Whoever loses it keeps a running cluster but can no longer administer it: nodes accept only the
 //! SSH key and the certificate authorities made here.
 
 mod authority;
 mod certificates;
 mod error;
+mod identity;
+mod write;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use pgha_core::Cluster;
 use pgha_platform::files::{self, FileError};
@@ -22,6 +28,8 @@ use crate::probe;
 
 pub(crate) use certificates::RENEW_DAYS;
 pub use error::SecretsError;
+pub use identity::not_anothers;
+use write::Pending;
 
 /// A secret. It has no `Debug` and no `Display`, so it cannot slip into a message.
 #[derive(Clone)]
@@ -38,12 +46,14 @@ impl Secret {
 const SYSTEM_PASSWORDS: [&str; 6] =
     ["postgres", "replicator", "rewind", "rest-api", "haproxy-stats", probe::ROLE];
 
-/// The secrets of one cluster, read into memory.
+/// The secrets of one cluster, in memory.
 pub struct Secrets {
     dir: PathBuf,
     files: BTreeMap<String, Secret>,
     /// Nodes that have a server, and so know what was made for them.
     running: Vec<String>,
+    /// What is only in memory, in the order it was made.
+    pending: Mutex<Vec<Pending>>,
 }
 
 impl Secrets {
@@ -52,24 +62,35 @@ impl Secrets {
         cluster_file.with_extension("secrets")
     }
 
-    /// Reads the secrets, and makes those that are missing. `running` names the nodes that have
-    /// servers: what those know must be there. Certificates are signed anew when their names or
-    /// their remaining life no longer fit.
+    /// Reads the secrets, and makes in memory what `cluster` needs and they lack: passwords, keys,
+    /// and certificates whose names or remaining life no longer fit. `running` names the nodes that
+    /// have servers: what those know must be there. Writes nothing.
     ///
     /// # Errors
     /// When the directory is open to others, belongs to another cluster, or has lost something.
-    pub fn ensure(dir: &Path, cluster: &Cluster, running: &[String]) -> Result<Self, SecretsError> {
-        if !running.is_empty() && !dir.join("cluster").exists() {
-            return Err(SecretsError::Lost { cluster: cluster.name.clone(), path: dir.to_owned() });
-        }
-        files::make_dir(dir, 0o700)?;
-        Self::check(dir, cluster)?;
-        let mut secrets =
-            Self { dir: dir.to_owned(), files: BTreeMap::new(), running: running.to_vec() };
-        secrets.read_all("")?;
+    pub fn prepare(
+        dir: &Path,
+        cluster: &Cluster,
+        running: &[String],
+    ) -> Result<Self, SecretsError> {
+        let mut secrets = Self::read(dir, cluster, running)?;
         secrets.complete(cluster)?;
         // Last: its presence says that a first run came to its end.
         secrets.ensure_file("cluster", || Ok(cluster.name.clone()))?;
+        Ok(secrets)
+    }
+
+    /// What is there. Nothing is fine while no server runs.
+    fn read(dir: &Path, cluster: &Cluster, running: &[String]) -> Result<Self, SecretsError> {
+        if !running.is_empty() && !dir.join("cluster").exists() {
+            return Err(SecretsError::Lost { cluster: cluster.name.clone(), path: dir.to_owned() });
+        }
+        let (files, pending) = Default::default();
+        let mut secrets = Self { dir: dir.to_owned(), files, running: running.to_vec(), pending };
+        if dir.exists() {
+            Self::check(dir, cluster)?;
+            secrets.read_all("")?;
+        }
         Ok(secrets)
     }
 
@@ -83,15 +104,7 @@ impl Secrets {
         if mode & 0o077 != 0 {
             return Err(SecretsError::Exposed { dir: dir.to_owned(), mode });
         }
-        match files::read(&dir.join("cluster")) {
-            Ok(found) if found.trim() != cluster.name => Err(SecretsError::Foreign {
-                dir: dir.to_owned(),
-                found: found.trim().to_owned(),
-                wanted: cluster.name.clone(),
-            }),
-            Err(error) if !error.is_missing() => Err(error.into()),
-            _ => Ok(()),
-        }
+        identity::belongs_to(dir, &cluster.name)
     }
 
     fn read_all(&mut self, below: &str) -> Result<(), SecretsError> {
@@ -180,7 +193,7 @@ impl Secrets {
         self.ensure_file(&format!("{name}.pub"), || Ok(format!("{public}\n")))
     }
 
-    /// Makes a file once. One that exists is never touched.
+    /// Makes a file that is missing.
     fn ensure_file(
         &mut self,
         name: &str,
@@ -189,26 +202,26 @@ impl Secrets {
         if self.files.contains_key(name) {
             return Ok(());
         }
-        self.put(name, make()?)
+        self.put(name, make()?);
+        Ok(())
     }
 
-    fn put(&mut self, name: &str, text: String) -> Result<(), SecretsError> {
-        let path = self.dir.join(name);
-        files::make_dir(path.parent().unwrap_or(&self.dir), 0o700)?;
-        files::write(&path, text.as_bytes(), 0o600)?;
-        self.files.insert(name.to_owned(), Secret(Zeroizing::new(text)));
-        Ok(())
+    /// Puts a file into memory, and notes that it is yet to be written.
+    fn put(&mut self, name: &str, text: String) {
+        let before = self.files.insert(name.to_owned(), Secret(Zeroizing::new(text)));
+        self.pending_mut().push(Pending { name: name.to_owned(), before });
     }
 
     /// A file of the directory.
     ///
     /// # Panics
-    /// When there is no such file: every name pgha asks for is made by [`Secrets::ensure`].
+    /// When there is no such file: every name pgha asks for is made by [`Secrets::prepare`].
     pub fn file(&self, name: &str) -> &Secret {
         self.files.get(name).unwrap_or_else(|| panic!("secret `{name}` was never made"))
     }
 
-    /// Path of a file of the directory, for programs that read it themselves.
+    /// Path of a file of the directory, for programs that read it themselves. What is pending is
+    /// not there.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }

@@ -37,7 +37,7 @@ pub struct Status {
     pub dynamic: Option<String>,
     /// Whether that is the cluster file's.
     pub dynamic_current: Option<bool>,
-    /// The nodes in the file's order.
+    /// The nodes, by name.
     pub nodes: Vec<NodeStatus>,
 }
 

@@ -54,7 +54,8 @@ pub(crate) fn subject(seed: u64) -> &'static Subject {
         // Every second of a hold is four looks at the model.
         cluster.timing.gate_hold = 5;
         let dir = tempfile::tempdir().expect("a directory").keep();
-        let secrets = Secrets::ensure(&dir.join("s"), &cluster, &[]).expect("secrets");
+        let secrets = Secrets::prepare(&dir.join("s"), &cluster, &[]).expect("secrets");
+        secrets.write().expect("written");
         let rendered = render::render(&cluster).expect("a rendering");
         Subject { cluster, secrets, rendered }
     })

@@ -56,7 +56,8 @@ impl Local {
     /// A provider for one cluster. Touches nothing yet.
     pub fn new(options: Options) -> Self {
         let records = Records::new(options.state_dir.join(&options.cluster));
-        let switch = Switch::new(&options.cluster, options.gateway, options.prefix);
+        let dir = records.dir.clone();
+        let switch = Switch::new(&options.cluster, options.gateway, options.prefix, dir);
         Self { options, records, switch }
     }
 
@@ -91,6 +92,12 @@ impl Provider for Local {
     fn lock(&self, purpose: &str) -> Result<Lock, ProviderError> {
         if !is_root() {
             return Err(ProviderError::NotRoot);
+        }
+        // Machines and switch are called after the cluster alone: to work on them would be to work
+        // on those of another one with its name.
+        if let Some(records) = self.switch.anothers() {
+            let cluster = self.options.cluster.clone();
+            return Err(ProviderError::Elsewhere { cluster, records });
         }
         files::make_dir(&self.records.dir, 0o755)?;
         files::lock(&self.records.dir.join("lock"), purpose)?.map_err(ProviderError::Busy)

@@ -6,10 +6,14 @@
 //! together.
 
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::command::{Command, CommandError};
+
+/// Bytes that the kernel keeps of an interface's alias.
+const ALIAS_BYTES: usize = 255;
 
 /// The switch of one cluster.
 #[derive(Debug, Clone)]
@@ -18,11 +22,13 @@ pub(super) struct Switch {
     namespace: String,
     gateway: Ipv4Addr,
     prefix: u8,
+    /// Where the records of its nodes are.
+    records: PathBuf,
 }
 
 impl Switch {
-    pub(super) fn new(cluster: &str, gateway: Ipv4Addr, prefix: u8) -> Self {
-        Self { namespace: format!("pgha-{cluster}"), gateway, prefix }
+    pub(super) fn new(cluster: &str, gateway: Ipv4Addr, prefix: u8, records: PathBuf) -> Self {
+        Self { namespace: format!("pgha-{cluster}"), gateway, prefix, records }
     }
 
     /// Name of the host's end of its cable.
@@ -32,6 +38,16 @@ impl Switch {
 
     pub(super) fn exists(&self) -> bool {
         exists(&self.namespace)
+    }
+
+    /// Where the nodes of another cluster with the same name have their records, if the switch is
+    /// theirs: the host's port is called after them. One of an older pgha is not.
+    pub(super) fn anothers(&self) -> Option<PathBuf> {
+        let alias = Path::new("/sys/class/net").join(self.host_port()).join("ifalias");
+        let named = std::fs::read_to_string(alias).ok()?;
+        let theirs = Path::new(named.trim_end_matches('\n')).canonicalize().ok()?;
+        let is_ours = self.records.canonicalize().is_ok_and(|ours| ours == theirs);
+        (!is_ours).then_some(theirs)
     }
 
     /// Makes the switch and connects the host. A half-made one is made anew.
@@ -50,6 +66,9 @@ impl Switch {
             format!("link set {host} up"),
         ];
         batch(None, &cable).await?;
+        let records = self.records.to_string_lossy();
+        let fits = records.len() <= ALIAS_BYTES;
+        ip(None, &["link", "set", &host, "alias", if fits { &records } else { "" }]).await?;
         batch(Some(space), &["link set host master br0".to_owned(), "link set host up".to_owned()])
             .await
     }

@@ -73,6 +73,15 @@ fn space(state_dir: &Path) -> Check {
 /// The cluster's network must not be one this machine already has a way to.
 async fn address(options: &Options, switch: &Switch) -> Check {
     let name = format!("network {}/{}", options.gateway, options.prefix);
+    if let Some(records) = switch.anothers() {
+        let what = format!(
+            "a cluster called `{}` has its nodes in {}",
+            options.cluster,
+            records.display()
+        );
+        let cure = "give this cluster another name, or set provider.local.state_dir to where its nodes are";
+        return check(name, Some((what, cure)));
+    }
     if switch.exists() {
         return check(name, None);
     }

@@ -69,6 +69,14 @@ impl<'w> Prepared<'w> {
         }
     }
 
+    /// What no node needs to know: nothing is to be asked. A new certificate of the operator, say.
+    fn keep_secrets(&self, goal: Goal) -> Result<(), Failure> {
+        if goal == Goal::Apply {
+            self.secrets.write()?;
+        }
+        Ok(())
+    }
+
     /// Plans and carries out, and again while the rest could not be planned before.
     async fn through(&self, goal: Goal, yes: bool) -> Result<(), Failure> {
         let operator = self.operator();
@@ -76,7 +84,7 @@ impl<'w> Prepared<'w> {
             let plan = operator.plan(goal).await?;
             print::note(plan.to_string().trim_end());
             if plan.steps.is_empty() {
-                return Ok(());
+                return self.keep_secrets(goal);
             }
             if !yes && !print::confirm("Carry it out?") {
                 return Err(Failure::no("nothing was changed").hint("answer y, or give --yes"));
@@ -96,7 +104,7 @@ impl<'w> Prepared<'w> {
 /// anew.
 async fn not_lost(workspace: &Workspace) -> Result<(), Failure> {
     let mark = workspace.secrets_dir().join(execute::FORMED);
-    let lost = mark.exists() && observe::servers(&workspace.provider).await?.servers.is_empty();
+    let lost = workspace.servers().await?.is_empty() && mark.exists();
     if lost { Err(workspace.no_servers()) } else { Ok(()) }
 }
 
@@ -146,17 +154,18 @@ pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
     let prepared = Prepared::new(workspace, None, preflight::clients, yes).await?;
     prepared.through(Goal::Apply, yes).await?;
-    let secrets = workspace.secrets().await?;
     print::note(&format!(
         "{} cluster `{}` is healthy",
         print::green("ready:"),
         workspace.cluster.name
     ));
-    print::data(&Endpoints::of(workspace, &secrets).text());
+    print::data(&Endpoints::of(workspace, &prepared.secrets).text());
     Ok(())
 }
 
 pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
+    // Before anything else: another's must not even be asked about.
+    workspace.servers().await?;
     let _lock = workspace.provider.lock("pgha destroy")?;
     let world = observe::servers(&workspace.provider).await?;
     let plan = plan::plan_destroy(&workspace.cluster.name, &world);

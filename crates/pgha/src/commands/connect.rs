@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pgha_core::cluster::{Node, Role};
+use pgha_deploy::fleet::Fleet;
 use pgha_deploy::secrets::Secrets;
-use pgha_platform::files;
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
@@ -103,7 +103,12 @@ pub(super) async fn psql(
     if let Some(database) = database {
         endpoints.database = database.to_owned();
     }
-    let password = secrets.file(&format!("passwords/{}", endpoints.user)).expose().to_owned();
+    let file = format!("passwords/{}", endpoints.user);
+    if secrets.unwritten().contains(&file) {
+        return Err(Failure::no(format!("there is no user `{}` yet", endpoints.user))
+            .hint("`pgha apply` makes it and its password"));
+    }
+    let password = secrets.file(&file).expose().to_owned();
     // In the environment, not in the arguments: other users can read those.
     replace(
         Command::new("psql")
@@ -146,29 +151,30 @@ pub(super) async fn logs(
 /// OpenSSH with the operator's key and the node's pinned host key.
 async fn ssh_command(workspace: &Workspace, node: &Node) -> Result<Command, Failure> {
     let (secrets, fleet) = workspace.fleet().await?;
-    let known_hosts = secrets.path(&format!("nodes/{}/known_hosts", node.name));
-    files::write(
-        &known_hosts,
-        format!("{} {}\n", node.address, fleet.target(node).host_key).as_bytes(),
-        0o600,
-    )?;
+    if secrets.unwritten().contains(&Fleet::host_key_file(node)) {
+        return Err(
+            Failure::no(format!("there is no server `{}` yet", node.name)).hint("see `pgha plan`")
+        );
+    }
     let mut command = Command::new("ssh");
     command.arg("-i").arg(without_tokens(&secrets.path("ssh/operator")));
-    // An option's value is split at spaces.
-    command.arg("-o").arg(format!("UserKnownHostsFile=\"{}\"", without_tokens(&known_hosts)));
-    command.args([
-        "-o",
-        "StrictHostKeyChecking=yes",
-        "-o",
-        "IdentitiesOnly=yes",
-        "-o",
-        "ConnectTimeout=5",
-        "-o",
-        "LogLevel=ERROR",
-    ]);
+    // No file: to look never writes. Three words that are no secret.
+    let known = format!("{} {}", node.address, fleet.target(node).host_key);
+    command.arg("-o").arg(format!("KnownHostsCommand=/usr/bin/env echo {known}"));
+    command.args(SSH_OPTIONS.iter().flat_map(|option| ["-o", option]));
     command.arg(format!("root@{}", node.address));
     Ok(command)
 }
+
+/// No other file may vouch for a node.
+const SSH_OPTIONS: &[&str] = &[
+    "UserKnownHostsFile=none",
+    "GlobalKnownHostsFile=none",
+    "StrictHostKeyChecking=yes",
+    "IdentitiesOnly=yes",
+    "ConnectTimeout=5",
+    "LogLevel=ERROR",
+];
 
 /// A path in which ssh replaces nothing: `%` begins a token of ssh_config(5).
 fn without_tokens(path: &Path) -> String {

@@ -44,9 +44,9 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
         Command::Check => file::check(&workspace),
         Command::Render { out } => file::render(&workspace, out)?,
         Command::Build(args) => build::run(&workspace, args).await?,
-        Command::Seed { node, out, new_volume } => {
+        Command::Seed { node, out, new_volume, make_secrets } => {
             let blank = if *new_volume { BlankDisk::Format } else { BlankDisk::Refuse };
-            seed::run(&workspace, node, out, blank).await?
+            seed::run(&workspace, node, out, blank, *make_secrets).await?
         }
         Command::Plan { detailed_exitcode, images, json } => {
             return apply::plan(&workspace, images, json.json, *detailed_exitcode).await;

@@ -1,9 +1,13 @@
 //! `seed`: a node's identity and secrets, for a machine that pgha does not start itself.
+//!
+//! It only reads the secrets, as every command does but `apply` and `up`. Where these start nothing,
+//! nobody would ever make them: `--make-secrets` does, and says so by its name.
 
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use pgha_deploy::secrets::Secrets;
 use pgha_deploy::seed::{self, BlankDisk};
 use pgha_platform::files;
 
@@ -16,9 +20,18 @@ pub(super) async fn run(
     node: &str,
     out: &Path,
     blank: BlankDisk,
+    make: bool,
 ) -> Result<(), Failure> {
     let node = workspace.node(node)?;
     let secrets = workspace.secrets().await?;
+    match (make, workspace.servers().await?.is_empty()) {
+        (true, true) => secrets.write()?,
+        (true, false) => {
+            return Err(Failure::no("the nodes are started by pgha")
+                .hint("`pgha apply` makes their secrets; leave --make-secrets out"));
+        }
+        (false, _) => complete(workspace, &secrets)?,
+    }
     let packed = seed::pack(&workspace.rendered, node, &secrets, blank)?;
     // Text, because user data must be; pgha-seed decodes it.
     files::write(out, STANDARD.encode(packed.as_slice()).as_bytes(), 0o600)?;
@@ -29,4 +42,19 @@ pub(super) async fn run(
         out.display()
     ));
     Ok(())
+}
+
+/// A seed with a key that nobody keeps would start a node that nobody can reach.
+fn complete(workspace: &Workspace, secrets: &Secrets) -> Result<(), Failure> {
+    let missing = secrets.unwritten();
+    // `.gitignore` is no secret, and some keep their secrets in Git, encrypted.
+    let Some(first) = missing.iter().find(|name| !name.starts_with('.')) else { return Ok(()) };
+    let dir = workspace.secrets_dir();
+    let why = match dir.exists() {
+        true => format!("{} is to be made or signed anew", secrets.path(first).display()),
+        false => format!("the secrets {} were never made", dir.display()),
+    };
+    Err(Failure::no(why).hint(
+        "`pgha apply` does it; for machines alone, which it does not start, add --make-secrets",
+    ))
 }

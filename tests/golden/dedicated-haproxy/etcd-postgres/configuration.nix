@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "06f24301037a06d4c16b0ce9a2e5563466cd24ce1b3c4f307cb72a2c51ff9d8a";
+    treeDigest = "6dd665ee836f9f6e6bcb311dcb2244dccb645c0f0b29e7ad15e0b5af9f59b4fc";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b764b3045a4409d0e5b83e3b56986c4b766870373b667913be9db6cd5bb6c1d0";
+    treeDigest = "87207d4c13cd4d79d4b343058d4caca2658301f8d31592f683601effca91b695";
     roles = [
       "haproxy"
     ];

@@ -40,13 +40,13 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
             remarks.warning(span, message, label, help);
         }
     }
-    let own = |nets: Option<Vec<Ipv4Net>>, cidr| nets.unwrap_or_else(|| vec![cidr]);
+    let own = |nets: Option<Vec<Ipv4Net>>, cidr| as_set(nets.unwrap_or_else(|| vec![cidr]));
     let direct_clients =
         nets("direct_clients", Some(&spec.network.direct_clients), remarks).unwrap_or_default();
     cidr.map(|cidr| Network {
         cidr,
         clients: own(clients, cidr),
-        direct_clients,
+        direct_clients: as_set(direct_clients),
         operators: own(operators, cidr),
     })
 }
@@ -86,6 +86,13 @@ fn nets(
     Some(list?.iter().filter_map(|text| parse_net(key, text, remarks)).collect())
 }
 
+/// Each once and in order: the packet filter takes them as a set, so their order is not content.
+fn as_set(mut nets: Vec<Ipv4Net>) -> Vec<Ipv4Net> {
+    nets.sort();
+    nets.dedup();
+    nets
+}
+
 fn parse_net(key: &str, text: &Spanned<String>, remarks: &mut Remarks) -> Option<Ipv4Net> {
     match text.get_ref().parse::<Ipv4Net>() {
         Ok(net) if net.trunc() == net => Some(net),
@@ -111,7 +118,8 @@ fn parse_net(key: &str, text: &Spanned<String>, remarks: &mut Remarks) -> Option
     }
 }
 
-/// The nodes whose address can be used. Fewer than the file's means that an error was reported.
+/// The nodes whose address can be used, by name. Fewer than the file's means that an error was
+/// reported.
 pub(super) fn nodes(spec: &Spec, network: Option<&Network>, remarks: &mut Remarks) -> Vec<Node> {
     let mut seen = BTreeMap::new();
     let mut nodes = Vec::new();
@@ -134,6 +142,7 @@ pub(super) fn nodes(spec: &Spec, network: Option<&Network>, remarks: &mut Remark
             role_set: roles(section, remarks),
         });
     }
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
     nodes
 }
 
