@@ -11,6 +11,7 @@ pub mod files;
 pub mod http;
 pub mod label;
 pub mod local;
+pub mod place;
 pub mod provider;
 pub mod ssh;
 
