@@ -14,6 +14,7 @@ pub mod local;
 pub mod place;
 pub mod provider;
 pub mod ssh;
+pub mod umask;
 
 pub use command::{Command, CommandError};
 pub use provider::{

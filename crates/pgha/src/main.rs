@@ -14,8 +14,11 @@ mod workspace;
 use std::process::ExitCode;
 
 use clap::Parser;
+use pgha_platform::umask;
 
 fn main() -> ExitCode {
+    // Before anything is made, or another thread is there.
+    umask::set_aside();
     // Several dependencies could bring a provider of their own; with one installed there is no
     // guessing at run time.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pgha_core::cluster::{Node, Role};
 use pgha_deploy::secrets::Secrets;
-use pgha_platform::files;
+use pgha_platform::{files, umask};
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
@@ -180,8 +180,10 @@ fn quoted(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| text.to_owned(), Into::into)
 }
 
-/// Becomes another program, so that terminal, signals and exit code are its own.
+/// Becomes another program, so that terminal, signals, exit code and the modes of its files are its
+/// own.
 fn replace(command: &mut Command, package: &str) -> Result<ExitCode, Failure> {
+    umask::give_back();
     let error = command.exec();
     let program = command.get_program().to_string_lossy().into_owned();
     let failure = Failure::no(format!("cannot start `{program}`: {error}"));
