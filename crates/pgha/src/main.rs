@@ -3,6 +3,7 @@
 //! stdout carries data only; prose and progress go to stderr. Exit codes: 0 done; 1 the answer is
 //! no (invalid, refused, verdict failed); 2 could not finish.
 
+mod clean;
 mod cli;
 mod cluster_file;
 mod commands;

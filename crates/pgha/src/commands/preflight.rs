@@ -48,13 +48,8 @@ pub(super) fn require_all(checks: &[Check]) -> Result<(), Failure> {
     }
     for check in checks {
         if let Some(problem) = &check.problem {
-            print::note(&format!(
-                "{} {}: {}\n  cure: {}",
-                print::red("not ready:"),
-                check.name,
-                problem.what,
-                problem.cure
-            ));
+            let text = format!("{}: {}\n  cure: {}", check.name, problem.what, problem.cure);
+            print::marked(&print::red("not ready:"), &text);
         }
     }
     Err(Failure::no("this machine is not ready; nothing was changed"))
