@@ -14,10 +14,21 @@ mkdir -p "$noexec" && mount -t tmpfs -o noexec,mode=700 tmpfs "$noexec"
 
 say "up"
 while [ -d "$work" ] && [ ! -e "$work/formed" ]; do ps axww >>"$work/ps-up.out"; sleep 0.1; done &
-pgha up --yes -v 2>"$work/up.log" >"$work/up.out"
+(umask 077 && pgha up --yes -v 2>"$work/up.log" >"$work/up.out")
 touch "$work/formed"
 pgha doctor >"$work/doctor.out"
 [ "$(grep -c '^ok .*contract' "$work/doctor.out")" = 3 ] || fail "contract: $(cat "$work/doctor.out")"
+
+say "the caller's umask is not the nodes', what is theirs is closed to others, and a program that pgha becomes has the caller's"
+# Whatever anybody could write to, but for links and for directories like /tmp.
+open_to_all() { on "$1" find / -xdev -perm -2 ! -type l ! -perm -1000; }
+for node in node-1 node-2 node-3; do
+    [ "$(on $node stat -c %a / /opt /var/lib/pgha | tr '\n' ,)" = 755,755,755, ] && [ -z "$(open_to_all $node)" ] || fail "$node: $(open_to_all $node)"
+    on $node findmnt -no OPTIONS /var/lib/pgha | grep -q nosuid,nodev || fail "$node: $(on $node findmnt /var/lib/pgha)"
+    [ "$(stat -c %a "$work/state/formation/nodes/$node/console.log")" = 600 ]
+done
+[ "$(stat -c %a "$work/state/formation")" = 700 ]
+[ "$(umask 027 && pgha psql -- -XAtc '\! umask')" = 0027 ]
 
 say "doctor sees what is broken"
 on node-2 systemctl stop haproxy
@@ -332,6 +343,20 @@ refused 'which only root may make' 1 setpriv --reuid=65534 --regid=65534 --clear
 say "a missing program is named with its package, and nothing is made"
 refused 'apt-get install systemd-container' 1 env PATH=/nonexistent "$PGHA" -f "$work/rootless" up
 
+say "another apt is waited for, even by the part of apt that would not"
+mkdir "$work/bin"
+cat >"$work/bin/apt-get" <<STUB
+#!/bin/sh
+echo "\$*" >>$work/apt.calls
+[ ! -e $work/apt.was ] || exit 0
+: >$work/apt.was
+echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)' >&2
+exit 100
+STUB
+chmod 755 "$work/bin/apt-get"
+refused 'waiting for another apt: Could not get lock' 1 env PATH="$work/bin" "$PGHA" -f "$work/rootless" up --yes
+[ "$(cut -d' ' -f2 "$work/apt.calls" | tr '\n' ,)" = update,update,install, ] || fail "$(cat "$work/apt.calls")"
+
 say "a lost data volume is refused, not taken for a new one"
 victim=$(replica)
 cut_power "$victim"
@@ -339,8 +364,11 @@ mkdir "$work/kept" && mv "$work/state/formation/nodes/$victim/data"/* "$work/kep
 refused 'refused: the data volume is empty' 2 pgha apply --yes
 cut_power "$victim" || true
 mv "$work/kept"/* "$work/state/formation/nodes/$victim/data/"
-pgha apply --yes 2>/dev/null
+chmod 755 "$work/state/formation" # as an earlier pgha made it
+(umask 000 && pgha apply --yes 2>/dev/null)
 [ "$(pgha status --json | jq .healthy)" = true ]
+[ "$(on "$victim" stat -c %a /)" = 755 ] && [ -z "$(open_to_all "$victim")" ] || fail "under umask 000: $(open_to_all "$victim")"
+[ "$(stat -c %a "$work/state/formation")" = 700 ]
 
 say "destroy leaves nothing"
 layer=$(jq -r .configuration.path "$record")

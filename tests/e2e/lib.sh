@@ -70,6 +70,14 @@ refused() {
     grep -qF -- "$wanted" "$work/out" || fail "no word of '$wanted': $*: $(cat "$work/out")"
 }
 
+# harmless FILE: it must hold nothing that a terminal acts on.
+harmless() {
+    local evil
+    # C0 but newline and tab, DEL, C1, and what turns the order of text.
+    evil=$(LC_ALL=C grep -caP '[\x01-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]|\xd8\x9c' "$1" || true)
+    [ "$evil" = 0 ] || fail "control characters: $(cat -v "$1")"
+}
+
 # Cuts the power of a node behind pgha's back.
 cut_power() {
     local root=/sys/fs/cgroup machine

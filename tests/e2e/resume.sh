@@ -63,6 +63,45 @@ say "a terminal that goes away in the middle stops nothing"
 pgha up --yes 2> >(head -n 1 >/dev/null) | head -n 0
 [ "$(pgha status --json | jq .healthy)" = true ]
 
+say "in a directory of somebody else root follows no link, and leaves nothing that they could read"
+stranger() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+chmod 755 "$work" && mkdir "$work/theirs" && chown 65534 "$work/theirs"
+echo data >"$work/precious"
+stranger ln -s "$work/precious" "$work/theirs/seed"
+stranger ln -s "$work" "$work/theirs/elsewhere"
+for out in seed elsewhere/precious; do
+    refused 'another user may have placed' 2 pgha seed node-1 --out "$work/theirs/$out"
+    refused 'another user may have placed' 2 pgha render --out "$work/theirs/$out"
+done
+pgha seed node-1 --out "$work/theirs/new" 2>/dev/null
+[ "$(stat -c '%u %a' "$work/theirs/new")" = '0 600' ] && [ "$(cat "$work/precious")" = data ]
+# The names that pgha gave to what was not whole could be told from its number, which exec keeps.
+sh -c 'mkdir "$2/.r.new$$" && ln -s "$3" "$2/.r.new$$/.pgha-rendered" && chown -R 65534 "$2/.r.new$$" && exec "$0" -f "$1" render --out "$2/r"' \
+    "$PGHA" "$file" "$work/theirs" "$work/precious" 2>/dev/null
+[ "$(stat -c '%u %a' "$work/theirs/r")" = '0 755' ] && [ "$(cat "$work/precious")" = data ] || fail "$(head -c 500 "$work/precious")"
+[ -z "$(find "$work/theirs" -name '.pgha-*' ! -name .pgha-rendered -o -name '.tmp*')" ] || fail "$(find "$work/theirs")"
+
+say "the operator's key without a lease is nobody's, one with a lease is another machine's, and neither speaks to the terminal"
+key=/pgha/resume/operator
+evil='{"machine":"\u001b[31mm\u202e\u009b","boot":"x","process":7,"purpose":"\u001b]0;x\u0007pgha apply","since":"now"}'
+lease=$(etcdctl_on node-1 lease grant 600 | awk '{ print $2 }')
+etcdctl_on node-1 put --lease="$lease" $key "$evil" >/dev/null
+refused 'works on this cluster since' 2 pgha switchover
+harmless "$work/out"
+etcdctl_on node-1 lease revoke "$lease" >/dev/null
+etcdctl_on node-1 put $key "$evil" >/dev/null
+pgha switchover 2>"$work/out" || fail "$(cat "$work/out")"
+grep -q 'had no lease' "$work/out" && harmless "$work/out"
+[ -z "$(etcdctl_on node-1 get $key)" ] || fail "the key stayed"
+
+say "what a node says is cleaned and bounded"
+on node-1 sh -c 'printf "\033]0;x\007\033[31mred\302\233\342\200\256\177" >/run/pgha/refused; ln -sf /dev/zero /run/pgha/guard'
+(ulimit -v 2000000 && pgha status >"$work/out" 2>&1) || fail "$(tail -n 3 "$work/out")"
+grep -q 'node-1: refused to start: .*red' "$work/out" && harmless "$work/out" || fail "$(cat -v "$work/out")"
+pgha status --json >"$work/out" && harmless "$work/out"
+[ "$(jq -r '.nodes[0].refused' "$work/out")" = "$(printf '\033]0;x\007\033[31mred\302\233\342\200\256\177')" ] || fail "JSON tells something else"
+on node-1 sh -c 'rm /run/pgha/refused /run/pgha/guard; systemctl restart pgha-guard'
+
 say "a disk without room is refused before anything is made"
 mkdir "$work/small" && mount -t tmpfs -o size=100m tmpfs "$work/small"
 sed "s|$work/state|$work/small|; s/\"resume\"/\"small\"/; s/10\.93/10.92/" "$file" >"$work/small.toml"

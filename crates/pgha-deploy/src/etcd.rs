@@ -1,5 +1,6 @@
 //! etcd, through its JSON gateway.
 
+use pgha_platform::http;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -74,10 +75,9 @@ impl Etcd {
         let silent = |source| NodeError::Silent { daemon: DAEMON, node: self.node.clone(), source };
         let request = self.client.post(format!("{}/v3/{method}", self.url)).json(body);
         let answer = request.send().await.map_err(silent)?;
-        let (status, text) = (answer.status(), answer.text().await.map_err(silent)?);
+        let (status, text) = (answer.status(), http::text(answer).await.map_err(silent)?);
         if !status.is_success() {
-            let answer = format!("{status} {}", text.trim());
-            return Err(NodeError::Refused { daemon: DAEMON, node: self.node.clone(), answer });
+            return Err(NodeError::refused(DAEMON, &self.node, status, &text));
         }
         self.read(&text)
     }

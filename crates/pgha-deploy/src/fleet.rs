@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
 use pgha_core::render::{ETCD_JSON_PORT, PATRONI_REST_PORT};
+use pgha_platform::command::shortened;
 use pgha_platform::http::{self, Trust};
 use pgha_platform::sql::{self, AuthorityError};
 use pgha_platform::ssh::{Session, SshError, Target, Tunnel};
@@ -70,6 +71,22 @@ pub enum NodeError {
         /// Status and text of its answer.
         answer: String,
     },
+}
+
+/// Characters of a daemon's own words that are shown.
+pub(crate) const ANSWER: usize = 1000;
+
+impl NodeError {
+    /// `text` is as long as the daemon likes; of that it keeps what somebody reads.
+    pub(crate) fn refused(
+        daemon: &'static str,
+        node: &str,
+        status: reqwest::StatusCode,
+        text: &str,
+    ) -> Self {
+        let answer = format!("{status}: {}", shortened(text.trim(), ANSWER));
+        Self::Refused { daemon, node: node.to_owned(), answer }
+    }
 }
 
 /// An open connection to one node.

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use pgha_core::Cluster;
 use pgha_core::cluster::Role;
 use pgha_platform::clock;
+use pgha_platform::command::shortened;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -61,6 +62,17 @@ impl Holder {
             since: clock::now(),
         }
     }
+
+    /// What etcd holds may be longer than what anybody reads.
+    fn shortened(self) -> Self {
+        let short = |text: String| shortened(&text, 100);
+        Self {
+            machine: short(self.machine),
+            purpose: short(self.purpose),
+            since: short(self.since),
+            ..self
+        }
+    }
 }
 
 /// Why there is no lease.
@@ -101,16 +113,14 @@ impl<'f> Lease<'f> {
             (STANDARD.encode(format!("/pgha/{}/operator", cluster.name)), Holder::this(purpose));
         let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": lease.id } });
         let mut found = put_if(fleet, &key, "0", &put).await?;
-        if let Some((holder, revision)) = &found
-            && holder.boot == this.boot
-        {
-            found = put_if(fleet, &key, revision, &put).await?;
+        if let Some(entry) = found.as_ref().filter(|entry| entry.is_left_over(&this)) {
+            found = put_if(fleet, &key, &entry.revision, &put).await?;
         }
         match found {
             // It is this one when a member took the entry and its answer was lost.
-            Some((holder, _)) if holder != this => {
+            Some(entry) if entry.holder != this => {
                 lease.release().await;
-                Err(LeaseError::Held(Box::new(holder)))
+                Err(LeaseError::Held(Box::new(entry.holder)))
             }
             _ => Ok(lease),
         }
@@ -152,14 +162,49 @@ impl<'f> Lease<'f> {
     }
 }
 
-/// Puts the key if its last change was `revision` ("0": there is none). Otherwise gives who holds
-/// it, and that revision.
+/// What the key holds.
+struct Entry {
+    holder: Holder,
+    revision: String,
+    /// Whether it ends with a lease. pgha never puts one without.
+    leased: bool,
+}
+
+impl Entry {
+    /// `found`: a `kvs` entry of etcd's answer.
+    fn read(found: &Value) -> Self {
+        let text = |key: &str| found[key].as_str().unwrap_or_default();
+        let value = STANDARD.decode(text("value")).unwrap_or_default();
+        let holder = serde_json::from_slice(&value).map(Holder::shortened);
+        let holder = holder.unwrap_or_else(|_| Holder {
+            boot: String::new(),
+            machine: "another machine".to_owned(),
+            ..Holder::this("an unknown pgha")
+        });
+        let leased = !matches!(text("lease"), "" | "0");
+        Self { holder, revision: text("mod_revision").to_owned(), leased }
+    }
+
+    /// Whether nobody is at work: this machine's own pgha was killed, or somebody put the key by
+    /// hand, without a lease that would end it.
+    fn is_left_over(&self, this: &Holder) -> bool {
+        if !self.leased {
+            tracing::warn!(
+                "the operator's key in etcd had no lease, so nobody is at work: taken over"
+            );
+        }
+        !self.leased || self.holder.boot == this.boot
+    }
+}
+
+/// Puts the key if its last change was `revision` ("0": there is none). Otherwise gives what it
+/// holds.
 async fn put_if(
     fleet: &Fleet,
     key: &str,
     revision: &str,
     put: &Value,
-) -> Result<Option<(Holder, String)>, NodeError> {
+) -> Result<Option<Entry>, NodeError> {
     let compare =
         json!([{ "key": key, "target": "MOD", "result": "EQUAL", "modRevision": revision }]);
     let look = json!([{ "requestRange": { "key": key } }]);
@@ -169,19 +214,47 @@ async fn put_if(
     if answer["succeeded"] == true {
         return Ok(None);
     }
-    let found = &answer["responses"][0]["response_range"]["kvs"][0];
-    let value = STANDARD.decode(found["value"].as_str().unwrap_or_default()).unwrap_or_default();
-    let unreadable = || Holder {
-        boot: String::new(),
-        machine: "another machine".to_owned(),
-        ..Holder::this("an unknown pgha")
-    };
-    let holder = serde_json::from_slice(&value).unwrap_or_else(|_| unreadable());
-    Ok(Some((holder, found["mod_revision"].as_str().unwrap_or_default().to_owned())))
+    Ok(Some(Entry::read(&answer["responses"][0]["response_range"]["kvs"][0])))
 }
 
 /// Asks the first member that answers.
 async fn call(fleet: &Fleet, method: &str, body: &Value) -> Result<Value, NodeError> {
     let ask = |link: Arc<Link>| async move { link.etcd()?.call(method, body).await };
     fleet.first_answer(Role::Etcd, ask).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As etcd's gateway writes it: numbers as text, and no field for a lease that is none.
+    fn entry(holder: &Value, lease: Option<&str>) -> Entry {
+        let mut found =
+            json!({ "value": STANDARD.encode(holder.to_string()), "mod_revision": "7" });
+        if let Some(lease) = lease {
+            found["lease"] = json!(lease);
+        }
+        Entry::read(&found)
+    }
+
+    #[test]
+    fn only_a_key_that_ends_by_itself_is_held_by_another_machine() {
+        let this = Holder::this("a test");
+        let other = json!(Holder { boot: "another".to_owned(), ..this.clone() });
+        assert!(!entry(&other, Some("42")).is_left_over(&this));
+        assert!(entry(&other, None).is_left_over(&this));
+        assert!(entry(&other, Some("0")).is_left_over(&this));
+        assert!(entry(&json!(this), Some("42")).is_left_over(&this));
+        assert!(!entry(&json!("junk"), Some("42")).is_left_over(&this));
+        assert_eq!(entry(&json!("junk"), None).revision, "7");
+    }
+
+    #[test]
+    fn of_a_long_holder_only_the_beginning_is_shown() {
+        let long = Holder::this(&"x".repeat(1 << 20));
+        assert!(
+            LeaseError::Held(Box::new(entry(&json!(long), Some("1")).holder)).to_string().len()
+                < 500
+        );
+    }
 }

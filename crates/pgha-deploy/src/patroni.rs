@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use pgha_platform::command::shortened;
+use pgha_platform::http;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::fleet::NodeError;
+use crate::fleet::{ANSWER, NodeError};
 use crate::secrets::Secret;
 
 /// Patroni of one node.
@@ -165,11 +167,6 @@ impl Patroni {
         NodeError::Silent { daemon: DAEMON, node: self.node.clone(), source }
     }
 
-    fn refused(&self, status: reqwest::StatusCode, text: &str) -> NodeError {
-        let answer = format!("{status}: {text}");
-        NodeError::Refused { daemon: DAEMON, node: self.node.clone(), answer }
-    }
-
     /// The members and their roles. Patroni reads etcd for it and counts that as a sign of life of
     /// its own, which the guard of a leader goes by: ask a replica if there is one.
     ///
@@ -199,7 +196,7 @@ impl Patroni {
     async fn read<T: serde::de::DeserializeOwned>(&self, what: &str) -> Result<T, NodeError> {
         let request = self.client.get(format!("{}/{what}", self.url));
         let answer = request.send().await.map_err(|error| self.silent(error))?;
-        let text = answer.text().await.map_err(|error| self.silent(error))?;
+        let text = http::text(answer).await.map_err(|error| self.silent(error))?;
         let node = self.node.clone();
         let unreadable = |source| NodeError::Unreadable { daemon: DAEMON, node, source };
         serde_json::from_str(&text).map_err(unreadable)
@@ -258,7 +255,10 @@ impl Patroni {
         let request = request.basic_auth("pgha", Some(self.password.expose())).timeout(limit);
         let answer = request.send().await.map_err(|error| self.silent(error))?;
         let status = answer.status();
-        let text = answer.text().await.map_err(|error| self.silent(error))?;
-        if status.is_success() { Ok(text) } else { Err(self.refused(status, &text)) }
+        let text = http::text(answer).await.map_err(|error| self.silent(error))?;
+        if status.is_success() {
+            return Ok(shortened(&text, ANSWER));
+        }
+        Err(NodeError::refused(DAEMON, &self.node, status, &text))
     }
 }

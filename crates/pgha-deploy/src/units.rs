@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pgha_platform::command::last_lines;
 use pgha_platform::ssh::Session;
 
 use crate::fleet::NodeError;
@@ -82,7 +83,7 @@ pub(crate) async fn report(session: &Session, promised: &[String]) -> String {
     for unit in &troubled {
         let journal = [&JOURNAL[..], &[lines.as_str(), "--unit", unit]].concat();
         let said = session.run(&journal, b"").await.unwrap_or_default();
-        report.push_str(&format!("\n{}", said.trim_end()));
+        report.push_str(&format!("\n{}", last_lines(said.as_bytes(), LINES)));
     }
     report
 }
@@ -108,7 +109,8 @@ async fn complaints(session: &Session) -> String {
     let grep = ["--unit=patroni.service", "--grep=FATAL|PANIC|ERROR", "--lines=12"];
     let found = session.run(&[&JOURNAL[..], &grep].concat(), b"").await.unwrap_or_default();
     // journalctl(1): with --grep and --lines the newest comes first.
-    found.lines().rev().collect::<Vec<_>>().join("\n")
+    let found = found.lines().rev().collect::<Vec<_>>().join("\n");
+    last_lines(found.as_bytes(), LINES)
 }
 
 /// systemctl prints a paragraph for each unit, in the order they were asked for; one that does not

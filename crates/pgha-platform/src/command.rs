@@ -199,11 +199,23 @@ async fn listen(stderr: Option<impl AsyncRead + Unpin>, mut listener: impl FnMut
     }
 }
 
-/// The last `count` lines of some output.
+/// Characters of a line that are shown.
+const LINE: usize = 1000;
+
+/// The last `count` lines of some output, none longer than anybody reads.
 pub fn last_lines(bytes: &[u8], count: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.trim_end().lines().collect::<Vec<_>>();
-    lines[lines.len().saturating_sub(count)..].join("\n")
+    let last = lines[lines.len().saturating_sub(count)..].iter();
+    last.map(|line| shortened(line, LINE)).collect::<Vec<_>>().join("\n")
+}
+
+/// A text of at most `most` characters, with an ellipsis in place of the rest.
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Where `program` is, if `PATH` or the system directories have it.
@@ -251,6 +263,12 @@ mod tests {
         let expected = format!("`sh -c {script}` failed (exit status: 3):\n{lines}");
         assert_eq!(error.to_string(), expected);
         assert_eq!(heard.len(), 20);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_two_characters() {
+        let said = last_lines(format!("first\n{}\n", "\u{e9}".repeat(5000)).as_bytes(), 1);
+        assert_eq!(said, format!("{}...", "\u{e9}".repeat(LINE)));
     }
 
     #[tokio::test]

@@ -1,14 +1,15 @@
 //! Files that are whole or absent, locks, and digests of large files.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use sha2::{Digest, Sha256};
 
 use crate::clock;
+use crate::place::{Place, resolve};
 
 /// A file operation that failed, with the path it was about.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,15 @@ impl FileError {
         self.source.kind() == io::ErrorKind::NotFound
     }
 
+    /// Names by `there` what was reached through `here`.
+    #[must_use]
+    pub fn named(mut self, here: &Path, there: &Path) -> Self {
+        if let Ok(rest) = self.path.strip_prefix(here) {
+            self.path = there.join(rest);
+        }
+        self
+    }
+
     /// Turns an I/O error about `path` into one that says so.
     pub fn at(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -41,44 +51,75 @@ pub fn read(path: &Path) -> Result<String, FileError> {
     fs::read_to_string(path).map_err(FileError::at("read", path))
 }
 
-/// Writes a file so that it is the old one or the new one at any moment, also after a crash. A link
-/// stays one.
+/// The last bytes of a file, at most `most`.
 ///
 /// # Errors
-/// When it cannot be written, or something else than a file is in its place.
-pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        let why =
-            io::Error::new(io::ErrorKind::InvalidInput, "there is something else than a file");
-        return Err(FileError::at("write", path)(why));
-    }
-    let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-    let fill = || -> io::Result<()> {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
+/// When it cannot be read.
+pub fn end(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
+    let read = || {
+        let mut file = File::open(path)?;
+        let begin = file.metadata()?.len().saturating_sub(most);
+        file.seek(SeekFrom::Start(begin))?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
     };
-    fill().map_err(FileError::at("write", path))
+    read().map_err(FileError::at("read", path))
+}
+
+/// Writes a file so that it is the old one or the new one at any moment, also after a crash, and has
+/// its mode from the first. A link stays one, unless a stranger may have placed it.
+///
+/// # Errors
+/// When it cannot be written, something else than a file is in its place, or a stranger's link is on
+/// the way.
+pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    fill(path, bytes, mode).map_err(FileError::at("write", path))
+}
+
+fn fill(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let place = Place::of(path)?;
+    if fs::symlink_metadata(place.path()).is_ok_and(|there| !there.is_file()) {
+        let why = "there is something else than a file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    let permissions = Permissions::from_mode(mode);
+    // Under a name that nobody can guess, and only if nothing has it: whoever owns the directory
+    // must neither read it before it is closed to others nor have a link of theirs followed.
+    let mut file =
+        tempfile::Builder::new().permissions(permissions.clone()).tempfile_in(place.dir())?;
+    file.write_all(bytes)?;
+    // What the umask took away.
+    file.as_file().set_permissions(permissions)?;
+    file.as_file().sync_all()?;
+    file.persist(place.path())?;
+    Ok(())
 }
 
 /// Makes a directory and its parents.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be made, or a link on the way could be a stranger's.
 pub fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .map_err(FileError::at("create", path))
+    let make = |path: PathBuf| fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    resolve(path).and_then(make).map_err(FileError::at("create", path))
+}
+
+/// Makes a directory that only this user can look into, or makes one that is there so.
+///
+/// # Errors
+/// When it cannot be made, or belongs to somebody else.
+pub fn private_dir(path: &Path) -> Result<(), FileError> {
+    make_dir(path, 0o700)?;
+    let close = || {
+        let there = fs::metadata(path)?;
+        if there.uid() != nix::unistd::geteuid().as_raw() {
+            let why = format!("it belongs to user {}", there.uid());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
+        fs::set_permissions(path, Permissions::from_mode(0o700))
+    };
+    close().map_err(FileError::at("use", path))
 }
 
 /// Removes a file or a directory with all it holds. Absent is fine.
@@ -132,6 +173,8 @@ pub fn lock(path: &Path, purpose: &str) -> Result<Result<Lock, String>, FileErro
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // The holder's name is written to it: it must not be a link to something else.
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(path);
     let file = open.map_err(FileError::at("open", path))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -158,4 +201,53 @@ pub fn free_bytes(path: &Path) -> Result<u64, FileError> {
     let stat = nix::sys::statvfs::statvfs(path)
         .map_err(|errno| FileError::at("examine", path)(errno.into()))?;
     Ok(stat.blocks_available() * stat.fragment_size())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_mode_whatever_was_there_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("seed");
+        for (text, mode) in [("old", 0o644), ("new", 0o600)] {
+            write(&path, text.as_bytes(), mode).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode);
+        }
+        assert_eq!(read(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_own_link_stays_one_and_what_is_no_file_stays_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (link, disk) = (dir.path().join("link"), dir.path().join("disk"));
+        write(&disk, b"old", 0o600).unwrap();
+        symlink("disk", &link).unwrap();
+        write(&link, b"new", 0o600).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && read(&disk).unwrap() == "new");
+        let error = write(dir.path(), b"", 0o600).unwrap_err();
+        assert_eq!(error.source.to_string(), "there is something else than a file");
+    }
+
+    #[test]
+    fn a_lock_is_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, precious) = (dir.path().join("lock"), dir.path().join("precious"));
+        fs::write(&precious, "data").unwrap();
+        symlink(&precious, &path).unwrap();
+        assert!(lock(&path, "a test").is_err() && read(&precious).unwrap() == "data");
+    }
+
+    #[test]
+    fn a_private_directory_is_closed_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state/demo");
+        fs::create_dir_all(&path).unwrap();
+        private_dir(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+    }
 }

@@ -3,6 +3,24 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// More than any daemon has to say: etcd keeps no value above 1.5 MB. What is beyond is not read.
+const MOST_BYTES: usize = 8 << 20;
+
+/// The text of an answer.
+///
+/// # Errors
+/// When the connection breaks.
+pub async fn text(mut answer: reqwest::Response) -> Result<String, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while bytes.len() < MOST_BYTES
+        && let Some(chunk) = answer.chunk().await?
+    {
+        bytes.extend_from_slice(&chunk);
+    }
+    bytes.truncate(MOST_BYTES);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Who a client is and whom it believes.
 pub struct Trust<'t> {
     /// The authority's certificate, PEM.

@@ -11,9 +11,11 @@ pub mod files;
 pub mod http;
 pub mod label;
 pub mod local;
+pub mod place;
 pub mod provider;
 pub mod sql;
 pub mod ssh;
+pub mod umask;
 
 pub use command::{Command, CommandError};
 pub use provider::{

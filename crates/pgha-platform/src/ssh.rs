@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::command;
+
 /// Where and as whom to connect.
 #[derive(Clone)]
 pub struct Target {
@@ -61,7 +63,7 @@ pub enum SshError {
 /// What a program on a node did.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// Its exit status; absent when a signal or a broken connection ended it.
+    /// Its exit status; absent when a signal, a broken connection or too much output ended it.
     pub status: Option<u32>,
     /// What it wrote to stdout.
     pub stdout: String,
@@ -75,6 +77,10 @@ const ANSWER_SECONDS: u64 = 3;
 
 /// The node itself, as its own programs reach it.
 const LOOPBACK: &str = "127.0.0.1";
+
+/// More than any program says that pgha runs. One that goes on is taken for one that broke: a node
+/// must not fill this machine's memory.
+const MOST_BYTES: usize = 8 << 20;
 
 /// An open session to a node.
 pub struct Session {
@@ -199,6 +205,10 @@ impl Session {
                 ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
                 _ => {}
             }
+            if stdout.len() + stderr.len() > MOST_BYTES {
+                status = None;
+                break;
+            }
         }
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
@@ -223,7 +233,7 @@ impl Session {
         let mut stream = self.handle.channel_open_direct_streamlocal(path).await?.into_stream();
         stream.write_all(format!("{line}\n").as_bytes()).await?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
+        stream.take(MOST_BYTES as u64).read_to_end(&mut answer).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
@@ -246,8 +256,9 @@ impl Session {
     }
 
     fn failed(&self, arguments: &[&str], status: String, stderr: &str) -> SshError {
-        let stderr = crate::command::last_lines(stderr.as_bytes(), 8);
-        SshError::Failed { address: self.address, call: arguments.join(" "), status, stderr }
+        let stderr = command::last_lines(stderr.as_bytes(), 8);
+        let call = command::shortened(&arguments.join(" "), 500);
+        SshError::Failed { address: self.address, call, status, stderr }
     }
 
     /// Opens a port of this machine's loopback that leads to `port` of the node's loopback. It

@@ -5,6 +5,7 @@ use std::path::Path;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource};
 use pgha_core::{Cluster, Diagnostic, Severity};
 
+use crate::clean::clean;
 use crate::failure::Failure;
 use crate::print;
 
@@ -47,14 +48,13 @@ pub(crate) fn read(file: &Path) -> Result<Cluster, Failure> {
 
 /// Prints remarks with the text they are about underlined.
 fn show(file: &Path, text: &str, remarks: &[Diagnostic]) {
-    // The file's own control characters must not reach the terminal. Each has one byte, as `?` has.
-    let harmless = |c: char| if c.is_ascii_control() && !"\n\r\t".contains(c) { '?' } else { c };
-    let shown = |text: &str| text.chars().map(harmless).collect::<String>();
-    let text = &shown(text);
-    let theme = if print::red("x") == "x" {
-        GraphicalTheme::unicode_nocolor()
-    } else {
-        GraphicalTheme::unicode()
+    // Places stay where they are: each character is replaced by as many bytes.
+    let text = clean(text);
+    let name = file.display().to_string();
+    let name = clean(&name);
+    let theme = match print::has_colours() {
+        true => GraphicalTheme::unicode(),
+        false => GraphicalTheme::unicode_nocolor(),
     };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(120);
     for remark in remarks {
@@ -63,23 +63,25 @@ fn show(file: &Path, text: &str, remarks: &[Diagnostic]) {
         } else {
             miette::Severity::Warning
         };
-        let label = LabeledSpan::new_with_span(Some(remark.label.clone()), remark.span.clone());
+        let label = LabeledSpan::new_with_span(
+            Some(clean(&remark.label).into_owned()),
+            remark.span.clone(),
+        );
         // A rule about something the file leaves out has no place in it, so the file is named
         // instead.
-        let place =
-            if remark.span.is_empty() { format!("{}: ", file.display()) } else { String::new() };
-        let mut diagnostic = MietteDiagnostic::new(format!("{place}{}", shown(&remark.message)))
+        let place = if remark.span.is_empty() { format!("{name}: ") } else { String::new() };
+        let mut diagnostic = MietteDiagnostic::new(format!("{place}{}", clean(&remark.message)))
             .with_severity(severity);
         if !remark.span.is_empty() {
             diagnostic = diagnostic.with_label(label);
         }
         if let Some(help) = &remark.help {
-            diagnostic = diagnostic.with_help(help.clone());
+            diagnostic = diagnostic.with_help(clean(help));
         }
         let report = miette::Report::new(diagnostic)
-            .with_source_code(NamedSource::new(file.display().to_string(), text.to_owned()));
+            .with_source_code(NamedSource::new(&name, text.clone().into_owned()));
         let mut rendered = String::new();
         let _ = handler.render_report(&mut rendered, report.as_ref());
-        print::note(rendered.trim_end_matches('\n'));
+        print::drawn(rendered.trim_end_matches('\n'));
     }
 }

@@ -59,7 +59,7 @@ impl Failure {
     /// Prints it and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.error.is_empty() {
-            print::note(&format!("{} {}", print::red("error:"), self.error));
+            print::marked(&print::red("error:"), &self.error);
         }
         for cause in &self.because {
             print::note(&format!("because: {cause}"));

@@ -3,6 +3,7 @@
 //! stdout carries data only; prose and progress go to stderr. Exit codes: 0 done; 1 the answer is
 //! no (invalid, refused, verdict failed); 2 could not finish.
 
+mod clean;
 mod cli;
 mod cluster_file;
 mod commands;
@@ -14,8 +15,11 @@ mod workspace;
 use std::process::ExitCode;
 
 use clap::Parser;
+use pgha_platform::umask;
 
 fn main() -> ExitCode {
+    // Before anything is made, or another thread is there.
+    umask::set_aside();
     // Several dependencies could bring a provider of their own; with one installed there is no
     // guessing at run time.
     let _ = rustls::crypto::ring::default_provider().install_default();

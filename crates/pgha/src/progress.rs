@@ -33,10 +33,8 @@ impl<S: Subscriber> Layer<S> for Lines {
         event.record(&mut text);
         let seconds = print::dim(&format!("{:6.1} s", self.started.elapsed().as_secs_f64()));
         match *event.metadata().level() {
-            Level::ERROR | Level::WARN => {
-                print::note(&format!("{} {}", print::yellow("warning:"), text.0))
-            }
-            _ => print::note(&format!("{seconds}  {}", text.0)),
+            Level::ERROR | Level::WARN => print::marked(&print::yellow("warning:"), &text.0),
+            _ => print::marked(&seconds, &format!(" {}", text.0)),
         }
     }
 }

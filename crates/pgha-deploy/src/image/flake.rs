@@ -1,11 +1,12 @@
 //! A rendering as a flake on disk: the trees, their `configuration.nix`, the modules and the pin.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use pgha_core::render::{FLAKE, Rendered};
-use pgha_platform::files::{self, FileError};
+use pgha_platform::files::FileError;
 
 /// Writes it into `dir`. Nothing reads the directory before it is whole, so no single file is made
 /// durable.
@@ -28,13 +29,19 @@ pub fn write(rendered: &Rendered, dir: &Path) -> Result<(), FileError> {
     FLAKE.iter().try_for_each(|(path, content)| put(&dir.join(path), content, 0o644))
 }
 
-/// Writes one file of a rendering, and the directories above it.
+/// Writes one new file of a rendering, and the directories above it.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When it cannot be written, or something is there.
 pub fn put(path: &Path, content: &str, mode: u32) -> Result<(), FileError> {
-    files::make_dir(path.parent().unwrap_or(Path::new(".")), 0o755)?;
-    std::fs::write(path, content).map_err(FileError::at("write", path))?;
-    std::fs::set_permissions(path, Permissions::from_mode(mode))
-        .map_err(FileError::at("write", path))
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path.parent().unwrap_or(Path::new(".")));
+    let write = || {
+        made?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        file.write_all(content.as_bytes())
+    };
+    write().map_err(FileError::at("write", path))
 }

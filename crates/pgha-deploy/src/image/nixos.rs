@@ -76,6 +76,8 @@ fn write_tree(
 ) -> Result<PathBuf, FileError> {
     let dir = cache_dir.join("trees").join(&cluster.name);
     let new = dir.with_extension(format!("new{}", std::process::id()));
+    // What a killed process of the same number has left.
+    files::remove(&new)?;
     flake::write(rendered, &new)?;
     files::remove(&dir)?;
     std::fs::rename(&new, &dir).map_err(FileError::at("move", &dir))?;

@@ -10,12 +10,13 @@ use pgha_core::cluster::{Node, Role};
 use pgha_core::inventory::Inventory;
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
+use pgha_platform::command::shortened;
 use pgha_platform::ssh::Session;
 use serde::Serialize;
 use x509_parser::pem::Pem;
 
 use crate::etcd::EtcdStatus;
-use crate::fleet::Fleet;
+use crate::fleet::{ANSWER, Fleet};
 use crate::haproxy::Pools;
 use crate::health::{Condition, Health, NodeHealth};
 use crate::pooler::{self, Pool};
@@ -236,11 +237,12 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
     let manifest: serde_json::Value =
         manifest.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let failed = failed.unwrap_or_default();
+    let short = |text: String| shortened(&text, ANSWER);
     Inside {
         tree: manifest["tree"].as_str().map(str::to_owned),
         package_root: manifest["package_root"].as_str().map(str::to_owned),
-        guard,
-        refused,
+        guard: guard.map(short),
+        refused: refused.map(short),
         failed_units: failed
             .lines()
             .filter_map(|line| line.split_whitespace().next())

@@ -24,8 +24,12 @@ exec unshare --mount --propagation private -- /bin/sh -euc '
     flock "$2" mount -t squashfs -o loop,ro "$2" "$4/base"
     flock "$3" mount -t squashfs -o loop,ro "$3" "$4/config"
     mount -t tmpfs -o mode=755 tmpfs "$4/volatile"
-    mkdir "$4/volatile/upper" "$4/volatile/work"
+    # What "upper" has is what the root of the node has: a caller may not decide on it.
+    mkdir -m 755 "$4/volatile/upper" "$4/volatile/work"
     mount -t overlay -o "lowerdir=$4/config:$4/base,upperdir=$4/volatile/upper,workdir=$4/volatile/work" overlay "$4/root"
+    # The container binds it with these options. On itself: nothing of the volume is to be found below the run directory, which
+    # is removed with all it holds.
+    mount -o bind,nosuid,nodev "$5" "$5"
     exec systemd-nspawn --quiet --boot --register=no --keep-unit --kill-signal=SIGRTMIN+3 \
         --directory="$4/root" --machine="$1" --hostname="$7" --network-namespace-path="/run/netns/$1" --capability=CAP_NET_ADMIN \
         --link-journal=no --resolv-conf=off --timezone=off --console=pipe \

@@ -1,6 +1,7 @@
 //! Starting a container so that it outlives this process.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -23,12 +24,7 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
     let script = run.join("launch-node.sh");
     files::write(&script, LAUNCH.as_bytes(), 0o600)?;
     let path = node.join("console.log");
-    let console = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .open(&path)
-        .map_err(FileError::at("open", &path))?;
+    let console = console(&path).map_err(FileError::at("open", &path))?;
     let errors = console.try_clone().map_err(FileError::at("open", &path))?;
     // A session of its own: the node must survive the terminal that started it. Through the shell,
     // because Debian mounts /run without the right to execute anything there.
@@ -46,6 +42,14 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
         .spawn();
     child.map_err(|source| CommandError::Start { program: "setsid".to_owned(), source })?;
     Ok(())
+}
+
+/// An empty file for what a node says, which may be what it was told in confidence.
+fn console(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    // One of an earlier pgha may be open to others.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// Asks the container to power itself off. False when it does not run.

@@ -5,11 +5,12 @@
 //! what is left on disk is in the state directory:
 //!
 //! ```text
+//! STATE_DIR/CLUSTER/                         closed to other users (mode 0700)
 //! STATE_DIR/CLUSTER/lock                     held while a pgha changes the cluster
 //! STATE_DIR/CLUSTER/nodes/NAME/record.json   address, labels, and what it boots from, now and before
 //! STATE_DIR/CLUSTER/nodes/NAME/seed-...      identity and secrets (mode 0600)
 //! STATE_DIR/CLUSTER/nodes/NAME/data/         the data volume
-//! STATE_DIR/CLUSTER/nodes/NAME/console.log   what the container's console showed
+//! STATE_DIR/CLUSTER/nodes/NAME/console.log   what the container's console showed (mode 0600)
 //! ```
 
 mod cgroup;
@@ -30,6 +31,9 @@ use record::{Labels, Record, Records};
 
 /// Patroni may take 120 s to stop PostgreSQL cleanly (its unit's TimeoutStopSec).
 const SHUT_DOWN_SECONDS: u64 = 150;
+
+/// As much of a console as is read: a node may write to it without end.
+const CONSOLE_BYTES: u64 = 64 << 10;
 
 /// What the local provider must know of a cluster.
 #[derive(Debug, Clone)]
@@ -99,7 +103,8 @@ impl Provider for Local {
             let cluster = self.options.cluster.clone();
             return Err(ProviderError::Elsewhere { cluster, records });
         }
-        files::make_dir(&self.records.dir, 0o755)?;
+        // Node's data and consoles are nobody else's business.
+        files::private_dir(&self.records.dir)?;
         files::lock(&self.records.dir.join("lock"), purpose)?.map_err(ProviderError::Busy)
     }
 
@@ -236,8 +241,8 @@ impl Provider for Local {
     }
 
     async fn console(&self, name: &str) -> Result<String, ProviderError> {
-        let bytes = std::fs::read(self.records.node(name).join("console.log")).unwrap_or_default();
-        Ok(crate::command::last_lines(&bytes, 30))
+        let path = self.records.node(name).join("console.log");
+        Ok(crate::command::last_lines(&files::end(&path, CONSOLE_BYTES).unwrap_or_default(), 30))
     }
 }
 

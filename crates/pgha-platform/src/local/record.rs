@@ -105,6 +105,7 @@ impl Records {
             return Err(ProviderError::Orphaned { dir });
         }
         files::remove(&dir)?;
+        files::make_dir(&dir, 0o700)?;
         files::make_dir(&dir.join("data"), 0o755)?;
         files::write(&dir.join("data/.pgha-new"), request.volume.as_bytes(), 0o644)?;
         let given = self.give(request)?;

@@ -119,7 +119,7 @@ pub(super) async fn plan(
     let plan = wanted(workspace, images).await;
     let plan = plan.map_err(|failure| if detailed { failure.exit_with(1) } else { failure })?;
     if json {
-        print::line(&serde_json::to_string_pretty(&plan).unwrap_or_default());
+        print::json(&plan);
     } else {
         print::data(&plan.to_string());
     }
@@ -154,11 +154,8 @@ pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
     let prepared = Prepared::new(workspace, None, preflight::clients, yes).await?;
     prepared.through(Goal::Apply, yes).await?;
-    print::note(&format!(
-        "{} cluster `{}` is healthy",
-        print::green("ready:"),
-        workspace.cluster.name
-    ));
+    let healthy = format!("cluster `{}` is healthy", workspace.cluster.name);
+    print::marked(&print::green("ready:"), &healthy);
     print::data(&Endpoints::of(workspace, &prepared.secrets).text());
     Ok(())
 }

@@ -83,5 +83,5 @@ fn mb(bytes: u64) -> String {
 }
 
 fn show(manifest: &impl Serialize) {
-    print::line(&serde_json::to_string_pretty(manifest).unwrap_or_default());
+    print::json(manifest);
 }

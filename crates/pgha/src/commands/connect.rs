@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pgha_core::cluster::{Node, Role};
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::secrets::Secrets;
+use pgha_platform::umask;
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
@@ -186,8 +187,10 @@ fn quoted(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| text.to_owned(), Into::into)
 }
 
-/// Becomes another program, so that terminal, signals and exit code are its own.
+/// Becomes another program, so that terminal, signals, exit code and the modes of its files are its
+/// own.
 fn replace(command: &mut Command, package: &str) -> Result<ExitCode, Failure> {
+    umask::give_back();
     let error = command.exec();
     let program = command.get_program().to_string_lossy().into_owned();
     let failure = Failure::no(format!("cannot start `{program}`: {error}"));

@@ -7,6 +7,7 @@ use pgha_core::Cluster;
 use pgha_core::render::SEED_FILES_DIR;
 use pgha_deploy::image::flake::{self, put};
 use pgha_platform::files::{self, FileError};
+use pgha_platform::place::{self, Place};
 
 use crate::failure::Failure;
 use crate::print;
@@ -42,32 +43,52 @@ pub(super) fn check(workspace: &Workspace) {
 }
 
 /// Writes everything into a directory beside `out` first, then swaps: whenever it is interrupted,
-/// one of both is whole.
+/// one of both is whole. That directory has a name that nobody can guess and is closed to others, so
+/// that nobody who may write beside `out` can put a link into it.
 pub(super) fn render(workspace: &Workspace, out: &Path) -> Result<(), Failure> {
-    // What a link leads to is replaced, not the link.
-    let out = &std::fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
-    let there = replaceable(out)?;
-    let (new, old) = (beside(out, "new")?, beside(out, "old")?);
-    let swapped = write_all(workspace, &new).and_then(|()| swap(out, there, &new, &old));
-    // Nothing of a failed run stays behind.
-    files::remove(&new)?;
-    swapped?;
-    files::remove(&old)?;
+    let place = place(out)?;
+    let out = &place.shown;
+    let there = replaceable(&place.held.path(), out)?;
+    let beside = tempfile::Builder::new().prefix(".pgha-").tempdir_in(place.held.dir());
+    let beside = beside.map_err(FileError::at("write", out))?;
+    let (new, old) = (beside.path().join("new"), beside.path().join("old"));
+    write_all(workspace, &new).map_err(|error| error.named(&new, out))?;
+    swap(&place.held.path(), there, &new, &old).map_err(FileError::at("write", out))?;
+    beside.close().map_err(FileError::at("clean up beside", out))?;
     print::note(&format!("wrote {}", out.display()));
     Ok(())
 }
 
-fn swap(out: &Path, there: bool, new: &Path, old: &Path) -> Result<(), Failure> {
-    if there {
-        std::fs::rename(out, old).map_err(FileError::at("move", out))?;
-    }
-    Ok(std::fs::rename(new, out).map_err(FileError::at("write", out))?)
+/// Where a rendering goes.
+struct Out {
+    held: Place,
+    shown: PathBuf,
 }
 
-/// Whether there is a directory at `out`. Only one that is empty or an earlier rendering may be
-/// replaced.
-fn replaceable(out: &Path) -> Result<bool, Failure> {
-    let mut entries = match std::fs::read_dir(out) {
+/// What a link leads to is replaced, not the link.
+fn place(out: &Path) -> Result<Out, Failure> {
+    let shown = place::resolve(out).map_err(FileError::at("write", out))?;
+    let Some(dir) = shown.parent() else {
+        return Err(Failure::no(format!("{} has no name of its own", out.display()))
+            .hint("name a new directory, such as ./rendered"));
+    };
+    files::make_dir(dir, 0o755)?;
+    let held = Place::of(&shown).map_err(FileError::at("write", out))?;
+    Ok(Out { held, shown })
+}
+
+/// What was there is put back when the new one cannot take its place.
+fn swap(out: &Path, there: bool, new: &Path, old: &Path) -> std::io::Result<()> {
+    if there {
+        std::fs::rename(out, old)?;
+    }
+    std::fs::rename(new, out).inspect_err(|_| drop(std::fs::rename(old, out)))
+}
+
+/// Whether there is a directory at `held`, which is called `out`. Only one that is empty or an earlier
+/// rendering may be replaced.
+fn replaceable(held: &Path, out: &Path) -> Result<bool, Failure> {
+    let mut entries = match std::fs::read_dir(held) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
             return Err(
@@ -76,7 +97,7 @@ fn replaceable(out: &Path) -> Result<bool, Failure> {
         }
         entries => entries.map_err(FileError::at("read", out))?,
     };
-    if entries.next().is_some() && !out.join(MARK).exists() {
+    if entries.next().is_some() && !held.join(MARK).exists() {
         let failure =
             Failure::no(format!("{} is not empty and holds no earlier rendering", out.display()));
         return Err(failure.hint("name a new directory"));
@@ -84,15 +105,7 @@ fn replaceable(out: &Path) -> Result<bool, Failure> {
     Ok(true)
 }
 
-fn beside(out: &Path, what: &str) -> Result<PathBuf, Failure> {
-    let Some(name) = out.file_name() else {
-        return Err(Failure::no(format!("{} has no name of its own", out.display()))
-            .hint("name a new directory, such as ./rendered"));
-    };
-    Ok(out.with_file_name(format!(".{}.{what}{}", name.to_string_lossy(), std::process::id())))
-}
-
-fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), Failure> {
+fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), FileError> {
     put(&dir.join(MARK), "pgha render replaces this directory as a whole\n", 0o644)?;
     let rendered = &workspace.rendered;
     flake::write(rendered, dir)?;
@@ -109,8 +122,7 @@ fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), Failure> {
         }
     }
     put(&dir.join("dynamic.json"), &format!("{:#}\n", rendered.dynamic), 0o644)?;
-    put(&dir.join("digests.json"), &format!("{:#}\n", digests(workspace)), 0o644)?;
-    Ok(())
+    put(&dir.join("digests.json"), &format!("{:#}\n", digests(workspace)), 0o644)
 }
 
 /// The three digests, of the rendering. A seed's digest also covers secrets, so it is only known

@@ -28,7 +28,7 @@ use crate::workspace::Workspace;
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Init { name } => file::init(name)?,
-        Command::Schema => print::line(&format!("{:#}", pgha_core::schema())),
+        Command::Schema => print::json(&pgha_core::schema()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "pgha", &mut script);

@@ -1,12 +1,20 @@
 //! Looks at this machine before anything is changed, and installs what is missing when it may.
 
+use std::time::Duration;
+
 use pgha_deploy::image::Builder;
 use pgha_platform::command::is_root;
-use pgha_platform::{Check, Command, Provider};
+use pgha_platform::{Check, Command, CommandError, Provider};
+
+use tokio::time::Instant;
 
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
+
+/// How long another apt may be at work: security updates of a new machine take minutes.
+const APT_BUSY: Duration = Duration::from_secs(900);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Every check of the builder and the provider.
 pub(super) async fn checks(workspace: &Workspace) -> Vec<Check> {
@@ -48,13 +56,8 @@ pub(super) fn require_all(checks: &[Check]) -> Result<(), Failure> {
     }
     for check in checks {
         if let Some(problem) = &check.problem {
-            print::note(&format!(
-                "{} {}: {}\n  cure: {}",
-                print::red("not ready:"),
-                check.name,
-                problem.what,
-                problem.cure
-            ));
+            let text = format!("{}: {}\n  cure: {}", check.name, problem.what, problem.cure);
+            print::marked(&print::red("not ready:"), &text);
         }
     }
     Err(Failure::no("this machine is not ready; nothing was changed"))
@@ -78,8 +81,41 @@ fn packages(problems: &[Check]) -> Vec<String> {
 
 async fn apt_install(packages: &[String]) -> Result<(), Failure> {
     tracing::info!("installing {}", packages.join(", "));
-    let apt = || Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
-    apt().arg("update").run().await?;
-    apt().args(["install", "--yes", "--no-install-recommends"]).args(packages).run().await?;
+    apt_get(&["update"]).await?;
+    let packages = packages.iter().map(String::as_str).collect::<Vec<_>>();
+    apt_get(&[&["install", "--yes", "--no-install-recommends"], &packages[..]].concat()).await?;
     Ok(())
+}
+
+/// Runs apt-get once nobody else does: a machine that was just made brings itself up to date first.
+/// Not by apt's own `DPkg::Lock::Timeout`: in Debian 12 that waits for one of its three locks, and
+/// says nothing meanwhile. It takes them before it changes anything, so it can begin again.
+async fn apt_get(arguments: &[&str]) -> Result<(), CommandError> {
+    let until = Instant::now() + APT_BUSY;
+    let mut is_told = false;
+    loop {
+        let error = match apt(arguments).run().await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() < until && lock(&error).is_some() => error,
+            Err(error) => return Err(error),
+        };
+        if let Some(lock) = lock(&error).filter(|_| !is_told) {
+            tracing::info!("waiting for another apt: {lock}");
+        }
+        is_told = true;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let apt = Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive");
+    // Its words are looked at.
+    apt.env("LC_ALL", "C.UTF-8").arg("--quiet").args(arguments)
+}
+
+/// What apt says of a lock that another has.
+fn lock(error: &CommandError) -> Option<&str> {
+    let CommandError::Failed { stderr, .. } = error else { return None };
+    let said = stderr.lines().find(|line| line.contains("Could not get lock"))?;
+    Some(said.trim_start_matches("E: "))
 }

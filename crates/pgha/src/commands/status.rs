@@ -20,13 +20,13 @@ pub(super) async fn run(workspace: &Workspace, args: &StatusArgs) -> Result<Exit
     let (_, fleet) = workspace.fleet().await?;
     loop {
         let status = observe(workspace, &fleet).await?;
-        match (args.json.json, args.watch) {
-            (true, _) => print::line(&serde_json::to_string_pretty(&status).unwrap_or_default()),
-            // Clears the screen, as `watch` does.
-            (false, true) if print::to_terminal() => {
-                print::data(&format!("\x1b[H\x1b[2J{}", text(&status)));
+        if args.json.json {
+            print::json(&status);
+        } else {
+            if args.watch {
+                print::clear();
             }
-            (false, _) => print::data(&text(&status)),
+            print::data(&text(&status));
         }
         if !args.watch {
             let no = args.exit_code && !status.healthy;

@@ -67,7 +67,7 @@ async fn every(arena: &Arena<'_>, args: &VerifyArgs) -> Result<ExitCode, Failure
         }
     }
     if args.json.json {
-        print::line(&serde_json::to_string_pretty(&verdicts).unwrap_or_default());
+        print::json(&verdicts);
     } else if args.runs > 1 {
         print::data(&report::summary(&verdicts));
     }

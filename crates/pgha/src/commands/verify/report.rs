@@ -1,6 +1,5 @@
 //! Verdicts: one line for people, one file for programs, and a table over several runs.
 
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use pgha_core::Cluster;
@@ -166,10 +165,9 @@ fn broken(findings: &Findings, promise: &WriteStop, durability: Durability) -> V
 pub(super) fn save(dir: &Path, history: &History, verdict: &Verdict) -> Result<(), Failure> {
     files::make_dir(dir, 0o755)?;
     let path = dir.join("history.jsonl");
-    let file = std::fs::File::create(&path).map_err(FileError::at("write", &path))?;
-    let mut file = BufWriter::new(file);
-    let written = history.write(&mut file).and_then(|()| file.flush());
-    written.map_err(FileError::at("write", &path))?;
+    let mut lines = Vec::new();
+    history.write(&mut lines).map_err(FileError::at("write", &path))?;
+    files::write(&path, &lines, 0o644)?;
     let text = serde_json::to_string_pretty(verdict).unwrap_or_default();
     Ok(files::write(&dir.join("verdict.json"), text.as_bytes(), 0o644)?)
 }
