@@ -45,6 +45,9 @@ pub struct Server {
     pub undone: u32,
     /// Digest of all images and seeds that were wanted when it got its own: one roll has one.
     pub wish: Option<Digest>,
+    /// Digest of the dynamic configuration with which the cluster was healthy last. Absent: its
+    /// provider does not know.
+    pub dynamic: Option<Digest>,
     /// The roles it was made for, as its image is called. Absent: its provider does not know.
     pub roles: Option<String>,
     /// What its data was written by. Absent: it holds none, or its provider does not know.
@@ -71,6 +74,9 @@ pub struct Observed {
     pub lost: Vec<String>,
     /// Nodes whose Patroni answers and whose PostgreSQL does not start.
     pub stuck: Vec<String>,
+    /// Replicas whose PostgreSQL runs and tells its Patroni nothing. It takes no new configuration
+    /// either, until it is started anew.
+    pub mute: Vec<String>,
     /// Whether etcd takes no writes, because a member's database has reached its quota.
     pub etcd_is_full: bool,
     /// The dynamic configuration in etcd.
@@ -98,6 +104,14 @@ impl Inventory {
     /// Number of the last roll that gave any server something new, undone or not.
     pub fn newest_generation(&self) -> u32 {
         self.servers.iter().map(|server| server.generation.max(server.undone)).max().unwrap_or(0)
+    }
+
+    /// Whether the cluster has not been healthy with this dynamic configuration yet, as far as the
+    /// servers' labels tell.
+    pub fn is_unproven(&self, dynamic: &Value) -> bool {
+        let digest = Digest::of(dynamic.to_string().as_bytes());
+        let mut known = self.servers.iter().filter_map(|server| server.dynamic.as_ref()).peekable();
+        known.peek().is_some() && known.all(|known| *known != digest)
     }
 
     /// The server called `name`.

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
 use pgha_core::{Cluster, Object};
 use serde_json::Value;
 
+use crate::candidate;
 use crate::declare;
-use crate::fleet::{Fleet, Link, NodeError};
+use crate::fleet::{Fleet, Link, NodeError, with_causes};
 use crate::health::Health;
 use crate::secrets::Secrets;
 use crate::units;
@@ -38,6 +40,14 @@ pub trait Daemons: Sync {
     /// Hands the leadership over; `to` absent leaves the choice to Patroni.
     fn switchover(&self, from: &Node, to: Option<&str>) -> impl Future<Output = Done> + Send;
 
+    /// What PostgreSQL says against a dynamic configuration before it is written: whether it starts
+    /// with it, and with what is in use. Empty: nothing.
+    fn judge(&self, config: &Value) -> impl Future<Output = Result<String, NodeError>> + Send;
+
+    /// What any member has not taken of the dynamic configuration, in PostgreSQL's words. Empty: all
+    /// of them have all of it.
+    fn not_taken(&self, config: &Value) -> impl Future<Output = String> + Send;
+
     /// Replaces the dynamic configuration, through the first Patroni that takes it.
     fn set_config(&self, config: &Value) -> impl Future<Output = Done> + Send;
 
@@ -46,6 +56,9 @@ pub trait Daemons: Sync {
         &self,
         node: &Node,
     ) -> impl Future<Output = Result<bool, NodeError>> + Send;
+
+    /// Restarts Patroni of a node, and its PostgreSQL with it.
+    fn restart_patroni(&self, node: &Node) -> impl Future<Output = Done> + Send;
 
     /// Drops etcd's old revisions, one member after the other, and ends its alarm.
     fn make_room(&self) -> impl Future<Output = Done> + Send;
@@ -87,6 +100,29 @@ impl Daemons for Fleet {
         link.patroni()?.switchover(&from.name, to).await.map(drop)
     }
 
+    async fn judge(&self, config: &Value) -> Result<String, NodeError> {
+        match self.in_use(config).await {
+            Ok(none) if none.is_empty() => {}
+            Ok(in_use) => return Ok(in_use),
+            // What is to be written may be the cure for just that.
+            Err(error) => tracing::warn!("nobody says what clients have in use: {error}"),
+        }
+        let ask =
+            |link: Arc<Link>| async move { Ok(candidate::judged(&link.session, config).await?) };
+        self.first_answer(Role::Postgres, ask).await
+    }
+
+    async fn not_taken(&self, config: &Value) -> String {
+        let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres));
+        let asked = join_all(members.map(async |node| {
+            let link = self.link(node).await.ok()?;
+            let said = candidate::not_taken(&link.session, config).await;
+            let said = said.unwrap_or_else(|error| with_causes(&error));
+            Some(said.lines().map(|line| format!("{}: {line}\n", node.name)).collect::<String>())
+        }));
+        asked.await.into_iter().flatten().collect::<String>().trim_end().to_owned()
+    }
+
     async fn set_config(&self, config: &Value) -> Done {
         let ask = |link: Arc<Link>| async move { link.patroni()?.set_config(config).await };
         self.first_answer(Role::Postgres, ask).await
@@ -94,6 +130,11 @@ impl Daemons for Fleet {
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
         self.link(node).await?.patroni()?.restart_if_pending().await
+    }
+
+    async fn restart_patroni(&self, node: &Node) -> Done {
+        let link = self.link(node).await?;
+        Ok(link.session.run(&["systemctl", "restart", "patroni.service"], b"").await.map(drop)?)
     }
 
     async fn make_room(&self) -> Done {

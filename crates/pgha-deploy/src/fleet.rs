@@ -13,10 +13,13 @@ use pgha_platform::command::shortened;
 use pgha_platform::http::{self, Trust};
 use pgha_platform::sql::{self, AuthorityError};
 use pgha_platform::ssh::{Session, SshError, Target, Tunnel};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::candidate;
 use crate::contract::Contract;
 use crate::etcd::Etcd;
+use crate::health::Health;
 use crate::patroni::Patroni;
 use crate::probe::{self, Answer, Probe};
 use crate::secrets::Secrets;
@@ -133,6 +136,11 @@ impl Fleet {
         Self { nodes: cluster.nodes.clone(), secrets, links }
     }
 
+    /// The node called `name`.
+    pub(crate) fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
     }
@@ -193,6 +201,14 @@ impl Fleet {
     /// The secret that a node proves itself with, by its name.
     pub fn host_key_file(node: &Node) -> String {
         format!("nodes/{}/ssh_host_ed25519_key", node.name)
+    }
+
+    /// What clients have in use on the leader and could not keep with a dynamic configuration.
+    pub(crate) async fn in_use(&self, config: &Value) -> Result<String, NodeError> {
+        let health = Health::observe(self).await;
+        let leader = health.leader().and_then(|leader| self.node(&leader.name));
+        let leader = leader.ok_or(NodeError::Absent("the leader"))?;
+        Ok(candidate::in_use(&self.link(leader).await?.session, config).await?)
     }
 
     /// What SSH needs to reach `node`.

@@ -20,5 +20,7 @@ pub(crate) const GENERATION: &str = "generation";
 pub(crate) const UNDONE: &str = "undone";
 /// Digest of all that was wanted when it got what it has.
 pub(crate) const WISH: &str = "wish";
+/// Digest of the dynamic configuration with which the cluster was healthy last.
+pub(crate) const DYNAMIC: &str = "dynamic";
 /// When it got what it has, in RFC 3339.
 pub(crate) const SINCE: &str = "since";

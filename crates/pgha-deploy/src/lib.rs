@@ -7,6 +7,7 @@
 //! the plan does not name, but for taking back one that failed; a file of the secrets written before
 //! somebody has said yes.
 
+mod candidate;
 mod contract;
 pub mod daemons;
 pub mod declare;

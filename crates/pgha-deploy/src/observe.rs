@@ -35,6 +35,7 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
         // A server of an older pgha has no such label.
         proven: text(&server, label::PROVEN) != "no",
         undone: text(&server, label::UNDONE).parse().unwrap_or(0),
+        dynamic: server.labels.get(label::DYNAMIC).cloned().map(Digest::from),
         wish: server.labels.get(label::WISH).cloned().map(Digest::from),
         roles: server.labels.get(label::ROLES).cloned(),
         since: server.labels.get(label::SINCE).cloned(),
@@ -91,6 +92,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         sick: health.sick(&running),
         lost: health.lost(&running),
         stuck: health.stuck(),
+        mute: health.mute(),
         etcd_is_full: health.etcd_is_full(),
         pending: pending(&health),
         objects,

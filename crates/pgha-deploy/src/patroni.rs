@@ -29,6 +29,13 @@ pub struct View {
     pub pause: bool,
 }
 
+impl View {
+    /// Whether a changed parameter waits for a restart of a member.
+    pub fn waits_for_restart(&self) -> bool {
+        self.members.iter().any(|member| member.pending_restart)
+    }
+}
+
 /// One member.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
@@ -108,6 +115,12 @@ impl Instance {
     pub fn does_not_start(&self) -> bool {
         self.has_failed_to_start()
             || ["crashed", "starting", "stopped"].contains(&self.state.as_str())
+            || self.is_unreadable()
+    }
+
+    /// Whether it runs, and tells its Patroni nothing: a setting keeps it from answering.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.state == "unknown"
     }
 
     /// Whether the last attempt to start it failed. Between two attempts it is `starting`.

@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// On a primary it writes WAL and commits, so that the answer waits for other copies like that to
 /// any client; there is no table that could be dropped or locked.
-const WRITE: &str = "SELECT pg_is_in_recovery(), CASE WHEN NOT pg_is_in_recovery() \
+const WRITE: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' \
+    ELSE 'primary ' || current_setting('transaction_read_only') END, CASE WHEN NOT pg_is_in_recovery() \
     THEN pg_logical_emit_message(true, 'pgha', 'probe') END";
 
 /// What roles and databases are set to that lets their commits be acknowledged before another copy
@@ -198,8 +199,9 @@ fn read(rows: &[SimpleQueryMessage]) -> (Answer, Vec<String>) {
         _ => None,
     });
     let answer = match values.next() {
-        Some("f") => Answer::Wrote,
-        Some("t") => Answer::Read,
+        Some("primary off") => Answer::Wrote,
+        Some("primary on") => Answer::Failed("sessions may only read".to_owned()),
+        Some("replica") => Answer::Read,
         _ => Answer::Failed("an answer that makes no sense".to_owned()),
     };
     (answer, values.map(str::to_owned).collect())

@@ -80,7 +80,7 @@ impl Watch {
         } else if node.crashes >= LOOP || node.relapses >= RELAPSES {
             Some("its units crash again and again")
         } else if fails {
-            Some("its PostgreSQL does not start")
+            Some("its PostgreSQL does not start, or tells nothing")
         } else {
             None
         }
@@ -96,7 +96,7 @@ impl Watch {
 impl Node {
     fn look(&mut self, heard: &NodeHealth) -> bool {
         self.fails_to_start = match &heard.instance {
-            Some(instance) if instance.has_failed_to_start() => {
+            Some(instance) if instance.has_failed_to_start() || instance.is_unreadable() => {
                 self.fails_to_start.or(Some(Instant::now()))
             }
             // Between two attempts it is `starting`, as it is in a recovery that may take long and

@@ -49,3 +49,15 @@ pub(crate) const CONTRIB: &[&str] = &[
     "uuid-ossp",
     "xml2",
 ];
+
+/// Libraries of contrib that are no extensions.
+pub(crate) const LIBRARIES: &[&str] = &[
+    "auth_delay",
+    "auto_explain",
+    "basebackup_to_shell",
+    "basic_archive",
+    "passwordcheck",
+    "pgoutput",
+    "sepgsql",
+    "test_decoding",
+];

@@ -64,6 +64,39 @@ pub(crate) fn waits_for_restart(name: &str) -> bool {
     name == "pg_stat_statements.max" || find(name).is_some_and(|parameter| parameter.at_start)
 }
 
+/// Words that PostgreSQL takes and does not list in pg_settings, and what they mean (guc_tables.c).
+const HIDDEN_WORDS: &[(&str, &str, &str)] = &[
+    ("wal_level", "hot_standby", "replica"),
+    ("wal_level", "archive", "replica"),
+    ("log_min_messages", "debug", "debug2"),
+    ("log_min_error_statement", "debug", "debug2"),
+    ("client_min_messages", "debug", "debug2"),
+    ("client_min_messages", "info", "info"),
+    ("client_min_messages", "fatal", "fatal"),
+    ("client_min_messages", "panic", "panic"),
+];
+
+/// A value with its word as pg_settings has it.
+pub(crate) fn spelt(name: &str, value: Value) -> Value {
+    let word = value.as_str().unwrap_or_default().to_ascii_lowercase();
+    let hidden = HIDDEN_WORDS.iter().find(|(of, hidden, _)| *of == name && *hidden == word);
+    hidden.map_or(value, |(_, _, means)| json!(means))
+}
+
+/// Whether PostgreSQL takes both for the same, as far as words, booleans and whole numbers go.
+pub(crate) fn is_same(value: &Value, other: &str) -> bool {
+    let boolean = |value: &Value| is_boolean(value).then(|| is_true(value));
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let booleans = boolean(value).zip(boolean(&json!(other)));
+    text.eq_ignore_ascii_case(other) || booleans.is_some_and(|(value, other)| value == other)
+}
+
+/// Of what [`is_boolean`] takes.
+fn is_true(value: &Value) -> bool {
+    let word = value.as_str().map_or_else(|| value.to_string(), str::to_ascii_lowercase);
+    ["1", "on"].contains(&word.as_str()) || "true".starts_with(&word) || "yes".starts_with(&word)
+}
+
 /// A whole number, also where it is written as text.
 pub(crate) fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
@@ -178,11 +211,34 @@ fn number(value: &Value) -> Option<(f64, Option<&str>)> {
         return Some((number, None));
     }
     let text = value.as_str()?.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && !['.', '-', '+'].contains(&c))
-        .unwrap_or(text.len());
-    let unit = text[end..].trim();
-    Some((text[..end].parse().ok()?, Some(unit).filter(|unit| !unit.is_empty())))
+    let (number, rest) = prefixed(text).or_else(|| decimal(text))?;
+    Some((number, Some(rest.trim()).filter(|unit| !unit.is_empty())))
+}
+
+/// Hexadecimal and octal, as strtol(3) reads them, and the rest.
+fn prefixed(text: &str) -> Option<(f64, &str)> {
+    let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => {
+            (text.strip_prefix('0').filter(|s| s.starts_with(|c: char| c.is_ascii_digit()))?, 8)
+        }
+    };
+    let end = digits.find(|c: char| !c.is_digit(radix)).unwrap_or(digits.len());
+    // Of `08` it reads the 0.
+    let number = if end == 0 { 0 } else { i64::from_str_radix(&digits[..end], radix).ok()? };
+    Some((number as f64, &digits[end..]))
+}
+
+/// Digits, a point, an exponent, and the rest.
+fn decimal(text: &str) -> Option<(f64, &str)> {
+    let plain = |c: char| c.is_ascii_digit() || ['.', '-', '+'].contains(&c);
+    let end = text.find(|c: char| !plain(c)).unwrap_or(text.len());
+    let exponent = text[end..].strip_prefix(['e', 'E']).map(|rest| {
+        let digits = rest.find(|c: char| !plain(c)).unwrap_or(rest.len());
+        end + 1 + digits
+    });
+    let with_exponent = exponent.and_then(|end| Some((text[..end].parse().ok()?, &text[end..])));
+    with_exponent.or_else(|| Some((text[..end].parse().ok()?, &text[end..])))
 }
 
 #[cfg(test)]
@@ -220,6 +276,14 @@ mod tests {
             ("shared_buffers", json!("1GB")),
             ("autovacuum_work_mem", json!(-1)),
             ("log_min_duration_statement", json!("1.5s")),
+            ("log_file_mode", json!("0640")),
+            ("max_connections", json!("0x64")),
+            ("max_connections", json!("1e2")),
+            ("work_mem", json!("1e2kB")),
+            ("wal_level", spelt("wal_level", json!("hot_standby"))),
+            ("log_min_messages", spelt("log_min_messages", json!("DEBUG"))),
+            ("checkpoint_completion_target", json!("0.5")),
+            ("autovacuum_naptime", json!("0x3cs")),
         ] {
             assert_eq!(expects(name, value.clone()), None, "{name} = {value}");
         }
@@ -237,6 +301,8 @@ mod tests {
             ("fsync", json!("o")),
             ("work_mem", json!("64mb")),
             ("work_mem", json!("99999999TB")),
+            ("max_connections", json!("0x")),
+            ("max_connections", json!("08")),
             ("max_connections", json!("5MB")),
             ("checkpoint_timeout", json!("5GB")),
             ("wal_level", json!("banana")),

@@ -52,6 +52,11 @@ pub enum Action {
     },
     /// Wait until the whole cluster is healthy.
     Gate(Gate),
+    /// Restart Patroni of a node that got stuck, and its PostgreSQL with it.
+    RestartPatroni {
+        /// Name of the node.
+        node: String,
+    },
     /// Drop etcd's old revisions, give their space back, member by member, and end its alarm.
     MakeRoom,
     /// Create the declared roles, databases and extensions that are missing, and give databases to
@@ -122,6 +127,7 @@ impl Action {
             | Self::Revert { .. }
             | Self::Switchover { .. }
             | Self::SetDynamic { .. }
+            | Self::RestartPatroni { .. }
             | Self::Restart { .. } => true,
             // What does not prove itself there is stopped and taken back.
             Self::Gate(gate) => !gate.proves.is_empty(),

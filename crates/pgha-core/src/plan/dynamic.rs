@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Action, Cost, Desired, Gate, Step};
 use crate::cluster::parameter::{waits_for_restart, whole};
 use crate::cluster::{Fault, Role};
-use crate::inventory::{Observed, Pending};
+use crate::inventory::{Inventory, Observed, Pending};
 use crate::render::durability;
 
 /// A standby refuses to start with less of these than its primary has: when they shrink, the
@@ -45,12 +45,29 @@ pub(super) fn restarts_follow(desired: &Desired<'_>, observed: &Observed) -> boo
     !observed.pending.is_empty() || changed.is_some_and(|old| needs_restart(old, desired.dynamic))
 }
 
-/// A configuration with which PostgreSQL does not start must be replaceable while it does not:
-/// writing it restarts nobody, and the rest is planned once the cluster is whole. Absent: nothing
-/// to cure, or nothing to cure it with.
-pub(super) fn cure(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
-    let old = changed(desired, observed).filter(|_| !observed.stuck.is_empty())?;
-    Some(vec![set(old, desired.dynamic), gate()])
+/// A configuration with which PostgreSQL does not start, or with which the cluster has never been
+/// healthy, must be replaceable while it is not: writing it restarts nobody, and the rest is planned
+/// once the cluster is whole. Absent: nothing to cure, or nothing to cure it with.
+pub(super) fn cure(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>> {
+    let observed = world.observed.as_ref()?;
+    let old = changed(desired, observed)?;
+    let may_be_the_cause = !observed.unmet.is_empty() && world.is_unproven(old);
+    if observed.stuck.is_empty() && !may_be_the_cause {
+        return None;
+    }
+    let set = std::iter::once(set(old, desired.dynamic));
+    Some(set.chain(restart_mute(desired, observed)).chain([gate()]).collect())
+}
+
+/// A Patroni that its PostgreSQL tells nothing does not get as far as to hand it a new
+/// configuration.
+pub(super) fn restart_mute(desired: &Desired<'_>, observed: &Observed) -> Vec<Step> {
+    let durability = durability(observed.dynamic.as_ref().unwrap_or(desired.dynamic));
+    let restart = |node: &String| {
+        let cost = Cost::of_stopped(desired.cluster, durability, node);
+        Step::new(Action::RestartPatroni { node: node.clone() }, cost)
+    };
+    observed.mute.iter().map(restart).collect()
 }
 
 /// The dynamic configuration in etcd, if it is not what it should be.
@@ -66,7 +83,7 @@ fn set(old: &Value, new: &Value) -> Step {
     Step::free(Action::SetDynamic { changes: changes(old, new) })
 }
 
-fn gate() -> Step {
+pub(super) fn gate() -> Step {
     Step::gate(Gate::new(RESTART_SECONDS, 3))
 }
 

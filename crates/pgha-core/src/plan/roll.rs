@@ -33,11 +33,14 @@ pub(super) fn steps(
         let gate = Step::gate(Gate::new(QUICK_SECONDS, SHORT_SECONDS));
         return Ok((vec![Step::free(Action::MakeRoom), gate], true));
     }
-    let cure = world.observed.as_ref().and_then(|observed| dynamic::cure(desired, observed));
-    if let Some(cure) = cure {
+    if let Some(cure) = dynamic::cure(desired, world) {
         return Ok((cure, true));
     }
     let observed = observed(world)?;
+    if !observed.mute.is_empty() {
+        let restarts = dynamic::restart_mute(desired, observed);
+        return Ok((restarts.into_iter().chain([dynamic::gate()]).collect(), true));
+    }
     let missing = drift::missing(desired.cluster, observed);
     if missing.iter().any(Object::is_vital) {
         let declare = Step::free(Action::Declare { missing });

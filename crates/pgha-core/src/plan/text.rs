@@ -76,6 +76,9 @@ impl fmt::Display for Action {
             }
             Self::PowerOn { node } => write!(f, "power on    {node}"),
             Self::Gate(gate) => write!(f, "gate        {gate}"),
+            Self::RestartPatroni { node } => {
+                write!(f, "restart     Patroni and PostgreSQL of {node}")
+            }
             Self::MakeRoom => write!(f, "make room   in etcd: compact, defragment, disarm"),
             Self::Declare { missing } if missing.is_empty() => {
                 write!(f, "declare     missing roles, databases, owners and extensions")

@@ -36,6 +36,7 @@ impl Case {
             undone: 0,
             proven: true,
             wish: None,
+            dynamic: None,
             roles: Some(node.role_set.to_string()),
             since: None,
             data: Some(data(17, "libc6-2.41")),

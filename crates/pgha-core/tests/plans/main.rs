@@ -54,6 +54,22 @@ macro_rules! cases {
 cases! {
     nothing_there: Case::new(THREE).with(|world| *world = Inventory::default()),
     nothing_to_do: Case::new(THREE),
+    mute_replicas: Case::new(THREE).observed(|observed| {
+        observed.mute = vec!["node-2".to_owned(), "node-3".to_owned()];
+        observed.unmet = vec!["0 of 2 replicas streaming".to_owned()];
+    }),
+    mute_by_what_was_never_proven: Case::new(THREE).parameter("work_mem", json!("20MB")).with(|world| {
+        world.servers.iter_mut().for_each(|server| server.dynamic = Some(digest("before")));
+        let observed = world.observed.as_mut().expect("observed");
+        observed.mute = vec!["node-2".to_owned()];
+        observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
+    }),
+    degraded_with_what_was_proven: Case::new(THREE).parameter("work_mem", json!("20MB")).with(|world| {
+        let observed = world.observed.as_mut().expect("observed");
+        let dynamic = observed.dynamic.as_ref().expect("a configuration").to_string();
+        world.servers.iter_mut().for_each(|server| server.dynamic = Some(digest(&dynamic)));
+        observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
+    }),
     etcd_is_full: Case::new(THREE).observed(|observed| {
         observed.etcd_is_full = true;
         observed.unmet = vec!["etcd takes no writes: alarm NOSPACE".to_owned()];

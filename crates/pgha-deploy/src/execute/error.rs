@@ -60,11 +60,24 @@ pub enum ExecuteError {
         why: String,
     },
     /// A changed dynamic configuration was set back.
-    #[error("the cluster did not become healthy with the changed configuration; {outcome}\n{why}")]
+    #[error("the changed configuration was taken back: {outcome}\n{why}")]
     SetBack {
         /// How it is now.
         outcome: String,
         /// What was wrong.
+        why: String,
+    },
+    /// PostgreSQL would not run with what was to be written.
+    #[error("nothing was changed: PostgreSQL would not take this configuration\n{0}")]
+    Unfit(String),
+    /// A restart that was planned found nothing to do, and the values are not in force.
+    #[error(
+        "PostgreSQL of `{node}` was not restarted, for it has not taken the configuration\n{why}"
+    )]
+    NotTaken {
+        /// The node.
+        node: String,
+        /// What it did not take.
         why: String,
     },
     /// A failover made the node the leader.

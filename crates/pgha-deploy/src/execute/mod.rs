@@ -2,12 +2,12 @@
 //! plan again.
 
 mod before;
+mod dynamic;
 mod error;
 mod request;
 mod undo;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use pgha_core::Cluster;
 use pgha_core::cluster::Node;
@@ -15,7 +15,6 @@ use pgha_core::plan::{Action, Gate, Plan};
 use pgha_platform::files;
 use pgha_platform::{Provider, ProviderError, When};
 use serde_json::Value;
-use tokio::time::Instant;
 
 pub use error::ExecuteError;
 use request::the_same_again;
@@ -101,7 +100,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             Action::SetDynamic { .. } => self.good_config().await?,
             _ => None,
         };
-        self.step(action, replaced.as_ref()).await?;
+        self.step(action, previous.as_ref().or(replaced.as_ref())).await?;
         Ok(match action {
             Action::SetDynamic { .. } => previous,
             Action::Restart { .. } | Action::Gate(_) => replaced,
@@ -133,6 +132,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 tracing::info!("{node}: powering on");
                 Ok(provider.power_on(node).await?)
             }
+            Action::RestartPatroni { node } => self.restart_patroni(node).await,
             Action::MakeRoom => {
                 tracing::info!("etcd: dropping old revisions, giving their space back");
                 Ok(self.operator.daemons.make_room().await?)
@@ -140,7 +140,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             Action::Declare { .. } => self.declare().await,
             Action::Seal => self.seal().await,
             Action::Switchover { from, to } => self.switchover(from, to.as_deref()).await,
-            Action::SetDynamic { changes } => self.set_dynamic(changes).await,
+            Action::SetDynamic { changes } => self.set_dynamic(changes, replaced).await,
             Action::Restart { node, leads } => self.restart(node, *leads).await,
             Action::DeleteServer { node } => Ok(provider.delete_server(node).await?),
             Action::DeleteNetwork => Ok(provider.delete_network().await?),
@@ -162,32 +162,6 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     fn cluster(&self) -> &Cluster {
         self.operator.desired.cluster
-    }
-
-    async fn set_dynamic(&self, changes: &[String]) -> Result<(), ExecuteError> {
-        tracing::info!("dynamic configuration: {}", changes.join(", "));
-        Ok(self.operator.daemons.set_config(&self.operator.rendered.dynamic).await?)
-    }
-
-    async fn restart(&self, name: &str, leads: bool) -> Result<(), ExecuteError> {
-        self.leads_as_planned(name, leads).await?;
-        tracing::info!("{name}: restarting PostgreSQL");
-        let node = self.node(name)?;
-        // Before it has read what is new a restart would bring back the old values.
-        let read_by = Instant::now() + Duration::from_secs(u64::from(self.read_within()));
-        while !self.operator.daemons.restart_if_pending(node).await? {
-            if Instant::now() > read_by {
-                tracing::info!("{name}: nothing waits for a restart");
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-        Ok(())
-    }
-
-    /// Seconds within which every member has read a new configuration: it does once in loop_wait.
-    fn read_within(&self) -> u32 {
-        2 * self.cluster().timing.loop_wait + 2
     }
 
     async fn leader(&self) -> Result<&Node, ExecuteError> {
@@ -216,9 +190,15 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             b"the cluster has data; `pgha destroy` removes this file\n",
             0o600,
         )?;
-        let formed = labels(&[(label::FORMED, "yes"), (label::PROVEN, "yes")]);
+        self.label_all(&[(label::FORMED, "yes"), (label::PROVEN, "yes")]).await?;
+        self.prove_dynamic().await
+    }
+}
+
+impl<P: Provider, D: Daemons> Executor<'_, P, D> {
+    async fn label_all(&self, pairs: &[(&str, &str)]) -> Result<(), ExecuteError> {
         for node in &self.cluster().nodes {
-            self.operator.provider.label(&node.name, &formed).await?;
+            self.operator.provider.label(&node.name, &labels(pairs)).await?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What is taken back when a gate stays shut after a change.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use pgha_core::plan::{self, Action, Gate};
 use pgha_platform::{Provider, clock};
@@ -20,9 +21,14 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         replaced: Option<&Value>,
     ) -> Result<(), ExecuteError> {
         match (self.gate(gate).await, gate.proves.as_slice(), replaced) {
-            (Ok(()), proven, _) => self.prove(proven).await,
+            (Ok(()), proven, _) => {
+                self.prove(proven).await?;
+                if self.changes_dynamic() { self.prove_dynamic().await } else { Ok(()) }
+            }
             (Err(failed), [], None) => Err(failed.into()),
-            (Err(failed), [], Some(previous)) => self.set_back(gate, previous, &failed).await,
+            (Err(failed), [], Some(previous)) => {
+                self.set_back(gate, previous, &failed.to_string()).await
+            }
             (Err(failed), [first, ..], _) => {
                 let sick = gate.proves.iter().find(|name| failed.sick.contains(name));
                 self.return_node(gate, sick.unwrap_or(first), &failed).await
@@ -70,34 +76,23 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         })
     }
 
-    /// The dynamic configuration, unless it is one that PostgreSQL does not start with: to that
-    /// nobody wants to go back.
-    pub(super) async fn good_config(&self) -> Result<Option<Value>, ExecuteError> {
-        let daemons = self.operator.daemons;
-        match daemons.health().await.stuck().is_empty() {
-            true => daemons.config().await.map(Some).ok_or(ExecuteError::NoConfig),
-            false => Ok(None),
-        }
-    }
-
     /// Writes the old dynamic configuration again, and restarts those that run with the new one.
-    async fn set_back(
+    pub(super) async fn set_back(
         &self,
         gate: &Gate,
         previous: &Value,
-        failed: &GateError,
+        why: &str,
     ) -> Result<(), ExecuteError> {
-        tracing::warn!(
-            "the cluster did not become healthy with the changed configuration: setting it back"
-        );
+        tracing::warn!("the changed configuration does not hold: setting it back");
         self.operator.daemons.set_config(previous).await?;
         let outcome = outcome(self.take_up(gate).await, "old one");
-        Err(ExecuteError::SetBack { outcome, why: failed.to_string() })
+        Err(ExecuteError::SetBack { outcome, why: why.to_owned() })
     }
 
     /// Waits until every member has read the configuration, and restarts those that need it, in the
     /// order that is right for who leads by now.
     async fn take_up(&self, gate: &Gate) -> Result<(), ExecuteError> {
+        self.wake_mute().await?;
         let held_seconds = self.read_within();
         self.gate(&Gate { held_seconds, ..short(gate) }).await?;
         let observed = observe::observed(self.operator.daemons, self.cluster()).await;
@@ -110,6 +105,15 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 Action::Gate(gate) => self.gate(&short(gate)).await?,
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Those that what was tried has struck dumb do not even take it back.
+    async fn wake_mute(&self) -> Result<(), ExecuteError> {
+        tokio::time::sleep(Duration::from_secs(u64::from(self.read_within()))).await;
+        for name in self.operator.daemons.health().await.mute() {
+            self.restart_patroni(&name).await?;
         }
         Ok(())
     }

@@ -134,6 +134,14 @@ impl Health {
         self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Replicas whose PostgreSQL runs and tells its Patroni nothing.
+    pub fn mute(&self) -> Vec<String> {
+        let is_mute = |node: &NodeHealth| {
+            node.instance.as_ref().is_some_and(|own| own.is_unreadable() && !own.is_primary())
+        };
+        self.nodes.iter().filter(|(_, node)| is_mute(node)).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Who is to take over: `wanted`, or the replica with the least to replay.
     ///
     /// # Errors

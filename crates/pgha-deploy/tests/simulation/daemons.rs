@@ -190,12 +190,25 @@ impl Daemons for Pgha<'_> {
         self.ask(&from.clone(), Effect::Switchover { from, to }).await.map(drop)
     }
 
+    /// The storm's parameter is one that PostgreSQL finds out about only when it starts.
+    async fn judge(&self, _: &Value) -> Result<String, NodeError> {
+        Ok(String::new())
+    }
+
+    async fn not_taken(&self, _: &Value) -> String {
+        String::new()
+    }
+
     async fn set_config(&self, config: &Value) -> Result<(), NodeError> {
         self.ask("etcd", Effect::SetConfig(config.clone())).await.map(drop)
     }
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
         self.ask(&node.name, Effect::Restart(node.name.clone())).await
+    }
+
+    async fn restart_patroni(&self, node: &Node) -> Result<(), NodeError> {
+        panic!("Patroni of {} is never stuck here", node.name)
     }
 
     async fn make_room(&self) -> Result<(), NodeError> {

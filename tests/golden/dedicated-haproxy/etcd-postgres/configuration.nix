@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "6dd665ee836f9f6e6bcb311dcb2244dccb645c0f0b29e7ad15e0b5af9f59b4fc";
+    treeDigest = "8a0a1527977b6b892cde208c86b94e749c686b449ea81800c58b9ef1cd5f097b";
     roles = [
       "etcd"
       "postgres"

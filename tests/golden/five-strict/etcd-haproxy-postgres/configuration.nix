@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "a37bbe6b94a202507d5577dc2b9d25afbd7dbf421f36a004e8c0c3896ddf4bc7";
+    treeDigest = "862f8ecd6d61ae402316ff72cfbb7cf4d103ecf3bb6f75be3f6aaa38e55bbc62";
     roles = [
       "etcd"
       "haproxy"

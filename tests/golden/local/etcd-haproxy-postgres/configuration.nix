@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "d8fde48c1d8dcf1204d3bc2769612cd4a481e2777f8715f355c9202d4082d99b";
+    treeDigest = "2bf86ed50c53e2e9f1e5b8ae879ffa821c29f069c1aba4e5555f41c7a0fccf39";
     roles = [
       "etcd"
       "haproxy"

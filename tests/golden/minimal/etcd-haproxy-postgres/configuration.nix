@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "9416a188736d41c5812946aaee7a127e8a45c87aa12a922d1d9d07b551b6c1ca";
+    treeDigest = "9bfcc4b4d05d4aaab5b2dc03cb6f4979d463e768589e8fba7bdbb6ba67badecb";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "8030ba2b32e76e769ff4ca69240f1943cf2634d9f57892189d10fc71dd948b4c";
+    treeDigest = "3d934171059980d399983d4e3fbeb4184b680027e986e9ecf8421dc6c2d5e354";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "f8a5aa51decd6223e14de5a160f7ecf813fd2227d4ec3b5d8c7ef226d8b0604a";
+    treeDigest = "56fba73fd0bc1b7dd87f695f0c26c99bc95c514f352c9c25a70cdf836934f8f5";
     roles = [
       "etcd"
       "haproxy"

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use ipnet::IpNet;
 use serde_spanned::Spanned;
 
 use super::super::contrib::CONTRIB;
-use super::{Database, Remarks};
+use super::{Database, Remarks, hba};
 use crate::spec::{Spec, nearest};
 
 /// Roles that exist in every cluster and have a purpose of their own.
-const RESERVED: &[&str] =
+pub(super) const RESERVED: &[&str] =
     &["postgres", "replicator", "rewind", "pgbouncer", "pgha_probe", "pgha_verify"];
 
 /// Files beside the roles' in the secrets directory: a role of that name would share its password
@@ -19,7 +18,7 @@ const PASSWORDS: &[&str] = &["rest-api", "haproxy-stats"];
 
 pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Database>) {
     let section = &spec.postgresql;
-    section.hba.iter().for_each(|line| hba(line, remarks));
+    section.hba.iter().for_each(|line| hba::check(line, remarks));
     if let Some(line) = section.hba.first().filter(|_| spec.network.direct_clients.is_empty()) {
         let help = "clients of HAProxy come through the pooler and need no line; name the networks of others in `network.direct_clients`";
         remarks.warning(
@@ -157,76 +156,4 @@ fn identifier(name: &Spanned<String>, remarks: &mut Remarks) {
             help,
         );
     }
-}
-
-fn hba(line: &Spanned<String>, remarks: &mut Remarks) {
-    let text = line.get_ref();
-    let fields = text.split_whitespace().collect::<Vec<_>>();
-    let kind = fields.first().copied().unwrap_or_default();
-    if text.contains(['\n', '\r', '#']) || fields.len() < 4 {
-        remarks.error(
-            line.span(),
-            "not a line of pg_hba.conf",
-            "cannot be read",
-            "type database user address method",
-        );
-    } else if kind == "local" {
-        remarks.error(
-            line.span(),
-            "`local` lines are pgha's own",
-            "refused",
-            "only its own daemons and root are on a node",
-        );
-    } else if kind != "hostssl" {
-        remarks.error(
-            line.span(),
-            format!("`{kind}` lines allow plain text"),
-            "refused",
-            "use hostssl",
-        );
-    } else if fields.len() < 5 || !is_source(fields[3]) {
-        let help = "a network such as 10.0.0.0/8, all, samenet or samehost; nodes have no resolver for names";
-        remarks.error(
-            line.span(),
-            "no address that PostgreSQL could read",
-            "hostssl database user ADDRESS method",
-            help,
-        );
-    } else if !METHODS.contains(&fields[4]) {
-        let help = format!(
-            "one of {}: nodes have what these need, and no password goes over the wire",
-            METHODS.join(", ")
-        );
-        remarks.error(
-            line.span(),
-            format!("`{}` is no method for a client", fields[4]),
-            "hostssl database user address METHOD",
-            help,
-        );
-    } else if let Some(name) = fields[1..3].iter().find(|name| name.starts_with('/')) {
-        remarks.error(
-            line.span(),
-            format!("`{name}` is a regular expression"),
-            "hostssl DATABASE USER address method",
-            "name them one by one: PostgreSQL would not start with one that it cannot read",
-        );
-    } else if let Some(option) = fields[5..].iter().find(|option| !OPTIONS.contains(option)) {
-        remarks.error(
-            line.span(),
-            format!("`{option}` is no option of these methods"),
-            "expected NAME=VALUE",
-            format!("one of {}", OPTIONS.join(", ")),
-        );
-    }
-}
-
-/// PostgreSQL keeps the lines it had when it cannot read one, and does not start with them later.
-const METHODS: &[&str] = &["scram-sha-256", "cert", "reject"];
-
-/// A `map` would need a pg_ident.conf of the user's.
-const OPTIONS: &[&str] =
-    &["clientcert=verify-ca", "clientcert=verify-full", "clientname=CN", "clientname=DN"];
-
-fn is_source(text: &str) -> bool {
-    ["all", "samehost", "samenet"].contains(&text) || text.parse::<IpNet>().is_ok()
 }

@@ -3,6 +3,8 @@
 //! Every rule runs, also after another failed, so that a person sees all mistakes at once.
 
 mod access;
+mod base;
+mod hba;
 mod names;
 mod network;
 mod parameters;
@@ -58,9 +60,9 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
     }
     let timing = timing::check(spec, &mut remarks);
     let haproxy = haproxy(spec, durability, &mut remarks);
-    let parameters = parameters::check(spec, durability, &nodes, &mut remarks);
-    let (users, databases) = access::check(spec, &mut remarks);
     let base = base(spec, &mut remarks);
+    let parameters = parameters::check(spec, durability, base, &nodes, &mut remarks);
+    let (users, databases) = access::check(spec, &mut remarks);
     let cluster =
         network.filter(|_| nodes.len() == spec.node.get_ref().len()).map(|network| Cluster {
             name: spec.cluster.name.get_ref().clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::{Durability, Node, Preset, Role, Timing, parameter};
+use super::super::{Base, Durability, Node, Preset, Role, Timing, parameter};
 use super::Remarks;
 use crate::spec::{Spec, nearest};
 
@@ -35,14 +35,28 @@ const NEVER_OFF: &[&str] = &["fsync", "full_page_writes"];
 pub(super) fn check(
     spec: &Spec,
     durability: Durability,
+    base: Base,
     nodes: &[Node],
     remarks: &mut Remarks,
 ) -> BTreeMap<String, Value> {
     let mut parameters = defaults();
     for (key, value) in &spec.postgresql.parameters {
-        let json = serde_json::to_value(value.get_ref()).unwrap_or_default();
-        one(key.get_ref(), &json, key.span(), durability, remarks);
-        parameters.insert(key.get_ref().clone(), json);
+        let (name, span) = (key.get_ref(), key.span());
+        let json =
+            parameter::spelt(name, serde_json::to_value(value.get_ref()).unwrap_or_default());
+        if let Some(owner) = as_it_is(name, &json) {
+            let help = "leave it out: it is so in every cluster";
+            remarks.warning(
+                span,
+                format!("`{name}` is set by {owner}, to just this"),
+                "not needed",
+                help,
+            );
+            continue;
+        }
+        one(name, &json, span.clone(), durability, remarks);
+        super::base::check(name, &json, base, span, remarks);
+        parameters.insert(name.clone(), json);
     }
     enough_senders(spec, &parameters, nodes, remarks);
     room_for_clients(spec, &parameters, remarks);
@@ -59,9 +73,19 @@ fn one(
     let refused = misspelt(key).or_else(|| taken(key)).or_else(|| harmful(key, value, durability));
     match refused {
         Some((message, label, help)) => remarks.error(span, message, label, help),
+        None if holds_control(value) => remarks.error(
+            span,
+            format!("the value of `{key}` holds a control character"),
+            "cannot be written",
+            "postgresql.conf has one line for each parameter: leave line breaks, tabs and NUL out",
+        ),
         None if !key.contains('.') => readable(key, value, span, remarks),
         None => {}
     }
+}
+
+fn holds_control(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.chars().any(char::is_control))
 }
 
 /// Message, label and help of an error.
@@ -78,6 +102,21 @@ fn misspelt(key: &str) -> Option<Complaint> {
     let bad = key.is_empty() || !key.chars().all(allowed);
     let help = "letters, digits, underscores and one dot for an extension";
     bad.then(|| (format!("`{key}` is no parameter name"), "not allowed", help.to_owned()))
+}
+
+/// Who sets `key` to `value` in every cluster anyway.
+fn as_it_is(key: &str, value: &Value) -> Option<&'static str> {
+    let is = |wanted: &str| parameter::is_same(value, wanted);
+    let timing = Timing::preset(Preset::Fast);
+    let own = || parameter::own(&timing).into_iter().find(|(own, _)| *own == key);
+    match key {
+        "hot_standby" if is("on") => Some("Patroni"),
+        "port" if is("5432") => Some("Patroni"),
+        "listen_addresses" if is("*") || is("0.0.0.0") => Some("Patroni"),
+        // These depend on the preset.
+        "tcp_user_timeout" | "wal_sender_timeout" | "wal_receiver_timeout" => None,
+        _ => own().filter(|(_, own)| is(own.as_str().unwrap_or_default())).map(|_| "pgha"),
+    }
 }
 
 fn taken(key: &str) -> Option<Complaint> {
@@ -98,6 +137,10 @@ fn harmful(key: &str, value: &Value, durability: Durability) -> Option<Complaint
         _ if NEVER_OFF.contains(&key) && is_off(value) => (
             format!("`{key} = off` can corrupt every copy"),
             "a crash could lose or tear acknowledged data",
+        ),
+        "default_transaction_read_only" if !is_off(value) => (
+            "`default_transaction_read_only` would keep every session from writing".to_owned(),
+            "set it for single roles: ALTER ROLE ... SET",
         ),
         "wal_level" if word == "minimal" => {
             ("`wal_level = minimal` forbids replication".to_owned(), "use replica or logical")

@@ -1,0 +1,117 @@
+//! A dynamic configuration that is to come into force: whether PostgreSQL would run with it, and
+//! whether every member has taken it.
+//!
+//! Patroni writes down whatever it is given, and PostgreSQL keeps its old values where it cannot read
+//! the new ones, until it starts the next time. So PostgreSQL itself is asked, before and after.
+
+use std::fmt::Write;
+
+use pgha_platform::ssh::{Session, SshError};
+use serde_json::{Value, json};
+
+use crate::declare::{literal, sql};
+
+/// What PostgreSQL of the node behind `session` says against a configuration. It starts on an empty
+/// data directory of its own. Empty: nothing.
+///
+/// # Errors
+/// When the node does not answer.
+pub(crate) async fn judged(session: &Session, dynamic: &Value) -> Result<String, SshError> {
+    let judge = "runuser -u postgres -- /bin/sh /etc/pgha/lib/pgha-judge";
+    let candidate = json!({ "parameters": parameters(dynamic), "access": access(dynamic) });
+    let judge = judge.split(' ').collect::<Vec<_>>();
+    let output = session.output(&judge, candidate.to_string().as_bytes()).await?;
+    Ok(match output.status {
+        Some(0) => String::new(),
+        _ => format!("{}{}", output.stdout, output.stderr).trim().to_owned(),
+    })
+}
+
+/// What clients have in use now and could not keep with a configuration, one in each line. `session`
+/// must lead to the leader.
+///
+/// # Errors
+/// When psql fails.
+pub(crate) async fn in_use(session: &Session, dynamic: &Value) -> Result<String, SshError> {
+    let query = IN_USE.replace("{wanted}", &wanted(dynamic));
+    Ok(sql(session, "postgres", &query).await?.trim().to_owned())
+}
+
+/// What PostgreSQL of the node behind `session` has not taken of a configuration, one in each line.
+///
+/// # Errors
+/// When psql fails.
+pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<String, SshError> {
+    let query = NOT_TAKEN.replace("{wanted}", &wanted(dynamic));
+    Ok(sql(session, "postgres", &query).await?.trim().to_owned())
+}
+
+/// Parameter, what there is, how many, what to do about it. PostgreSQL does not start with fewer than
+/// it has in use.
+const IN_USE: &str = "
+WITH wanted (name, value) AS ({wanted}), used (name, what, count) AS (VALUES
+    ('max_prepared_transactions', 'prepared transactions (pg_prepared_xacts)', (SELECT count(*) FROM pg_prepared_xacts)),
+    ('max_replication_slots', 'replication slots (pg_replication_slots)', (SELECT count(*) FROM pg_replication_slots)),
+    ('max_wal_senders', 'WAL senders (pg_stat_replication)', (SELECT count(*) FROM pg_stat_replication)),
+    ('max_connections', 'connections of clients (pg_stat_activity)', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')))
+SELECT name || ' = ' || value || ' is less than the ' || count || ' ' || what || ' that there are'
+FROM wanted JOIN used USING (name) WHERE value ~ '^[0-9]+$' AND value::numeric < count
+UNION ALL
+SELECT 'wal_level = ' || value || ' is too little for the logical slots that there are: ' || string_agg(slot_name, ', ')
+FROM wanted, pg_replication_slots WHERE name = 'wal_level' AND lower(value) <> 'logical' AND slot_type = 'logical' GROUP BY value";
+
+/// What waits for a restart is taken. What Patroni puts on the command line instead of into the file,
+/// it compares itself.
+const NOT_TAKEN: &str = "
+WITH wanted (name, value) AS ({wanted})
+SELECT concat_ws(': ', coalesce(name, 'line ' || sourceline || ' of ' || sourcefile), error) FROM pg_file_settings
+WHERE error IS NOT NULL AND (name IS NULL
+    OR lower(name) NOT IN (SELECT lower(name) FROM pg_settings WHERE source = 'command line' OR pending_restart))
+UNION ALL
+SELECT concat('line ', line_number, ' of pg_hba.conf: ', error) FROM pg_hba_file_rules WHERE error IS NOT NULL
+UNION ALL
+SELECT name || ' is not ' || value FROM wanted
+WHERE NOT EXISTS (SELECT FROM pg_file_settings f WHERE lower(f.name) = wanted.name AND lower(f.setting) = lower(value))
+    AND NOT EXISTS (SELECT FROM pg_settings s WHERE lower(s.name) = wanted.name AND source = 'command line')";
+
+/// Name and value of each parameter.
+fn pairs(dynamic: &Value) -> impl Iterator<Item = (&String, String)> {
+    let all = dynamic["postgresql"]["parameters"].as_object().into_iter().flatten();
+    all.map(|(name, value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+}
+
+fn wanted(dynamic: &Value) -> String {
+    let rows = pairs(dynamic)
+        .map(|(name, value)| format!("({}, {})", literal(&name.to_lowercase()), literal(&value)));
+    format!("VALUES {}", rows.collect::<Vec<_>>().join(", "))
+}
+
+/// As Patroni 4.1 writes them (`postgresql/config.py`).
+fn parameters(dynamic: &Value) -> String {
+    let mut lines = String::new();
+    for (name, value) in pairs(dynamic) {
+        let value = value.replace('\\', "\\\\").replace('\'', "''");
+        let _ = writeln!(lines, "{name} = '{value}'");
+    }
+    lines
+}
+
+fn access(dynamic: &Value) -> String {
+    let lines = dynamic["postgresql"]["pg_hba"].as_array().into_iter().flatten();
+    lines.filter_map(Value::as_str).fold(String::new(), |all, line| all + line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_quoted_for_the_file_and_for_sql() {
+        let dynamic = json!({ "postgresql": {
+            "parameters": { "A": r"it's \d", "b": 0.9, "c": true }, "pg_hba": ["x", "y"],
+        } });
+        assert_eq!(parameters(&dynamic), "A = 'it''s \\\\d'\nb = '0.9'\nc = 'true'\n");
+        assert_eq!(wanted(&dynamic), r"VALUES ('a', 'it''s \d'), ('b', '0.9'), ('c', 'true')");
+        assert_eq!(access(&dynamic), "x\ny\n");
+    }
+}

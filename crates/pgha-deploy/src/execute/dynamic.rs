@@ -1,0 +1,145 @@
+//! A changed dynamic configuration: judged before it is written, taken by every member after.
+
+use std::time::Duration;
+
+use pgha_core::Digest;
+use pgha_core::plan::{Action, Gate};
+use pgha_platform::Provider;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{ExecuteError, Executor};
+use crate::daemons::Daemons;
+use crate::health::Health;
+use crate::patroni::Instance;
+use crate::{label, observe};
+
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What was taken back gets for its gate.
+const BACK_SECONDS: u32 = 120;
+
+/// PostgreSQL of a replica is back sooner, or not at all.
+const BACK: Duration = Duration::from_secs(30);
+
+impl<P: Provider, D: Daemons> Executor<'_, P, D> {
+    /// Writes the wanted dynamic configuration. `previous`: what to go back to if a member does not
+    /// take it. Absent: nobody wants that back.
+    pub(super) async fn set_dynamic(
+        &self,
+        changes: &[String],
+        previous: Option<&Value>,
+    ) -> Result<(), ExecuteError> {
+        let (daemons, wanted) = (self.operator.daemons, &self.operator.rendered.dynamic);
+        let against = daemons.judge(wanted).await?;
+        if !against.is_empty() {
+            return Err(ExecuteError::Unfit(against));
+        }
+        tracing::info!("dynamic configuration: {}", changes.join(", "));
+        daemons.set_config(wanted).await?;
+        let Some(previous) = previous else { return Ok(()) };
+        match self.not_taken(wanted).await {
+            None => Ok(()),
+            Some(why) => self.set_back(&Gate::new(BACK_SECONDS, 0), previous, &why).await,
+        }
+    }
+
+    /// What some member has not taken after the time that takes.
+    async fn not_taken(&self, config: &Value) -> Option<String> {
+        let read_by = self.read_by();
+        loop {
+            let why = self.operator.daemons.not_taken(config).await;
+            if why.is_empty() || Instant::now() > read_by {
+                return Some(why).filter(|why| !why.is_empty());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Waits until its PostgreSQL is back: the next one is not to be stopped before. What becomes of
+    /// it the gate that follows finds out.
+    pub(super) async fn restart_patroni(&self, name: &str) -> Result<(), ExecuteError> {
+        tracing::info!("{name}: restarting Patroni and PostgreSQL");
+        let daemons = self.operator.daemons;
+        daemons.restart_patroni(self.node(name)?).await?;
+        let until = Instant::now() + BACK;
+        let runs = |health: &Health| {
+            let instance = health.nodes.get(name).and_then(|node| node.instance.as_ref());
+            instance.is_some_and(Instance::runs)
+        };
+        while Instant::now() < until && !runs(&daemons.health().await) {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn restart(&self, name: &str, leads: bool) -> Result<(), ExecuteError> {
+        self.leads_as_planned(name, leads).await?;
+        tracing::info!("{name}: restarting PostgreSQL");
+        let node = self.node(name)?;
+        // Before it has read what is new a restart would bring back the old values.
+        let read_by = self.read_by();
+        while !self.operator.daemons.restart_if_pending(node).await? {
+            if Instant::now() > read_by {
+                return self.in_force(name).await;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Nothing waits for the restart that was planned: somebody else did it, or the member never took
+    /// what it was for.
+    async fn in_force(&self, name: &str) -> Result<(), ExecuteError> {
+        let daemons = self.operator.daemons;
+        let config = daemons.config().await.ok_or(ExecuteError::NoConfig)?;
+        let why = daemons.not_taken(&config).await;
+        if !why.is_empty() {
+            return Err(ExecuteError::NotTaken { node: name.to_owned(), why });
+        }
+        tracing::info!("{name}: nothing waits for a restart, all is in force");
+        Ok(())
+    }
+
+    fn read_by(&self) -> Instant {
+        Instant::now() + Duration::from_secs(u64::from(self.read_within()))
+    }
+
+    /// Seconds within which every member has read a new configuration: it does once in loop_wait.
+    pub(super) fn read_within(&self) -> u32 {
+        2 * self.cluster().timing.loop_wait + 2
+    }
+
+    /// The dynamic configuration, unless it is one that PostgreSQL does not run with, or one that has
+    /// never held a gate: to that nobody wants to go back.
+    pub(super) async fn good_config(&self) -> Result<Option<Value>, ExecuteError> {
+        let daemons = self.operator.daemons;
+        if !daemons.health().await.stuck().is_empty() {
+            return Ok(None);
+        }
+        let config = daemons.config().await.ok_or(ExecuteError::NoConfig)?;
+        let servers = observe::servers(self.operator.provider).await?;
+        Ok(Some(config).filter(|config| !servers.is_unproven(config)))
+    }
+
+    /// Notes that the cluster is healthy with its dynamic configuration, once no member waits for a
+    /// restart to take it up.
+    pub(super) async fn prove_dynamic(&self) -> Result<(), ExecuteError> {
+        let daemons = self.operator.daemons;
+        let waits = daemons.health().await.view().is_none_or(|view| view.waits_for_restart());
+        match daemons.config().await.filter(|_| !waits) {
+            Some(config) => {
+                let digest = Digest::of(config.to_string().as_bytes());
+                self.label_all(&[(label::DYNAMIC, digest.as_str())]).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the plan changes the dynamic configuration.
+    pub(super) fn changes_dynamic(&self) -> bool {
+        let sets =
+            |action: &Action| matches!(action, Action::SetDynamic { .. } | Action::Restart { .. });
+        self.plan.steps.iter().any(|step| sets(&step.action))
+    }
+}
