@@ -117,6 +117,10 @@ table=$project/crates/pgha-core/src/cluster/parameters.tsv
 sql_as_operator "select concat_ws(chr(9), lower(name), coalesce(unit, ''), coalesce(array_to_string(enumvals, ','), '')) from pg_settings" | LC_ALL=C sort >"$work/settings"
 diff <(grep -v '^#' "$table" | cut -f1,6,7 | LC_ALL=C sort) <(LC_ALL=C join -t "$(printf '\t')" <(grep -v '^#' "$table" | cut -f1 | LC_ALL=C sort) "$work/settings") || fail "the table of parameters is not this PostgreSQL's"
 
+say "time zones are this image's"
+sql_as_operator 'select name from pg_timezone_names' | LC_ALL=C sort >"$work/zones"
+diff <(grep -v '^#' "$project/crates/pgha-core/src/cluster/timezones.txt" | LC_ALL=C sort) "$work/zones" || fail "the list of time zones is not this image's"
+
 say "ports that are the nodes' own are closed to others, and open ones refuse strangers"
 for port in 2379 2380 2382 5432 6432 8008; do
     ! timeout 2 bash -c "exec 3<>/dev/tcp/$host/$port" 2>/dev/null || fail "port $port is open to this machine"

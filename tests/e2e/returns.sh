@@ -62,16 +62,20 @@ returned 200 'cannot be reached'
 
 say "a parameter that PostgreSQL cannot start with"
 cp "$file" "$work/good"
-printf '\n[postgresql.parameters]\nshared_preload_libraries = "nosuch"\n' >>"$file"
+# On the volume, and not PostgreSQL's: that shows only where it is to write.
+unwritable='\n[postgresql.parameters]\nlogging_collector = "on"\nlog_directory = "/var/lib/pgha/etcd/log"\n'
+# shellcheck disable=SC2059 # it has line breaks
+printf "$unwritable" >>"$file"
 began=$SECONDS
 refused 'it is healthy again with the old one' 1 pgha apply --yes
 echo "set back after $((SECONDS - began)) s"
-grep -q 'its PostgreSQL does not start' "$work/out" && grep -q 'could not access file "nosuch"' "$work/out" || fail "the report does not say why: $(cat "$work/out")"
+grep -q 'its PostgreSQL does not start' "$work/out" && grep -q 'could not open log file "/var/lib/pgha/etcd/log' "$work/out" || fail "the report does not say why: $(cat "$work/out")"
 cp "$work/good" "$file"
 pgha apply --yes 2>&1 | grep -q 'nothing to do'
 
 say "... when nobody was left to set it back"
-printf '\n[postgresql.parameters]\nshared_preload_libraries = "nosuch"\n' >>"$file"
+# shellcheck disable=SC2059
+printf "$unwritable" >>"$file"
 pgha apply --yes >"$work/killed.log" 2>&1 &
 killed=$!
 waited=0
@@ -86,3 +90,5 @@ cp "$work/good" "$file"
 pgha apply --yes >"$work/out" 2>&1 || fail "$(cat "$work/out")"
 [ "$(sql 'select count(*) from kept')" = 1000 ]
 pgha apply --yes 2>&1 | grep -q 'nothing to do'
+
+. "$(dirname "$0")/taken.sh"

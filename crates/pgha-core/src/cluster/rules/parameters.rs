@@ -58,6 +58,7 @@ pub(super) fn check(
         super::base::check(name, &json, base, span, remarks);
         parameters.insert(name.clone(), json);
     }
+    enough_for_patroni(spec, &parameters, remarks);
     enough_senders(spec, &parameters, nodes, remarks);
     room_for_clients(spec, &parameters, remarks);
     parameters
@@ -206,12 +207,7 @@ fn room_for_clients(spec: &Spec, parameters: &BTreeMap<String, Value>, remarks: 
         of("superuser_reserved_connections", 3) + of("reserved_connections", 0),
     );
     if all <= reserved {
-        let span = spec
-            .postgresql
-            .parameters
-            .keys()
-            .find(|k| k.get_ref() == "max_connections")
-            .map_or(0..0, |k| k.span());
+        let span = span_of(spec, "max_connections");
         let message = format!("`max_connections = {all}` leaves no connection for clients");
         remarks.error(
             span,
@@ -222,6 +218,27 @@ fn room_for_clients(spec: &Spec, parameters: &BTreeMap<String, Value>, remarks: 
             ),
         );
     }
+}
+
+/// Patroni 4.1 raises what is below these without a word to anybody (`postgresql/config.py`).
+const PATRONI_LEAST: &[(&str, i64)] =
+    &[("max_connections", 25), ("max_locks_per_transaction", 32), ("max_worker_processes", 2)];
+
+fn enough_for_patroni(spec: &Spec, parameters: &BTreeMap<String, Value>, remarks: &mut Remarks) {
+    for (key, least) in PATRONI_LEAST {
+        let value = number(parameters, key, *least);
+        if value < *least {
+            let message = format!("`{key} = {value}` is too small");
+            let help = "Patroni would raise it to that, and the file would not be true";
+            remarks.error(span_of(spec, key), message, format!("at least {least}"), help);
+        }
+    }
+}
+
+/// Where the file sets `key`.
+fn span_of(spec: &Spec, key: &str) -> std::ops::Range<usize> {
+    let keys = spec.postgresql.parameters.keys();
+    keys.into_iter().find(|k| k.get_ref() == key).map_or(0..0, |k| k.span())
 }
 
 /// Each replica needs a sender and a slot; two more are for a base backup and a replacement that
@@ -236,14 +253,8 @@ fn enough_senders(
     for key in ["max_wal_senders", "max_replication_slots"] {
         let value = number(parameters, key, 10);
         if value < needed {
-            let span = spec
-                .postgresql
-                .parameters
-                .keys()
-                .find(|k| k.get_ref() == key)
-                .map_or(0..0, |k| k.span());
             remarks.error(
-                span,
+                span_of(spec, key),
                 format!("`{key} = {value}` is too small"),
                 format!("at least {needed}"),
                 "one for each postgres node, and two for base backups",
