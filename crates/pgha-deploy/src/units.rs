@@ -84,9 +84,15 @@ pub(crate) async fn report(session: &Session, promised: &[String]) -> String {
         let journal = [&JOURNAL[..], &[lines.as_str(), "--unit", unit]].concat();
         let said = session.run(&journal, b"").await.unwrap_or_default();
         report.push_str(&format!("\n{}", last_lines(said.as_bytes(), LINES)));
+        if unit == PATRONI {
+            // What became of PostgreSQL is many lines further up.
+            report.push_str(&format!("\n{}", complaints(session).await));
+        }
     }
     report
 }
+
+const PATRONI: &str = "patroni.service";
 
 const JOURNAL: [&str; 3] = ["journalctl", "--no-pager", "--output=short-monotonic"];
 
@@ -106,7 +112,7 @@ async fn troubled(session: &Session, promised: &[String]) -> Vec<String> {
 
 /// Patroni reports every round; what PostgreSQL complained about is what is looked for.
 async fn complaints(session: &Session) -> String {
-    let grep = ["--unit=patroni.service", "--grep=FATAL|PANIC|ERROR", "--lines=12"];
+    let grep = ["--unit", PATRONI, "--grep=FATAL|PANIC|ERROR", "--lines=12"];
     let found = session.run(&[&JOURNAL[..], &grep].concat(), b"").await.unwrap_or_default();
     // journalctl(1): with --grep and --lines the newest comes first.
     let found = found.lines().rev().collect::<Vec<_>>().join("\n");
