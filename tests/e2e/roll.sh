@@ -24,16 +24,17 @@ say "who works on the cluster from another machine is seen"
 # Asked on the leader: a roll takes it last.
 etcdctl() { etcdctl_on "$(leader)" "$@"; }
 holder='{"machine":"elsewhere","boot":"another","process":7,"purpose":"pgha apply","since":"2026-11-23T08:00:00Z"}'
-etcdctl put /pgha/roll/operator "$holder" >/dev/null
+# leased SECONDS VALUE: the operator's key, for so long.
+leased() { etcdctl put --lease "$(etcdctl lease grant "$1" | grep -oE '[0-9a-f]{12,}')" /pgha/roll/operator "$2" >/dev/null; }
+leased 600 "$holder"
 refused '`pgha apply` (process 7) on elsewhere works on this cluster since 2026-11-23T08:00:00Z' 2 pgha switchover
 # One that stopped without a word is one no more once its lease has run out.
-lease=$(etcdctl lease grant 6 | grep -oE '[0-9a-f]{12,}')
-etcdctl put --lease "$lease" /pgha/roll/operator "$holder" >/dev/null
+leased 6 "$holder"
 refused 'on elsewhere works on this cluster' 2 pgha switchover
 for _ in $(seq 20); do [ -n "$(etcdctl get --prefix /pgha/roll)" ] || break; sleep 1; done
 pgha switchover >/dev/null 2>&1
 # One that was killed on this very machine is no obstacle.
-etcdctl put /pgha/roll/operator "$(echo "$holder" | jq -c --arg boot "$(cat /proc/sys/kernel/random/boot_id)" '.boot = $boot')" >/dev/null
+leased 600 "$(echo "$holder" | jq -c --arg boot "$(cat /proc/sys/kernel/random/boot_id)" '.boot = $boot')"
 pgha switchover >/dev/null 2>&1
 [ -z "$(etcdctl get --prefix /pgha/roll)" ] || fail "the lease outlived its work"
 # run_out: ends the lease of the pgha at work.

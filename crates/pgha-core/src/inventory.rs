@@ -45,6 +45,8 @@ pub struct Server {
     pub undone: u32,
     /// Digest of all images and seeds that were wanted when it got its own: one roll has one.
     pub wish: Option<Digest>,
+    /// Whether a certificate of its seed has ended: nobody speaks to its daemons any more.
+    pub expired: bool,
     /// Digest of the dynamic configuration with which the cluster was healthy last. Absent: its
     /// provider does not know.
     pub dynamic: Option<Digest>,
@@ -77,10 +79,14 @@ pub struct Observed {
     /// Replicas whose PostgreSQL runs and tells its Patroni nothing. It takes no new configuration
     /// either, until it is started anew.
     pub mute: Vec<String>,
+    /// Replication slots that are on the leader alone.
+    pub slots: Vec<String>,
     /// Whether etcd takes no writes, because a member's database has reached its quota.
     pub etcd_is_full: bool,
     /// The dynamic configuration in etcd.
     pub dynamic: Option<Value>,
+    /// What some member has not taken of it, in PostgreSQL's words.
+    pub untaken: Vec<String>,
     /// Changed parameters that wait for a restart of PostgreSQL.
     pub pending: Vec<Pending>,
     /// What is inside PostgreSQL. Absent: the leader did not say.

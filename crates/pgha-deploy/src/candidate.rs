@@ -10,21 +10,23 @@ use pgha_platform::ssh::{Session, SshError};
 use serde_json::{Value, json};
 
 use crate::declare::{literal, sql};
+use crate::fleet::NodeError;
 
 /// What PostgreSQL of the node behind `session` says against a configuration. It starts on an empty
 /// data directory of its own. Empty: nothing.
 ///
 /// # Errors
-/// When the node does not answer.
-pub(crate) async fn judged(session: &Session, dynamic: &Value) -> Result<String, SshError> {
+/// When nothing was judged there: the node does not answer, or has no room for it.
+pub(crate) async fn judged(session: &Session, dynamic: &Value) -> Result<String, NodeError> {
     let judge = "runuser -u postgres -- /bin/sh /etc/pgha/lib/pgha-judge";
     let candidate = json!({ "parameters": parameters(dynamic), "access": access(dynamic) });
     let judge = judge.split(' ').collect::<Vec<_>>();
     let output = session.output(&judge, candidate.to_string().as_bytes()).await?;
-    Ok(match output.status {
-        Some(0) => String::new(),
-        _ => format!("{}{}", output.stdout, output.stderr).trim().to_owned(),
-    })
+    match (output.status, output.stdout.trim()) {
+        (Some(0), _) => Ok(String::new()),
+        (Some(1), said) if !said.is_empty() => Ok(said.to_owned()),
+        _ => Err(NodeError::Unjudged(session.address(), output.stderr.trim().to_owned())),
+    }
 }
 
 /// What clients have in use now and could not keep with a configuration, one in each line. `session`
@@ -42,7 +44,10 @@ pub(crate) async fn in_use(session: &Session, dynamic: &Value) -> Result<String,
 /// # Errors
 /// When psql fails.
 pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<String, SshError> {
-    let query = NOT_TAKEN.replace("{wanted}", &wanted(dynamic));
+    let lines = dynamic["postgresql"]["pg_hba"].as_array().into_iter().flatten();
+    let lines = lines.filter_map(Value::as_str).map(|line| format!("({})", literal(line)));
+    let lines = lines.collect::<Vec<_>>().join(", ");
+    let query = NOT_TAKEN.replace("{wanted}", &wanted(dynamic)).replace("{lines}", &lines);
     Ok(sql(session, "postgres", &query).await?.trim().to_owned())
 }
 
@@ -70,8 +75,14 @@ WHERE error IS NOT NULL AND (name IS NULL
 UNION ALL
 SELECT concat('line ', line_number, ' of pg_hba.conf: ', error) FROM pg_hba_file_rules WHERE error IS NOT NULL
 UNION ALL
+SELECT 'pg_hba.conf lacks: ' || line FROM (VALUES {lines}) AS access (line)
+WHERE line NOT IN (SELECT regexp_split_to_table(pg_read_file(current_setting('hba_file')), '\n'))
+UNION ALL
 SELECT name || ' is not ' || value FROM wanted
-WHERE NOT EXISTS (SELECT FROM pg_file_settings f WHERE lower(f.name) = wanted.name AND lower(f.setting) = lower(value))
+WHERE NOT EXISTS (SELECT FROM pg_file_settings f JOIN pg_settings s ON lower(s.name) = lower(f.name)
+        WHERE lower(f.name) = wanted.name AND (f.applied OR s.pending_restart) AND (lower(f.setting) = lower(value)
+            OR CASE WHEN f.setting ~ '^-?[0-9]+[.]?[0-9]*(e-?[0-9]+)?$' AND value ~ '^-?[0-9]+[.]?[0-9]*(e-?[0-9]+)?$' THEN f.setting::numeric = value::numeric END))
+    AND NOT EXISTS (SELECT FROM pg_file_settings f WHERE name LIKE '%.%' AND lower(f.name) = wanted.name AND f.applied AND f.setting = value)
     AND NOT EXISTS (SELECT FROM pg_settings s WHERE lower(s.name) = wanted.name AND source = 'command line')";
 
 /// Name and value of each parameter.

@@ -13,7 +13,11 @@ pub(crate) struct Contract {
     /// Units that run.
     pub(crate) units: Vec<String>,
     /// Ports where sessions of SQL clients begin, by name.
+    #[serde(default)]
     pub(crate) doors: BTreeMap<String, u16>,
+    /// The durability that HAProxy's checks were made for.
+    #[serde(default)]
+    pub(crate) durability: String,
 }
 
 impl Contract {

@@ -57,6 +57,9 @@ pub trait Daemons: Sync {
         node: &Node,
     ) -> impl Future<Output = Result<bool, NodeError>> + Send;
 
+    /// Replication slots that are on the leader alone: whoever takes over has none of them.
+    fn slots(&self, leader: &Node) -> impl Future<Output = Vec<String>> + Send;
+
     /// Restarts Patroni of a node, and its PostgreSQL with it.
     fn restart_patroni(&self, node: &Node) -> impl Future<Output = Done> + Send;
 
@@ -107,20 +110,38 @@ impl Daemons for Fleet {
             // What is to be written may be the cure for just that.
             Err(error) => tracing::warn!("nobody says what clients have in use: {error}"),
         }
-        let ask =
-            |link: Arc<Link>| async move { Ok(candidate::judged(&link.session, config).await?) };
-        self.first_answer(Role::Postgres, ask).await
+        // Replicas first: it takes room and memory for a moment.
+        let health = Health::observe(self).await;
+        let leads = |node: &&Node| health.leader().is_some_and(|leader| leader.name == node.name);
+        let mut members =
+            self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres)).collect::<Vec<_>>();
+        members.sort_by_key(leads);
+        let mut outcome = Err(NodeError::Absent("PostgreSQL"));
+        for node in members {
+            outcome = match self.link(node).await {
+                Ok(link) => candidate::judged(&link.session, config).await,
+                Err(error) => Err(error),
+            };
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     async fn not_taken(&self, config: &Value) -> String {
         let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres));
         let asked = join_all(members.map(async |node| {
-            let link = self.link(node).await.ok()?;
-            let said = candidate::not_taken(&link.session, config).await;
+            let said = match self.link(node).await {
+                Ok(link) => {
+                    candidate::not_taken(&link.session, config).await.map_err(NodeError::from)
+                }
+                Err(error) => Err(error),
+            };
             let said = said.unwrap_or_else(|error| with_causes(&error));
-            Some(said.lines().map(|line| format!("{}: {line}\n", node.name)).collect::<String>())
+            said.lines().map(|line| format!("{}: {line}\n", node.name)).collect::<String>()
         }));
-        asked.await.into_iter().flatten().collect::<String>().trim_end().to_owned()
+        asked.await.concat().trim_end().to_owned()
     }
 
     async fn set_config(&self, config: &Value) -> Done {
@@ -132,14 +153,26 @@ impl Daemons for Fleet {
         self.link(node).await?.patroni()?.restart_if_pending().await
     }
 
+    async fn slots(&self, leader: &Node) -> Vec<String> {
+        let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres));
+        let members = members.map(|node| node.name.clone()).collect::<Vec<_>>();
+        let Ok(link) = self.link(leader).await else { return Vec::new() };
+        declare::slots(&link.session, &members).await.unwrap_or_default()
+    }
+
     async fn restart_patroni(&self, node: &Node) -> Done {
         let link = self.link(node).await?;
         Ok(link.session.run(&["systemctl", "restart", "patroni.service"], b"").await.map(drop)?)
     }
 
     async fn make_room(&self) -> Done {
-        for node in self.nodes.iter().filter(|node| node.role_set.has(Role::Etcd)) {
-            self.link(node).await?.etcd()?.make_room().await?;
+        let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Etcd));
+        for node in members {
+            // One that is away takes its turn when it is back and raises the alarm again.
+            let room = async { self.link(node).await?.etcd()?.make_room().await };
+            if let Err(error) = room.await {
+                tracing::warn!("{}: {error}", node.name);
+            }
         }
         let disarm = |link: Arc<Link>| async move { link.etcd()?.disarm().await };
         self.first_answer(Role::Etcd, disarm).await

@@ -116,11 +116,17 @@ impl Etcd {
         self.call("maintenance/defragment", &json!({})).await.map(drop)
     }
 
-    /// Ends every alarm for lack of space. Members raise it again if there still is none.
+    /// Ends every alarm for lack of space.
     ///
     /// # Errors
-    /// As [`Etcd::call`].
+    /// As [`Etcd::call`], and when there still is none: the alarm would be back at once.
     pub async fn disarm(&self) -> Result<(), NodeError> {
+        let state = self.status().await?;
+        if state.db_bytes > QUOTA / 10 * 9 {
+            let answer =
+                format!("its database of {} bytes holds no old revisions to drop", state.db_bytes);
+            return Err(NodeError::Refused { daemon: DAEMON, node: self.node.clone(), answer });
+        }
         let raised = self.call("maintenance/alarm", &json!({ "action": "GET" })).await?;
         for alarm in raised["alarms"].as_array().into_iter().flatten() {
             if alarm["alarm"] == NOSPACE {

@@ -33,6 +33,9 @@ pub enum NodeError {
     /// The secrets hold an authority that nobody could believe.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// PostgreSQL of a node could not be asked what it takes.
+    #[error("PostgreSQL of {0} could not judge the configuration: {1}")]
+    Unjudged(std::net::Ipv4Addr, String),
     /// A port of this machine could not be opened.
     #[error("cannot open a local port")]
     Tunnel(#[from] std::io::Error),
@@ -220,8 +223,8 @@ impl Fleet {
 
     async fn open(&self, node: &Node) -> Result<Link, NodeError> {
         let session = Session::connect(&self.target(node)).await?;
-        let Contract { units, doors } = Contract::read(&session).await?;
-        let probe = self.probe(node, doors)?;
+        let Contract { units, doors, durability } = Contract::read(&session).await?;
+        let probe = self.probe(node, doors, durability)?;
         let mut link =
             Link { session, patroni: None, etcd: None, units, probe, tunnels: Vec::new() };
         if node.role_set.has(Role::Postgres) {
@@ -244,10 +247,15 @@ impl Fleet {
         Ok(link)
     }
 
-    fn probe(&self, node: &Node, doors: BTreeMap<String, u16>) -> Result<Probe, NodeError> {
+    fn probe(
+        &self,
+        node: &Node,
+        doors: BTreeMap<String, u16>,
+        durability: String,
+    ) -> Result<Probe, NodeError> {
         let tls = sql::connector(self.secrets.file("ca.crt").expose())?;
         let password = self.secrets.file(&format!("passwords/{}", probe::ROLE)).clone();
-        Ok(Probe { tls, password, node: node.name.clone(), doors })
+        Ok(Probe { tls, password, node: node.name.clone(), doors, durability })
     }
 
     async fn client(

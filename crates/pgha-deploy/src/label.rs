@@ -22,5 +22,7 @@ pub(crate) const UNDONE: &str = "undone";
 pub(crate) const WISH: &str = "wish";
 /// Digest of the dynamic configuration with which the cluster was healthy last.
 pub(crate) const DYNAMIC: &str = "dynamic";
+/// When the first certificate of its seed ends, in seconds since 1970.
+pub(crate) const CERTIFICATES_END: &str = "certificates_end";
 /// When it got what it has, in RFC 3339.
 pub(crate) const SINCE: &str = "since";

@@ -35,6 +35,7 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
         // A server of an older pgha has no such label.
         proven: text(&server, label::PROVEN) != "no",
         undone: text(&server, label::UNDONE).parse().unwrap_or(0),
+        expired: server.labels.get(label::CERTIFICATES_END).is_some_and(|end| is_past(end)),
         dynamic: server.labels.get(label::DYNAMIC).cloned().map(Digest::from),
         wish: server.labels.get(label::WISH).cloned().map(Digest::from),
         roles: server.labels.get(label::ROLES).cloned(),
@@ -46,6 +47,10 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
         name: server.name,
     });
     Ok(Inventory { servers: found.collect(), ..Inventory::default() })
+}
+
+fn is_past(end: &str) -> bool {
+    end.parse::<i64>().is_ok_and(|end| end <= jiff::Timestamp::now().as_second())
 }
 
 /// Absent for a server of an older pgha, too.
@@ -80,14 +85,18 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
     // finds nothing broken.
     let running = running(cluster, dynamic.as_ref());
     let health = settled(daemons, &running).await;
-    let objects = match health.leader().and_then(|leader| cluster.node(&leader.name)) {
-        Some(leader) => daemons.objects(leader, &running).await,
-        None => None,
+    let (objects, slots) = match health.leader().and_then(|leader| cluster.node(&leader.name)) {
+        Some(leader) => (daemons.objects(leader, &running).await, daemons.slots(leader).await),
+        None => (None, Vec::new()),
+    };
+    let untaken = match &dynamic {
+        Some(dynamic) if health.leader().is_some() => untaken(daemons, dynamic).await,
+        _ => Vec::new(),
     };
     let unmet = health.conditions(&running).into_iter().filter(|condition| !condition.met);
     Observed {
         leader: health.leader().map(|member| member.name.clone()),
-        unmet: unmet.map(|condition| condition.text).collect(),
+        unmet: unmet.map(|condition| condition.text).chain(untaken.clone()).collect(),
         paused: health.view().is_some_and(|view| view.pause),
         sick: health.sick(&running),
         lost: health.lost(&running),
@@ -96,7 +105,21 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         etcd_is_full: health.etcd_is_full(),
         pending: pending(&health),
         objects,
+        slots,
+        untaken,
         dynamic,
+    }
+}
+
+/// What some member has not taken of the dynamic configuration, once it has had the time to.
+async fn untaken<D: Daemons>(daemons: &D, dynamic: &serde_json::Value) -> Vec<String> {
+    let until = Instant::now() + SETTLE;
+    loop {
+        let said = daemons.not_taken(dynamic).await;
+        if said.is_empty() || Instant::now() > until {
+            return said.lines().map(str::to_owned).collect();
+        }
+        tokio::time::sleep(SETTLE_PAUSE).await;
     }
 }
 

@@ -30,6 +30,9 @@ pub const POOLER: &str = "pooler";
 /// The door to the primary, through HAProxy.
 pub(crate) const WRITERS: &str = "primary";
 
+/// The door to synchronous replicas, through HAProxy.
+pub(crate) const SYNCHRONOUS: &str = "sync";
+
 /// For so long a client is patient: as long as `connect_timeout` of the DSN that `up` prints.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -46,7 +49,8 @@ pub(crate) const WEAK_SETTINGS: &str = "(SELECT setting, rolname AS role, datnam
         LEFT JOIN pg_roles r ON r.oid = setrole LEFT JOIN pg_database d ON d.oid = setdatabase
     WHERE setting ~* '^synchronous_commit=(off|false|no|0|local)$') AS weak";
 
-/// The same in words, and what is set for everybody.
+/// The same in words, what is set for everybody, and data that is nowhere but on the node's root,
+/// which no boot brings back.
 fn weak() -> String {
     format!(
         "SELECT name || ' = ' || setting || ' on the server' FROM pg_settings
@@ -54,7 +58,10 @@ WHERE (name IN ('fsync', 'full_page_writes') AND setting = 'off'
         OR name = 'synchronous_commit' AND setting IN ('off', 'local'))
     AND source NOT IN ('database', 'user', 'database user', 'global')
 UNION ALL
-SELECT concat_ws(' ', setting, 'for role ' || role, 'in database ' || database) FROM {WEAK_SETTINGS}"
+SELECT concat_ws(' ', setting, 'for role ' || role, 'in database ' || database) FROM {WEAK_SETTINGS}
+UNION ALL
+SELECT 'tablespace ' || quote_ident(spcname) || ' is not on the data volume, but in ' || pg_tablespace_location(oid)
+FROM pg_tablespace WHERE pg_tablespace_location(oid) <> '' AND NOT starts_with(pg_tablespace_location(oid), '/var/lib/pgha/')"
     )
 }
 
@@ -84,6 +91,9 @@ impl Answer {
 pub struct Sessions {
     /// By door: `pooler` for the node's own, or a pool of its HAProxy.
     pub doors: BTreeMap<String, Answer>,
+    /// The durability that the doors to synchronous replicas were made for. While another one is in
+    /// force they lead nowhere.
+    pub durability: String,
     /// Settings under which an acknowledged row may be lost, as its own PostgreSQL has them.
     pub weak: Vec<String>,
 }
@@ -101,6 +111,7 @@ pub(crate) struct Probe {
     pub(crate) password: Secret,
     pub(crate) node: String,
     pub(crate) doors: BTreeMap<String, u16>,
+    pub(crate) durability: String,
 }
 
 impl Probe {
@@ -117,7 +128,7 @@ impl Probe {
             let weak = if door == POOLER { weak() } else { String::new() };
             (door, self.knock(session, *port, &weak, PATIENCE).await)
         });
-        let mut sessions = Sessions::default();
+        let mut sessions = Sessions { durability: self.durability.clone(), ..Sessions::default() };
         for (door, (answer, weak)) in join_all(tried).await {
             sessions.doors.insert(door.clone(), answer);
             sessions.weak.extend(weak);
@@ -171,7 +182,8 @@ impl Probe {
         Ok(client)
     }
 
-    /// TLS for a connection, whose other end has to prove that it is of this node.
+    /// TLS for a connection. Whoever ends it, a pooler of this node or one behind its HAProxy, has a
+    /// certificate with this node's name.
     fn tls_of<S>(&self, _: &S) -> Result<Tls<S>, Error>
     where
         MakeRustlsConnect: MakeTlsConnect<S, Error: Into<Error>>,

@@ -9,7 +9,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::declare;
-use crate::secrets::Secrets;
+use crate::secrets::{self, Secrets};
 
 /// What only the very first start of a cluster reads: its dynamic configuration, and what pgha needs
 /// in PostgreSQL. They are no part of the seed's digest: a changed parameter must not look like a
@@ -50,6 +50,14 @@ pub fn digest(rendered: &Rendered, node: &Node, secrets: &Secrets) -> Digest {
         hasher.part(path.as_bytes()).part(&entry.content);
     }
     hasher.finish()
+}
+
+/// When the first certificate of a node's seed ends, in seconds since 1970.
+pub(crate) fn certificates_end(rendered: &Rendered, node: &Node, secrets: &Secrets) -> Option<i64> {
+    let entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
+    let is_certificate = |path: &&String| path.ends_with(".crt") || path.ends_with(".pem");
+    let certificates = entries.keys().filter(is_certificate).map(|path| &entries[path].content);
+    certificates.filter_map(|pem| secrets::first_end(pem)).min()
 }
 
 /// The seed of one node, ready for delivery: tar, compressed with zstd.

@@ -157,7 +157,7 @@ impl From<ExecuteError> for Failure {
             ExecuteError::Returned { .. } => {
                 Self::no(error.to_string()).hint("correct the cluster file or the image, then `pgha apply` again")
             }
-            ExecuteError::SetBack { .. } | ExecuteError::Unfit(_) | ExecuteError::NotTaken { .. } => Self::no(error.to_string()).hint("correct the cluster file, then `pgha apply` again"),
+            ExecuteError::SetBack { .. } | ExecuteError::Unfit(_) | ExecuteError::NotInForce(_) => Self::no(error.to_string()).hint("correct the cluster file, then `pgha apply` again"),
             ExecuteError::Provider(error) => error.into(),
             ExecuteError::NoWayBack { .. } => Self::broken(&error)
                 .hint("put the image back where it was; `pgha apply --no-way-back` changes nodes without one")

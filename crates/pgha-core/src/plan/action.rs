@@ -45,6 +45,16 @@ pub enum Action {
         /// Seed it is given.
         seed: Digest,
     },
+    /// Stop a server and boot it with the same image and a new seed, because the certificates it has
+    /// ended: without a leader, a lease or a gate, none of which there can be.
+    Renew {
+        /// Name of the node.
+        node: String,
+        /// Image it runs and will run.
+        image: Digest,
+        /// Seed it will have.
+        seed: Digest,
+    },
     /// Boot a server that is off.
     PowerOn {
         /// Name of the node.

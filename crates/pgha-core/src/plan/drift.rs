@@ -1,5 +1,6 @@
 //! What is there against what the cluster file declares.
 
+use super::{Action, Step};
 use crate::cluster::Cluster;
 use crate::inventory::{Inventory, Observed};
 use crate::object::{Object, declared};
@@ -28,6 +29,15 @@ pub(super) fn remarks(cluster: &Cluster, world: &Inventory) -> Vec<String> {
         _ => {}
     }
     remarks
+}
+
+/// Slots that a switchover of the plan drops: Patroni makes those of members alone on the next leader.
+pub(super) fn slots(world: &Inventory, steps: &[Step]) -> Option<String> {
+    let hands_over = |step: &Step| matches!(step.action, Action::Switchover { .. });
+    let slots = world.observed.as_ref().map(|observed| observed.slots.join(", "))?;
+    (!slots.is_empty() && steps.iter().any(hands_over)).then(|| {
+        format!("the switchover drops what only the leader has: replication slots {slots}")
+    })
 }
 
 /// pgha drops nothing. Of extensions only those in databases with declared ones are known, and

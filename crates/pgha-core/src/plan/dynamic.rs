@@ -50,7 +50,10 @@ pub(super) fn restarts_follow(desired: &Desired<'_>, observed: &Observed) -> boo
 /// once the cluster is whole. Absent: nothing to cure, or nothing to cure it with.
 pub(super) fn cure(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>> {
     let observed = world.observed.as_ref()?;
-    let old = changed(desired, observed)?;
+    // What a person has changed in an emergency is not pgha's to take back unasked: a pause, or
+    // durability given up so that writes go on.
+    let old = changed(desired, observed)
+        .filter(|old| !observed.paused && durability(old) == durability(desired.dynamic))?;
     let may_be_the_cause = !observed.unmet.is_empty() && world.is_unproven(old);
     if observed.stuck.is_empty() && !may_be_the_cause {
         return None;

@@ -9,6 +9,7 @@ mod drift;
 mod dynamic;
 mod form;
 mod order;
+mod repair;
 mod roll;
 mod takeover;
 mod text;
@@ -124,7 +125,8 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
         .iter()
         .any(|server| server.generation == newest && server.wish.as_ref() == Some(&wish));
     let generation = if goes_on { newest } else { newest + 1 };
-    let remarks = drift::remarks(desired.cluster, world);
+    let mut remarks = drift::remarks(desired.cluster, world);
+    remarks.extend(drift::slots(world, &steps));
     Ok(Plan { generation, remarks, ..made(desired, world, steps, more_follows) })
 }
 

@@ -1,15 +1,14 @@
 //! Rolling a formed cluster: replica by replica, the leader last.
 
-use super::order::{degraded, nothing_lost, observed, order, successor};
+use super::order::{degraded, nothing_lost, observed, order, successor, untaken};
 use super::wake::wake;
-use super::{Action, Cost, Data, Desired, Gate, Refused, Step, drift, dynamic, takeover};
+use super::{Action, Cost, Data, Desired, Gate, Refused, Step, drift, dynamic, repair, takeover};
 use crate::cluster::{Durability, Fault};
 use crate::inventory::{Inventory, Observed, Server};
-use crate::object::Object;
 use crate::render::durability;
 
 /// Seconds a healthy cluster may take to say so.
-const QUICK_SECONDS: u32 = 60;
+pub(super) const QUICK_SECONDS: u32 = 60;
 /// Seconds a rebuilt node may take to be a full member again, a rewind or a new base backup
 /// included.
 pub(super) const REJOIN_SECONDS: u32 = 240;
@@ -22,6 +21,9 @@ pub(super) fn steps(
     world: &Inventory,
 ) -> Result<(Vec<Step>, bool), Refused> {
     nothing_lost(desired, world)?;
+    if let Some(steps) = repair::before_anything(desired, world)? {
+        return Ok((steps, true));
+    }
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     if !off.is_empty() {
         let fits = |server: &Server| takeover::possible(desired, server).is_ok();
@@ -29,22 +31,12 @@ pub(super) fn steps(
         let change = |server: &Server| is_old(server).then(|| rebuild(desired, server));
         return Ok((wake(desired, world, &off, change), true));
     }
-    if world.observed.as_ref().is_some_and(|observed| observed.etcd_is_full) {
-        let gate = Step::gate(Gate::new(QUICK_SECONDS, SHORT_SECONDS));
-        return Ok((vec![Step::free(Action::MakeRoom), gate], true));
-    }
     if let Some(cure) = dynamic::cure(desired, world) {
         return Ok((cure, true));
     }
     let observed = observed(world)?;
-    if !observed.mute.is_empty() {
-        let restarts = dynamic::restart_mute(desired, observed);
-        return Ok((restarts.into_iter().chain([dynamic::gate()]).collect(), true));
-    }
-    let missing = drift::missing(desired.cluster, observed);
-    if missing.iter().any(Object::is_vital) {
-        let declare = Step::free(Action::Declare { missing });
-        return Ok((vec![declare, Step::gate(Gate::new(QUICK_SECONDS, 0))], true));
+    if let Some(steps) = repair::of_what_runs(desired, observed) {
+        return Ok((steps, true));
     }
     let unproven = unproven(desired, world);
     let outdated =
@@ -113,8 +105,15 @@ fn finish(
         steps.push(Step::free(Action::Declare { missing }));
     }
     match (steps.is_empty(), observed.unmet.is_empty()) {
+        (true, _) if !observed.untaken.is_empty() => Err(untaken(observed)),
         (_, true) => Ok(steps),
-        (true, false) => Ok(vec![Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS))]),
+        (true, false) => {
+            let mut steps = repair::boot_stuck(desired, world, observed);
+            steps.push(Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS)));
+            Ok(steps)
+        }
+        // Every copy is whole: what clients miss may be just what the change is for.
+        (false, false) if observed.sick.is_empty() && observed.lost.is_empty() => Ok(steps),
         (false, false) => Err(degraded(observed)),
     }
 }
@@ -174,7 +173,7 @@ pub(super) fn again(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step
     Ok(roll(desired, observed, &order, Vec::new(), |server| rebuild(desired, server)))
 }
 
-fn rebuild(desired: &Desired<'_>, server: &Server) -> Action {
+pub(super) fn rebuild(desired: &Desired<'_>, server: &Server) -> Action {
     Action::Rebuild {
         node: server.name.clone(),
         from: server.image.clone(),

@@ -74,6 +74,9 @@ impl fmt::Display for Action {
             Self::CreateServer { node, image, .. } => {
                 write!(f, "create      {node}, image {}, empty data volume", image.short())
             }
+            Self::Renew { node, .. } => {
+                write!(f, "renew       {node}, whose certificates ended: same image, new seed")
+            }
             Self::PowerOn { node } => write!(f, "power on    {node}"),
             Self::Gate(gate) => write!(f, "gate        {gate}"),
             Self::RestartPatroni { node } => {

@@ -38,6 +38,7 @@ pub(super) fn render(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) -> Valu
         "units": units(cluster, role_set),
         "ports": ports(cluster, role_set),
         "doors": doors(cluster, role_set),
+        "durability": cluster.durability.to_string(),
         "seed_files": seed_files(role_set),
         "files": files.collect::<serde_json::Map<_, _>>(),
     })

@@ -79,7 +79,7 @@ fn hba(cluster: &Cluster) -> Vec<String> {
     }
     lines.extend(
         [
-            "host all postgres,replicator,rewind,pgbouncer all reject",
+            "host all postgres,replicator,rewind,pgbouncer,pgha_probe,pgha_verify all reject",
             "host replication all all reject",
         ]
         .map(str::to_owned),

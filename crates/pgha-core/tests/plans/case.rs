@@ -37,6 +37,7 @@ impl Case {
             proven: true,
             wish: None,
             dynamic: None,
+            expired: false,
             roles: Some(node.role_set.to_string()),
             since: None,
             data: Some(data(17, "libc6-2.41")),

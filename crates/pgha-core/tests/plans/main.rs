@@ -54,6 +54,46 @@ macro_rules! cases {
 cases! {
     nothing_there: Case::new(THREE).with(|world| *world = Inventory::default()),
     nothing_to_do: Case::new(THREE),
+    certificates_ended: Case::new(THREE).with(|world| {
+        for server in &mut world.servers {
+            (server.expired, server.seed) = (true, digest("old"));
+        }
+        world.servers[2].running = false;
+        world.observed = Some(Default::default());
+    }),
+    certificates_ended_and_another_image: Case::new(THREE).with(|world| {
+        for server in &mut world.servers {
+            (server.expired, server.seed, server.image) = (true, digest("old"), digest("before"));
+        }
+        world.observed = Some(Default::default());
+    }),
+    one_is_stuck: Case::new(THREE).observed(|observed| {
+        (observed.stuck, observed.lost, observed.sick) = (names(&["node-2"]), names(&["node-2"]), names(&["node-2"]));
+        observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
+    }),
+    a_switchover_drops_slots: Case::new(THREE).with(old(&[0])).observed(|observed| {
+        observed.slots = vec!["dbz".to_owned()];
+    }),
+    paused_and_unmet: Case::new(THREE).with(|world| {
+        world.servers.iter_mut().for_each(|server| server.dynamic = Some(digest("before")));
+        let observed = world.observed.as_mut().expect("observed");
+        observed.dynamic.as_mut().expect("a configuration")["pause"] = json!(true);
+        (observed.paused, observed.unmet) = (true, vec!["1 of 2 replicas streaming".to_owned()]);
+    }),
+    durability_given_up_in_an_emergency: Case::new(THREE).with(|world| {
+        world.servers.iter_mut().for_each(|server| server.dynamic = Some(digest("before")));
+        let observed = world.observed.as_mut().expect("observed");
+        observed.dynamic.as_mut().expect("a configuration")["synchronous_mode"] = json!(false);
+        (observed.lost, observed.sick) = (names(&["node-2"]), names(&["node-2"]));
+        observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
+    }),
+    not_in_force_everywhere: Case::new(THREE).observed(|observed| {
+        observed.untaken = vec!["node-2: work_mem is not 16MB".to_owned()];
+        observed.unmet = observed.untaken.clone();
+    }),
+    clients_miss_what_the_change_brings: Case::new(THREE).parameter("work_mem", json!("20MB")).observed(|observed| {
+        observed.unmet = vec!["sessions at 0 of 12 doors".to_owned()];
+    }),
     mute_replicas: Case::new(THREE).observed(|observed| {
         observed.mute = vec!["node-2".to_owned(), "node-3".to_owned()];
         observed.unmet = vec!["0 of 2 replicas streaming".to_owned()];

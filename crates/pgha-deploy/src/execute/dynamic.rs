@@ -37,10 +37,15 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         tracing::info!("dynamic configuration: {}", changes.join(", "));
         daemons.set_config(wanted).await?;
-        let Some(previous) = previous else { return Ok(()) };
-        match self.not_taken(wanted).await {
-            None => Ok(()),
-            Some(why) => self.set_back(&Gate::new(BACK_SECONDS, 0), previous, &why).await,
+        // Those that tell nothing have a step of their own, and no say before it.
+        let mute = !daemons.health().await.mute().is_empty();
+        match (self.not_taken(wanted).await, previous) {
+            (None, _) => Ok(()),
+            (Some(why), Some(previous)) => {
+                self.set_back(&Gate::new(BACK_SECONDS, 0), previous, &why).await
+            }
+            (Some(_), None) if mute => Ok(()),
+            (Some(why), None) => Err(ExecuteError::NotInForce(why)),
         }
     }
 
@@ -56,9 +61,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
-    /// Waits until its PostgreSQL is back: the next one is not to be stopped before. What becomes of
-    /// it the gate that follows finds out.
+    /// Waits until its PostgreSQL is back: the next one is not to be stopped before.
     pub(super) async fn restart_patroni(&self, name: &str) -> Result<(), ExecuteError> {
+        // A failover may have come since; and the one before it may not be back.
+        self.leads_as_planned(name, false).await?;
         tracing::info!("{name}: restarting Patroni and PostgreSQL");
         let daemons = self.operator.daemons;
         daemons.restart_patroni(self.node(name)?).await?;
@@ -67,38 +73,52 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             let instance = health.nodes.get(name).and_then(|node| node.instance.as_ref());
             instance.is_some_and(Instance::runs)
         };
-        while Instant::now() < until && !runs(&daemons.health().await) {
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn restart(&self, name: &str, leads: bool) -> Result<(), ExecuteError> {
-        self.leads_as_planned(name, leads).await?;
-        tracing::info!("{name}: restarting PostgreSQL");
-        let node = self.node(name)?;
-        // Before it has read what is new a restart would bring back the old values.
-        let read_by = self.read_by();
-        while !self.operator.daemons.restart_if_pending(node).await? {
-            if Instant::now() > read_by {
-                return self.in_force(name).await;
+        while !runs(&daemons.health().await) {
+            if Instant::now() > until {
+                return Err(ExecuteError::NotBack(name.to_owned()));
             }
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
     }
 
-    /// Nothing waits for the restart that was planned: somebody else did it, or the member never took
-    /// what it was for.
-    async fn in_force(&self, name: &str) -> Result<(), ExecuteError> {
-        let daemons = self.operator.daemons;
-        let config = daemons.config().await.ok_or(ExecuteError::NoConfig)?;
-        let why = daemons.not_taken(&config).await;
-        if !why.is_empty() {
-            return Err(ExecuteError::NotTaken { node: name.to_owned(), why });
+    /// Restarts PostgreSQL. `previous`: what to go back to if there is nothing to restart it for,
+    /// because it never took the configuration.
+    pub(super) async fn restart(
+        &self,
+        name: &str,
+        leads: bool,
+        previous: Option<&Value>,
+    ) -> Result<(), ExecuteError> {
+        match (self.restart_pending(name, leads).await?, previous) {
+            (None, _) => Ok(()),
+            (Some(why), Some(previous)) => {
+                self.set_back(&Gate::new(BACK_SECONDS, 0), previous, &why).await
+            }
+            (Some(why), None) => Err(ExecuteError::NotInForce(why)),
         }
-        tracing::info!("{name}: nothing waits for a restart, all is in force");
-        Ok(())
+    }
+
+    /// Gives what a member has not taken, when nothing waits for the restart that was planned.
+    pub(super) async fn restart_pending(
+        &self,
+        name: &str,
+        leads: bool,
+    ) -> Result<Option<String>, ExecuteError> {
+        self.leads_as_planned(name, leads).await?;
+        tracing::info!("{name}: restarting PostgreSQL");
+        let (daemons, node) = (self.operator.daemons, self.node(name)?);
+        // Before it has read what is new a restart would bring back the old values.
+        let read_by = self.read_by();
+        while !daemons.restart_if_pending(node).await? {
+            if Instant::now() > read_by {
+                let config = daemons.config().await.ok_or(ExecuteError::NoConfig)?;
+                let why = daemons.not_taken(&config).await;
+                return Ok(Some(why).filter(|why| !why.is_empty()));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(None)
     }
 
     fn read_by(&self) -> Instant {

@@ -70,16 +70,12 @@ pub enum ExecuteError {
     /// PostgreSQL would not run with what was to be written.
     #[error("nothing was changed: PostgreSQL would not take this configuration\n{0}")]
     Unfit(String),
-    /// A restart that was planned found nothing to do, and the values are not in force.
-    #[error(
-        "PostgreSQL of `{node}` was not restarted, for it has not taken the configuration\n{why}"
-    )]
-    NotTaken {
-        /// The node.
-        node: String,
-        /// What it did not take.
-        why: String,
-    },
+    /// A member does not take the dynamic configuration, and there is none to go back to.
+    #[error("the dynamic configuration is not in force everywhere\n{0}")]
+    NotInForce(String),
+    /// A replica did not come back, and no other was stopped after it.
+    #[error("PostgreSQL of `{0}` is not back after its restart; no other node was touched")]
+    NotBack(String),
     /// A failover made the node the leader.
     #[error("`{0}` leads by now; it was not touched")]
     Leads(String),

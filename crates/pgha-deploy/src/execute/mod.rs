@@ -17,7 +17,7 @@ use pgha_platform::{Provider, ProviderError, When};
 use serde_json::Value;
 
 pub use error::ExecuteError;
-use request::the_same_again;
+use request::{renewed, the_same_again};
 
 use crate::daemons::Daemons;
 use crate::gate::{self, GateError};
@@ -128,6 +128,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 tracing::info!("{node}: stopping, then booting image {} again", image.short());
                 self.revert(node).await
             }
+            Action::Renew { node, .. } => {
+                tracing::info!("{node}: stopping, then booting with new certificates");
+                Ok(provider.rebuild_server(&renewed(self.request(node)?)).await?)
+            }
             Action::PowerOn { node } => {
                 tracing::info!("{node}: powering on");
                 Ok(provider.power_on(node).await?)
@@ -141,7 +145,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             Action::Seal => self.seal().await,
             Action::Switchover { from, to } => self.switchover(from, to.as_deref()).await,
             Action::SetDynamic { changes } => self.set_dynamic(changes, replaced).await,
-            Action::Restart { node, leads } => self.restart(node, *leads).await,
+            Action::Restart { node, leads } => self.restart(node, *leads, replaced).await,
             Action::DeleteServer { node } => Ok(provider.delete_server(node).await?),
             Action::DeleteNetwork => Ok(provider.delete_network().await?),
             Action::Gate(gate) => self.pass_or_undo(gate, replaced).await,

@@ -19,6 +19,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let image =
             manifest.image(&node.role_set).ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
         let digest = seed::digest(rendered, node, secrets);
+        let ends = seed::certificates_end(rendered, node, secrets);
+        let ends = ends.map_or_else(String::new, |end| end.to_string());
         let data = image.data_format(self.cluster());
         let (postgresql, collations) =
             data.map(|data| (data.postgresql.to_string(), data.collations)).unwrap_or_default();
@@ -41,15 +43,27 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 (label::WISH, self.plan.wish.as_str()),
                 (label::PROVEN, "no"),
                 (label::SINCE, &clock::now()),
+                (label::CERTIFICATES_END, &ends),
             ]),
         })
     }
 }
 
 /// What a server has already is no roll that a rollback could undo.
-pub(super) fn the_same_again(mut request: ServerRequest) -> ServerRequest {
+pub(super) fn the_same_again(request: ServerRequest) -> ServerRequest {
+    only(request, &[])
+}
+
+/// Nobody wants to go back to certificates that have ended.
+pub(super) fn renewed(request: ServerRequest) -> ServerRequest {
+    only(request, &[label::SINCE, label::CERTIFICATES_END])
+}
+
+/// The labels that say what a server has, and `more`.
+fn only(mut request: ServerRequest, more: &[&str]) -> ServerRequest {
     let kept = [label::IMAGE, label::SEED, label::ROLES, label::POSTGRESQL, label::COLLATIONS];
-    request.labels.retain(|label, _| kept.contains(&label.as_str()));
+    let is_kept = |label: &str| kept.contains(&label) || more.contains(&label);
+    request.labels.retain(|label, _| is_kept(label));
     request
 }
 

@@ -101,7 +101,10 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         for step in plan::restarts(&self.operator.desired, &observed) {
             match &step.action {
-                Action::Restart { node, leads } => self.restart(node, *leads).await?,
+                Action::Restart { node, leads } => {
+                    let why = self.restart_pending(node, *leads).await?;
+                    why.map_or(Ok(()), |why| Err(ExecuteError::NotInForce(why)))?;
+                }
                 Action::Gate(gate) => self.gate(&short(gate)).await?,
                 _ => {}
             }

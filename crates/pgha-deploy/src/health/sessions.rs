@@ -7,7 +7,7 @@ use pgha_core::cluster::{Durability, Role};
 
 use super::conditions::{Condition, condition, listed};
 use super::{Health, NodeHealth};
-use crate::probe::{Answer, POOLER, WRITERS};
+use crate::probe::{Answer, POOLER, SYNCHRONOUS, WRITERS};
 
 impl Health {
     /// A new session comes about at every door, and writes at those of writers. Where nodes are
@@ -20,10 +20,14 @@ impl Health {
             WRITERS => !is_known(node) && !leader.is_some_and(is_known),
             _ => known.is_empty(),
         };
+        let in_force = cluster.durability.to_string();
         let doors =
             self.nodes.iter().filter_map(|(name, node)| Some((name, node.sessions.as_ref()?)));
         let doors = doors.flat_map(|(name, sessions)| {
-            sessions.doors.iter().map(move |(door, answer)| (name.as_str(), door.as_str(), answer))
+            let stale = sessions.durability != in_force;
+            let doors =
+                sessions.doors.iter().filter(move |(door, _)| !(stale && *door == SYNCHRONOUS));
+            doors.map(move |(door, answer)| (name.as_str(), door.as_str(), answer))
         });
         let doors = doors.filter(|(node, door, _)| counts(node, door)).collect::<Vec<_>>();
         let mut wanting = BTreeMap::<&str, Vec<String>>::new();

@@ -57,6 +57,13 @@ pub(super) fn ensure(secrets: &mut Secrets, cluster: &Cluster) -> Result<(), Sec
     Ok(())
 }
 
+/// When the first of these certificates, PEM, ends, in seconds since 1970.
+pub(crate) fn first_end(pem: &[u8]) -> Option<i64> {
+    let certificates = Pem::iter_from_buffer(pem).flatten();
+    let end = |pem: Pem| Some(pem.parse_x509().ok()?.validity().not_after.timestamp());
+    certificates.filter_map(end).min()
+}
+
 fn names(nodes: &[&Node]) -> Vec<SanType> {
     let addresses = nodes.iter().map(|node| node.address).chain([Ipv4Addr::LOCALHOST]);
     let host_names = nodes.iter().map(|node| node.name.as_str()).chain(["localhost"]);

@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::probe;
 
-pub(crate) use certificates::RENEW_DAYS;
+pub(crate) use certificates::{RENEW_DAYS, first_end};
 pub use error::SecretsError;
 pub use identity::not_anothers;
 use write::Pending;
@@ -132,7 +132,11 @@ impl Secrets {
 
     /// Files that running nodes know, so that new ones in their place would open nothing.
     fn known_to_nodes(&self) -> Vec<String> {
-        let system = SYSTEM_PASSWORDS.into_iter().map(|name| format!("passwords/{name}"));
+        // A node may be older than the role that pgha looks with: `apply` makes it there.
+        let system = SYSTEM_PASSWORDS
+            .into_iter()
+            .filter(|name| *name != probe::ROLE)
+            .map(|name| format!("passwords/{name}"));
         let keys =
             ["ca.crt", "ca.key", "etcd-ca.crt", "etcd-ca.key", "ssh/operator"].map(str::to_owned);
         // A password without its verifier, or the other way round, was a pair once.

@@ -13,15 +13,15 @@ use pgha_core::{Cluster, Digest};
 use pgha_platform::command::shortened;
 use pgha_platform::ssh::Session;
 use serde::Serialize;
-use x509_parser::pem::Pem;
 
+use crate::daemons::Daemons;
 use crate::etcd::EtcdStatus;
 use crate::fleet::{ANSWER, Fleet};
 use crate::haproxy::Pools;
 use crate::health::{Condition, Health, NodeHealth};
 use crate::pooler::{self, Pool};
 use crate::probe::Answer;
-use crate::seed;
+use crate::{secrets, seed};
 
 /// A cluster at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -90,8 +90,10 @@ pub struct NodeStatus {
     pub refused: Option<String>,
     /// Units that failed.
     pub failed_units: Vec<String>,
-    /// Days until its first certificate expires.
+    /// Days until its first certificate ends. Negative: it has.
     pub certificate_days: Option<i64>,
+    /// How full its data volume is, in percent.
+    pub volume_percent: Option<u8>,
 }
 
 /// What only the node itself can tell.
@@ -103,6 +105,7 @@ struct Inside {
     refused: Option<String>,
     failed_units: Vec<String>,
     certificate_days: Option<i64>,
+    volume_percent: Option<u8>,
     pooler: Vec<Pool>,
     config: Option<serde_json::Value>,
 }
@@ -132,12 +135,20 @@ impl Status {
         let dynamic =
             config.map(|config| Digest::of(config.to_string().as_bytes()).short().to_owned());
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
-        let conditions = health.conditions(cluster);
-        let days = insides.iter().filter_map(|inside| inside.certificate_days).min();
-        let mut warnings = warnings::of(cluster, &health, days);
+        let mut conditions = health.conditions(cluster);
+        if let Some(config) = config.filter(|_| health.leader().is_some()) {
+            conditions.push(in_force(&fleet.not_taken(config).await));
+        }
+        let mut warnings = warnings::of(cluster, &health);
         let poolers = fleet.nodes.iter().zip(&insides);
         warnings.extend(poolers.flat_map(|(node, inside)| {
-            warnings::full(&node.name, &inside.pooler, cluster.pgbouncer.default_pool_size)
+            let pools =
+                warnings::full(&node.name, &inside.pooler, cluster.pgbouncer.default_pool_size);
+            let ends = warnings::ends(&node.name, inside.certificate_days);
+            pools
+                .into_iter()
+                .chain(ends)
+                .chain(warnings::fills_up(&node.name, inside.volume_percent))
         }));
         let pairs = fleet.nodes.iter().zip(insides);
         let wanted = |node: &Node| Wanted {
@@ -157,6 +168,17 @@ impl Status {
             dynamic_current,
             nodes,
         }
+    }
+}
+
+/// Applied means that every member has it.
+fn in_force(untaken: &str) -> Condition {
+    let named = untaken.lines().collect::<Vec<_>>().join("; ");
+    let why = if named.is_empty() { named } else { format!(" everywhere: {named}") };
+    let not = if why.is_empty() { "" } else { "not " };
+    Condition {
+        met: why.is_empty(),
+        text: format!("the dynamic configuration is {not}in force{why}"),
     }
 }
 
@@ -196,6 +218,7 @@ fn one(
         refused: inside.refused,
         failed_units: inside.failed_units,
         certificate_days: inside.certificate_days,
+        volume_percent: inside.volume_percent,
     }
 }
 
@@ -222,13 +245,15 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
     // HAProxy takes certificate and key from one file.
     let certificates = "find /run/pgha/tls ( -name *.crt -o -name haproxy.pem ) -exec cat {} +";
     let certificates = certificates.split(' ').collect::<Vec<_>>();
-    let (manifest, guard, refused, failed, pem, pooler) = tokio::join!(
+    let volume = ["df", "--output=pcent", "/var/lib/pgha"];
+    let (manifest, guard, refused, failed, pem, pooler, volume) = tokio::join!(
         read("/etc/pgha/manifest.json"),
         read("/run/pgha/guard"),
         read("/run/pgha/refused"),
         link.session.run(&units, b""),
         link.session.run(&certificates, b""),
         pooler_of(&link.session, node),
+        link.session.run(&volume, b""),
     );
     let config = match &link.patroni {
         Some(patroni) => patroni.config().await.ok(),
@@ -249,6 +274,7 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
             .map(str::to_owned)
             .collect(),
         certificate_days: first_expiry(&pem.unwrap_or_default()),
+        volume_percent: percent(&volume.unwrap_or_default()),
         pooler,
         config,
     }
@@ -258,12 +284,13 @@ async fn pooler_of(session: &Session, node: &Node) -> Vec<Pool> {
     if node.role_set.has(Role::Postgres) { pooler::pools(session).await } else { Vec::new() }
 }
 
-/// Days until the first of these certificates expires.
+/// The last line of df(1).
+fn percent(table: &str) -> Option<u8> {
+    table.lines().last()?.trim().strip_suffix('%')?.parse().ok()
+}
+
+/// Days until the first of these certificates ends.
 fn first_expiry(pem: &str) -> Option<i64> {
     let now = jiff::Timestamp::now().as_second();
-    let certificates = Pem::iter_from_buffer(pem.as_bytes()).flatten();
-    let ends = certificates.filter_map(|pem| {
-        pem.parse_x509().ok().map(|certificate| certificate.validity().not_after.timestamp())
-    });
-    ends.min().map(|end| (end - now) / 86_400)
+    secrets::first_end(pem.as_bytes()).map(|end| (end - now).div_euclid(86_400))
 }

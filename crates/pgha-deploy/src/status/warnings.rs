@@ -9,8 +9,8 @@ use crate::patroni::{Member, View};
 use crate::pooler::Pool;
 use crate::secrets::RENEW_DAYS;
 
-/// Everything worth a warning. `certificate_days`: until the first certificate ends.
-pub(super) fn of(cluster: &Cluster, health: &Health, certificate_days: Option<i64>) -> Vec<String> {
+/// Everything about the cluster worth a warning.
+pub(super) fn of(cluster: &Cluster, health: &Health) -> Vec<String> {
     let Some(view) = health.view() else {
         return vec!["no Patroni answers: writes cannot be routed; see `pgha doctor`".to_owned()];
     };
@@ -21,10 +21,28 @@ pub(super) fn of(cluster: &Cluster, health: &Health, certificate_days: Option<i6
     let one_copy = runs_on_one_copy(cluster, health, view).then(|| {
         "the leader runs on one copy: no replica confirms commits; bring one back".to_owned()
     });
-    let expires = certificate_days.is_some_and(|days| days < RENEW_DAYS).then(|| {
-        format!("a certificate ends within {RENEW_DAYS} days: `pgha apply` signs it anew")
-    });
-    [paused, one_copy, etcd(health), fills(health), expires].into_iter().flatten().collect()
+    [paused, one_copy, etcd(health), fills(health)].into_iter().flatten().collect()
+}
+
+/// Certificates of a node that ended, or will before long. `days`: until the first one does.
+pub(super) fn ends(node: &str, days: Option<i64>) -> Option<String> {
+    match days? {
+        ..0 => Some(format!(
+            "a certificate of {node} has ended: nobody believes it any more; `pgha apply` hands it new ones"
+        )),
+        days if days < RENEW_DAYS => {
+            Some(format!("a certificate of {node} ends in {days} days: `pgha apply` signs it anew"))
+        }
+        _ => None,
+    }
+}
+
+/// A data volume with little room. PostgreSQL stops when there is none for its WAL.
+pub(super) fn fills_up(node: &str, percent: Option<u8>) -> Option<String> {
+    let percent = percent.filter(|percent| *percent >= 80)?;
+    Some(format!(
+        "the data volume of {node} is {percent} % full: delete data or give it more room; see also `max_slot_wal_keep_size`"
+    ))
 }
 
 /// Pools of a node that have no connection left, and who waits for one. `size`: of each pool.

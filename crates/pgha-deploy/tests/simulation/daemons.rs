@@ -67,7 +67,7 @@ fn sessions(state: &State, name: &str) -> Sessions {
     let doors = own.into_iter().chain(proxy.into_iter().flatten());
     Sessions {
         doors: doors.map(|(door, answer)| (door.to_owned(), answer)).collect(),
-        weak: Vec::new(),
+        ..Sessions::default()
     }
 }
 
@@ -205,6 +205,10 @@ impl Daemons for Pgha<'_> {
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
         self.ask(&node.name, Effect::Restart(node.name.clone())).await
+    }
+
+    async fn slots(&self, _: &Node) -> Vec<String> {
+        Vec::new()
     }
 
     async fn restart_patroni(&self, node: &Node) -> Result<(), NodeError> {

@@ -115,7 +115,10 @@ fn row(node: &NodeStatus) -> [String; 14] {
         or_dash(node.since.as_deref().and_then(age)),
         or_old(&node.seed, Some(node.seed_current)),
         or_dash(node.guard.clone()),
-        or_dash(node.certificate_days.map(|days| format!("{days} days"))),
+        or_dash(node.certificate_days.map(|days| match days {
+            ..0 => "ended".to_owned(),
+            days => format!("{days} days"),
+        })),
     ]
 }
 

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "8a0a1527977b6b892cde208c86b94e749c686b449ea81800c58b9ef1cd5f097b";
+    treeDigest = "5c762ea25ada4abe4bad115cd4d4b574c0192288bf8f449177be5d594bb6dd16";
     roles = [
       "etcd"
       "postgres"

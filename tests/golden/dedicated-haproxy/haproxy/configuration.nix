@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "87207d4c13cd4d79d4b343058d4caca2658301f8d31592f683601effca91b695";
+    treeDigest = "da99392bf154e5cfb7feff6452d7c39f96e4021995c67bc3d0480c37b26a9863";
     roles = [
       "haproxy"
     ];

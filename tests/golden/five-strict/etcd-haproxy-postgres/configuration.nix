@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "862f8ecd6d61ae402316ff72cfbb7cf4d103ecf3bb6f75be3f6aaa38e55bbc62";
+    treeDigest = "2a77ae80ea38ca791551746f2127d40153c87f8dfa5ee8ebe4e3bd53c9025b50";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "2bf86ed50c53e2e9f1e5b8ae879ffa821c29f069c1aba4e5555f41c7a0fccf39";
+    treeDigest = "ea1f64bd242a0752c28815f95df49693a8433bb8f7c2747374b8d3878c0cda4a";
     roles = [
       "etcd"
       "haproxy"

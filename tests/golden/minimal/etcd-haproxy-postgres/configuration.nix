@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "9bfcc4b4d05d4aaab5b2dc03cb6f4979d463e768589e8fba7bdbb6ba67badecb";
+    treeDigest = "aefe85a9a3d20418188c0caa09c07253322f06557b6b325c86237788f5896440";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "3d934171059980d399983d4e3fbeb4184b680027e986e9ecf8421dc6c2d5e354";
+    treeDigest = "7b44f9a441703a373773f25ba991bc34d0b65cbcf3c05980d034d44015418e12";
     roles = [
       "etcd"
       "haproxy"

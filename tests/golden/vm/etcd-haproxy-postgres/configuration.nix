@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "56fba73fd0bc1b7dd87f695f0c26c99bc95c514f352c9c25a70cdf836934f8f5";
+    treeDigest = "ac699e993eb2fcebd67f2a3c509a75088c992ca79652321e732869e0ac8ced9d";
     roles = [
       "etcd"
       "haproxy"

@@ -3,6 +3,7 @@
 mod stop;
 
 use pgha_core::cluster::{Fault, Role};
+use pgha_deploy::daemons::Daemons;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
 
@@ -36,6 +37,10 @@ async fn to_another(workspace: &Workspace, fleet: &Fleet, to: Option<&str>) -> R
         Failure::no(format!("nobody can take over from {from} at once: {why}"))
             .hint("see `pgha status`; wait until a replica has caught up, then run it again")
     })?;
+    let slots = fleet.slots(workspace.node(&from)?).await;
+    if !slots.is_empty() {
+        print::note(&format!("{heir} will not have the replication slots {}", slots.join(", ")));
+    }
     let stop = Stop::watch(fleet, hand_over(workspace, fleet, &from, Some(&heir))).await?;
     let promised = workspace.cluster.timing.write_stop(Fault::Switchover).worst_seconds;
     print::note(&format!("{heir} leads now; {}", stop.report(promised)));

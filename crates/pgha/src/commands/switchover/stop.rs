@@ -9,7 +9,10 @@ use crate::failure::Failure;
 
 /// More than the slowest HAProxy of any preset takes to see a new leader.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long one write may take: what hangs must not hide when the next one would get through.
+/// How long the write before anything moves may take.
+const FIRST: Duration = Duration::from_secs(3);
+/// How long each later one may take at least: what hangs must not hide when the next one would get
+/// through.
 const ATTEMPT: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -21,11 +24,16 @@ impl Stop {
     /// through after it.
     ///
     /// # Errors
-    /// That of `work`; and when no write gets through in time afterwards.
+    /// When not every HAProxy takes a write before; that of `work`; and when no write gets through in
+    /// time afterwards.
     pub(super) async fn watch<T>(
         fleet: &Fleet,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<Self, Failure> {
+        let begun = Instant::now();
+        fleet.write(FIRST).await.map_err(|why| not_before(&why))?;
+        // From far away a session takes many round trips.
+        let attempt = ATTEMPT.max(3 * begun.elapsed());
         let (mut work, mut done) = (pin!(work), None);
         let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
         loop {
@@ -37,7 +45,7 @@ impl Stop {
                     done = Some(Instant::now());
                     continue;
                 }
-                written = fleet.write(ATTEMPT) => written,
+                written = fleet.write(attempt) => written,
             };
             match (written, done) {
                 (Ok(()), _) => (last, longest) = (asked, longest.max(last.elapsed())),
@@ -57,6 +65,11 @@ impl Stop {
         let kept = if seconds > promised { "longer than promised: " } else { "promised: " };
         format!("writes stopped for {seconds:.1} s ({kept}at most {promised} s)")
     }
+}
+
+fn not_before(why: &str) -> Failure {
+    Failure::no(format!("nothing was done: not every HAProxy takes writes as it is: {why}"))
+        .hint("see `pgha status` and `pgha doctor`")
 }
 
 fn silent(why: &str) -> Failure {

@@ -1,0 +1,99 @@
+//! States that do not pass by waiting, each with the step that ends it.
+
+use super::roll::{QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS, rebuild};
+use super::{Action, Cost, Data, Desired, Gate, Refused, Step, drift, dynamic};
+use crate::inventory::{Inventory, Observed, Server};
+use crate::object::Object;
+use crate::render::durability;
+
+/// What must end before even a node can be woken: without etcd there is no lease for anything else,
+/// and without certificates that anybody believes there is no etcd.
+///
+/// # Errors
+/// When certificates have ended on a node that is to have another image as well.
+pub(super) fn before_anything(
+    desired: &Desired<'_>,
+    world: &Inventory,
+) -> Result<Option<Vec<Step>>, Refused> {
+    if world.observed.as_ref().is_some_and(|observed| observed.etcd_is_full) {
+        return Ok(Some(vec![Step::free(Action::MakeRoom)]));
+    }
+    renewal(desired, world)
+}
+
+/// What must end before anything else of a cluster that is on and led: a Patroni that does not get as
+/// far as to hand PostgreSQL anything, and what pgha itself lacks to see the rest.
+pub(super) fn of_what_runs(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
+    if !observed.mute.is_empty() {
+        let restarts = dynamic::restart_mute(desired, observed);
+        return Some(restarts.into_iter().chain([dynamic::gate()]).collect());
+    }
+    let missing = drift::missing(desired.cluster, observed);
+    missing.iter().any(Object::is_vital).then(|| {
+        let declare = Step::free(Action::Declare { missing });
+        vec![declare, Step::gate(Gate::new(QUICK_SECONDS, 0))]
+    })
+}
+
+/// New certificates for those whose own have ended, where that keeps the cluster from its work.
+/// Daemons do not believe each other then: there is no leader, no lease, nothing to roll through.
+/// Absent: nothing of the kind.
+///
+/// # Errors
+/// When such a server is to have another image as well, which nothing could be rolled back from.
+fn renewal(desired: &Desired<'_>, world: &Inventory) -> Result<Option<Vec<Step>>, Refused> {
+    let works = |world: &Inventory| {
+        let observed = world.observed.as_ref();
+        observed.is_some_and(|observed| observed.leader.is_some() && observed.unmet.is_empty())
+    };
+    let ended = world.servers.iter().filter(|server| server.expired && !desired.is_current(server));
+    let ended = ended.collect::<Vec<_>>();
+    if ended.is_empty() || works(world) {
+        return Ok(None);
+    }
+    let mut steps = vec![Step::free(Action::CreateNetwork)];
+    for server in &ended {
+        steps.push(renew(desired, server)?);
+    }
+    let off = world.servers.iter().filter(|server| !server.running && !ended.contains(server));
+    steps.extend(off.map(|server| Step::free(Action::PowerOn { node: server.name.clone() })));
+    steps.push(Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS)));
+    Ok(Some(steps))
+}
+
+fn renew(desired: &Desired<'_>, server: &Server) -> Result<Step, Refused> {
+    let Server { name, image, .. } = server;
+    if desired.images.get(name) != Some(image) {
+        return Err(Refused::new(
+            format!(
+                "the certificates of `{name}` have ended, and it is to have another image, too"
+            ),
+            format!(
+                "put back what changed, or give the images that the nodes run with --manifest ({})",
+                image.short()
+            ),
+        ));
+    }
+    let seed = desired.seeds[name].clone();
+    Ok(Step::new(Action::Renew { node: name.clone(), image: image.clone(), seed }, Cost::NODE))
+}
+
+/// What keeps PostgreSQL of a replica from starting may be a process that a crash left: nobody waits
+/// for it to end. A boot ends it. Only where every other copy is whole.
+pub(super) fn boot_stuck(
+    desired: &Desired<'_>,
+    world: &Inventory,
+    observed: &Observed,
+) -> Vec<Step> {
+    let is_alone = |server: &&Server| observed.lost == [server.name.clone()];
+    let fails = |server: &&Server| observed.stuck.contains(&server.name);
+    let led = |server: &&Server| observed.leader.as_ref().is_some_and(|name| *name != server.name);
+    let stuck = world.servers.iter().filter(fails).find(|server| is_alone(server) && led(server));
+    let running = observed.dynamic.as_ref().map_or(desired.cluster.durability, durability);
+    let boot = |server: &Server| {
+        let cost = Cost::of_stopped(desired.cluster, running, &server.name);
+        let data = Data::PerhapsCopiedAnew;
+        Step::new(rebuild(desired, server), Cost { data, ..cost })
+    };
+    stuck.map(boot).into_iter().collect()
+}
