@@ -14,7 +14,7 @@ healthy
 say "a pooler that hangs is no pooler, whatever takes its connections"
 lead=$(leader)
 signal "$lead" STOP '^/etc/pgha/bin/pgbouncer'
-unhealthy "($lead pooler, "
+unhealthy "$lead pooler"
 pgha plan 2>/dev/null | grep -q 'gate' || fail "nothing to do: $(pgha plan 2>&1)"
 signal "$lead" CONT '^/etc/pgha/bin/pgbouncer'
 healthy
@@ -85,4 +85,29 @@ say "a switchover ends with a write, and says for how long there was none"
 pgha switchover 2>"$work/switchover.log"
 grep -qE '^node-. leads now; writes stopped for [0-9.]+ s \(promised: at most 7 s\)$' "$work/switchover.log" || fail "$(cat "$work/switchover.log")"
 sql 'select 1' >/dev/null
+healthy
+
+say "a tablespace outside the data volume is seen while its rows are still there"
+for node in node-1 node-2 node-3; do on $node install -d -o postgres /srv/ts; done
+lead=$(leader)
+as_postgres "$lead" "create tablespace fast location '/srv/ts'"
+unhealthy 'tablespace fast is not on the data volume, but in /srv/ts'
+as_postgres "$lead" 'drop tablespace fast'
+healthy
+
+say "slots that a switchover would drop are named before it"
+as_postgres "$lead" "select pg_create_physical_replication_slot('dbz', true)" >/dev/null
+pgha switchover 2>"$work/switchover.log"
+grep -q 'will not have the replication slots dbz' "$work/switchover.log" || fail "$(cat "$work/switchover.log")"
+healthy
+lead=$(leader)
+
+say "a process that a crash left keeps PostgreSQL from starting no longer than until apply"
+behind=$(replica)
+signal "$behind" STOP 'walreceiver'
+on "$behind" sh -c 'kill -KILL $(head -n 1 /var/lib/pgha/postgresql/data/postmaster.pid)'
+for _ in $(seq 60); do [ "$(pgha status --json | jq -r ".nodes[] | select(.name == \"$behind\").state")" = 'start failed' ] && break; sleep 0.5; done
+[ "$(pgha status --json | jq -r ".nodes[] | select(.name == \"$behind\").state")" = 'start failed' ] || fail "it starts: $(pgha status)"
+pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+grep -q "again       $behind" "$work/apply.log" || fail "$(cat "$work/apply.log")"
 healthy

@@ -93,6 +93,14 @@ pub struct Observed {
     pub objects: Option<BTreeSet<Object>>,
 }
 
+impl Observed {
+    /// Whether all is well but for what some member has not taken of the dynamic configuration. One
+    /// that does not run takes nothing, and that is said already.
+    pub(crate) fn only_lacks_configuration(&self) -> bool {
+        !self.untaken.is_empty() && self.unmet.len() == self.untaken.len()
+    }
+}
+
 /// A changed parameter that a member takes up only when its PostgreSQL restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {

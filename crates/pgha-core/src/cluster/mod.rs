@@ -2,6 +2,7 @@
 
 mod choices;
 pub(crate) mod contrib;
+mod number;
 pub(crate) mod parameter;
 mod rules;
 mod timing;

@@ -105,7 +105,7 @@ fn finish(
         steps.push(Step::free(Action::Declare { missing }));
     }
     match (steps.is_empty(), observed.unmet.is_empty()) {
-        (true, _) if !observed.untaken.is_empty() => Err(untaken(observed)),
+        (true, _) if observed.only_lacks_configuration() => Err(untaken(observed)),
         (_, true) => Ok(steps),
         (true, false) => {
             let mut steps = repair::boot_stuck(desired, world, observed);

@@ -2,12 +2,13 @@
 
 mod ask;
 mod conditions;
+mod heir;
 mod sessions;
 
 use std::collections::BTreeMap;
 
 use pgha_core::Cluster;
-use pgha_core::cluster::{Durability, Node, Role};
+use pgha_core::cluster::{Node, Role};
 
 use crate::etcd::{EtcdStatus, NOSPACE};
 use crate::haproxy::Pools;
@@ -19,10 +20,6 @@ pub use conditions::Condition;
 
 /// Bytes of WAL a replica of a healthy cluster may lack.
 const HEALTHY_LAG: u64 = 1 << 20;
-
-/// Bytes of WAL that whoever is to lead may still have to replay. A slow disk takes a second for
-/// them, and writes stop meanwhile.
-const PROMPT_REPLAY: u64 = 16 << 20;
 
 /// Bytes of WAL between a replica and the leader.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -142,49 +139,6 @@ impl Health {
         self.nodes.iter().filter(|(_, node)| is_mute(node)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Who is to take over: `wanted`, or the replica with the least to replay.
-    ///
-    /// # Errors
-    /// When that one, or every one, would lose rows or let writers wait: why.
-    pub fn heir(&self, cluster: &Cluster, wanted: Option<&str>) -> Result<String, String> {
-        let members = self.view().map_or(&[][..], |view| &view.members).iter();
-        let asked = members.filter(|member| match wanted {
-            Some(wanted) => member.name == wanted,
-            None => !member.is_leader(),
-        });
-        let (mut able, mut reasons) = (Vec::new(), Vec::new());
-        for member in asked {
-            match self.cannot_lead(cluster, member) {
-                None => able.push(member),
-                Some(why) => reasons.push(format!("{} {why}", member.name)),
-            }
-        }
-        let to_replay = |member: &&&Member| self.lag(member).map(|lag| lag.replayed);
-        let heir = able.iter().min_by_key(to_replay).map(|member| member.name.clone());
-        let nobody = || format!("{} is no replica", wanted.unwrap_or("nobody"));
-        let why = || if reasons.is_empty() { nobody() } else { reasons.join(", ") };
-        heir.ok_or_else(why)
-    }
-
-    /// Why a member may not become the leader: rows would be lost, or writers would wait for it.
-    fn cannot_lead(&self, cluster: &Cluster, member: &Member) -> Option<String> {
-        let Some(lag) = self.lag(member).filter(|_| member.is_streaming()) else {
-            return Some("does not follow the leader".to_owned());
-        };
-        let waited_for = cluster.durability == Durability::Async || member.is_synchronous();
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        match lag {
-            _ if !waited_for => Some("is not synchronous".to_owned()),
-            Lag { received, .. } if received > HEALTHY_LAG => {
-                Some(format!("lacks {:.1} MiB", mib(received)))
-            }
-            Lag { replayed, .. } if replayed > PROMPT_REPLAY => {
-                Some(format!("has {:.1} MiB to replay", mib(replayed)))
-            }
-            _ => None,
-        }
-    }
-
     /// Whether a member is a replica that lacks little, and shows its readers no old rows.
     pub(super) fn follows(&self, cluster: &Cluster, member: &Member) -> bool {
         let replay = u64::from(cluster.haproxy.max_replica_lag_mb) << 20;
@@ -288,21 +242,5 @@ mod tests {
         assert_eq!(crashed("etcd.service"), [true, true]);
         assert_eq!(crashed("patroni.service"), [true, false]);
         assert_eq!(crashed("haproxy.service"), [true, false]);
-    }
-
-    #[test]
-    fn only_a_replica_that_follows_closely_and_is_waited_for_can_lead() {
-        let text = include_str!("../../../../tests/clusters/minimal.toml");
-        let (cluster, _) = Cluster::parse(text).expect("a cluster");
-        let can_lead = |role: &str, state: &str, lag: u64| {
-            let member = serde_json::json!({ "name": "b", "role": role, "state": state, "receive_lag": 0, "replay_lag": lag });
-            let view = serde_json::from_value(serde_json::json!({ "members": [member] })).ok();
-            let node = NodeHealth { view, ..NodeHealth::default() };
-            Health { nodes: [("b".to_owned(), node)].into() }.heir(&cluster, Some("b")).is_ok()
-        };
-        assert!(can_lead("quorum_standby", "streaming", PROMPT_REPLAY));
-        assert!(!can_lead("replica", "streaming", 0));
-        assert!(!can_lead("quorum_standby", "running", 0));
-        assert!(!can_lead("quorum_standby", "streaming", PROMPT_REPLAY + 1));
     }
 }
