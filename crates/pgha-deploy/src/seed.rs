@@ -113,7 +113,8 @@ fn entries(
         let [configuration, script] = BOOTSTRAP;
         let first = json!({ "dcs": rendered.dynamic, "post_bootstrap": POST_BOOTSTRAP });
         add(configuration, format!("{:#}\n", json!({ "bootstrap": first })), true);
-        add(script, declare::own(secrets), true);
+        // The base backups that follow would wait 10 s for a checkpoint of what this writes.
+        add(script, declare::own(secrets) + "CHECKPOINT;\n", true);
     }
     if node.role_set.has(Role::Etcd) || node.role_set.has(Role::Postgres) {
         add("tls/etcd-ca.crt", file("etcd-ca.crt"), false);
