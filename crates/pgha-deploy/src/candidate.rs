@@ -44,15 +44,13 @@ pub(crate) async fn in_use(session: &Session, dynamic: &Value) -> Result<String,
 /// # Errors
 /// When psql fails.
 pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<String, SshError> {
-    let lines = dynamic["postgresql"]["pg_hba"].as_array().into_iter().flatten();
-    let lines = lines.filter_map(Value::as_str).map(|line| format!("({})", literal(line)));
+    let lines = lines(dynamic).map(|line| format!("({})", literal(line)));
     let lines = lines.collect::<Vec<_>>().join(", ");
     let query = NOT_TAKEN.replace("{wanted}", &wanted(dynamic)).replace("{lines}", &lines);
     Ok(sql(session, "postgres", &query).await?.trim().to_owned())
 }
 
-/// Parameter, what there is, how many, what to do about it. PostgreSQL does not start with fewer than
-/// it has in use.
+/// Parameter, what there is, and how many. PostgreSQL does not start with fewer than it has in use.
 const IN_USE: &str = "
 WITH wanted (name, value) AS ({wanted}), used (name, what, count) AS (VALUES
     ('max_prepared_transactions', 'prepared transactions (pg_prepared_xacts)', (SELECT count(*) FROM pg_prepared_xacts)),
@@ -108,8 +106,12 @@ fn parameters(dynamic: &Value) -> String {
 }
 
 fn access(dynamic: &Value) -> String {
+    lines(dynamic).fold(String::new(), |all, line| all + line + "\n")
+}
+
+fn lines(dynamic: &Value) -> impl Iterator<Item = &str> {
     let lines = dynamic["postgresql"]["pg_hba"].as_array().into_iter().flatten();
-    lines.filter_map(Value::as_str).fold(String::new(), |all, line| all + line + "\n")
+    lines.filter_map(Value::as_str)
 }
 
 #[cfg(test)]

@@ -104,29 +104,19 @@ impl Daemons for Fleet {
     }
 
     async fn judge(&self, config: &Value) -> Result<String, NodeError> {
-        match self.in_use(config).await {
+        let health = Health::observe(self).await;
+        let leads = |node: &Node| health.leader().is_some_and(|leader| leader.name == node.name);
+        match self.in_use(self.nodes.iter().find(|node| leads(node)), config).await {
             Ok(none) if none.is_empty() => {}
             Ok(in_use) => return Ok(in_use),
             // What is to be written may be the cure for just that.
             Err(error) => tracing::warn!("nobody says what clients have in use: {error}"),
         }
         // Replicas first: it takes room and memory for a moment.
-        let health = Health::observe(self).await;
-        let leads = |node: &&Node| health.leader().is_some_and(|leader| leader.name == node.name);
-        let mut members =
-            self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres)).collect::<Vec<_>>();
-        members.sort_by_key(leads);
-        let mut outcome = Err(NodeError::Absent("PostgreSQL"));
-        for node in members {
-            outcome = match self.link(node).await {
-                Ok(link) => candidate::judged(&link.session, config).await,
-                Err(error) => Err(error),
-            };
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
+        let mut members = self.nodes.iter().collect::<Vec<_>>();
+        members.sort_by_key(|node| leads(node));
+        let ask = |link: Arc<Link>| async move { candidate::judged(&link.session, config).await };
+        self.first_of(members, Role::Postgres, ask).await
     }
 
     async fn not_taken(&self, config: &Value) -> String {

@@ -19,7 +19,6 @@ use tokio::sync::Mutex;
 use crate::candidate;
 use crate::contract::Contract;
 use crate::etcd::Etcd;
-use crate::health::Health;
 use crate::patroni::Patroni;
 use crate::probe::{self, Answer, Probe};
 use crate::secrets::Secrets;
@@ -139,11 +138,6 @@ impl Fleet {
         Self { nodes: cluster.nodes.clone(), secrets, links }
     }
 
-    /// The node called `name`.
-    pub(crate) fn node(&self, name: &str) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.name == name)
-    }
-
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
     }
@@ -171,8 +165,21 @@ impl Fleet {
         role: Role,
         ask: impl Fn(Arc<Link>) -> F,
     ) -> Result<T, NodeError> {
+        self.first_of(self.nodes.iter().collect(), role, ask).await
+    }
+
+    /// The same, in the order of `nodes`.
+    ///
+    /// # Errors
+    /// As [`Fleet::first_answer`].
+    pub(crate) async fn first_of<T, F: Future<Output = Result<T, NodeError>>>(
+        &self,
+        nodes: Vec<&Node>,
+        role: Role,
+        ask: impl Fn(Arc<Link>) -> F,
+    ) -> Result<T, NodeError> {
         let mut outcome = Err(NodeError::Absent(daemon(role)));
-        for node in self.nodes.iter().filter(|node| node.role_set.has(role)) {
+        for node in nodes.into_iter().filter(|node| node.role_set.has(role)) {
             outcome = match self.link(node).await {
                 Ok(link) => ask(link).await,
                 Err(error) => Err(error),
@@ -207,9 +214,11 @@ impl Fleet {
     }
 
     /// What clients have in use on the leader and could not keep with a dynamic configuration.
-    pub(crate) async fn in_use(&self, config: &Value) -> Result<String, NodeError> {
-        let health = Health::observe(self).await;
-        let leader = health.leader().and_then(|leader| self.node(&leader.name));
+    pub(crate) async fn in_use(
+        &self,
+        leader: Option<&Node>,
+        config: &Value,
+    ) -> Result<String, NodeError> {
         let leader = leader.ok_or(NodeError::Absent("the leader"))?;
         Ok(candidate::in_use(&self.link(leader).await?.session, config).await?)
     }
