@@ -1,7 +1,7 @@
 //! The world as observed: servers as their provider knows them, and the cluster as its own daemons
 //! see it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,10 @@ pub struct Observed {
     pub lost: Vec<String>,
     /// Nodes whose Patroni answers and whose PostgreSQL does not start.
     pub stuck: Vec<String>,
+    /// Replicas whose copy does not become whole by waiting, and why.
+    pub ailing: BTreeMap<String, Ailment>,
+    /// Nodes whose etcd member crashes again and again, while the others have a quorum.
+    pub etcd_stuck: Vec<String>,
     /// Replicas whose PostgreSQL runs and tells its Patroni nothing. It takes no new configuration
     /// either, until it is started anew.
     pub mute: Vec<String>,
@@ -99,6 +103,18 @@ impl Observed {
     pub(crate) fn only_lacks_configuration(&self) -> bool {
         !self.untaken.is_empty() && self.unmet.len() == self.untaken.len()
     }
+}
+
+/// What keeps the copy of a replica from becoming whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "words", rename_all = "kebab-case")]
+pub enum Ailment {
+    /// A process that a crash left holds what PostgreSQL needs to start. It does not end by itself.
+    Leftover,
+    /// The leader has dropped WAL that the replica lacks.
+    Behind,
+    /// PostgreSQL does not start, for another reason that it gives in these words.
+    Damaged(String),
 }
 
 /// A changed parameter that a member takes up only when its PostgreSQL restarts.

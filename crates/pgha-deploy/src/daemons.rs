@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
+use pgha_core::inventory::Ailment;
+use pgha_core::render::ETCD_PEER_PORT;
 use pgha_core::{Cluster, Object};
 use serde_json::Value;
 
 use crate::candidate;
+use crate::copy;
 use crate::declare;
 use crate::fleet::{Fleet, Link, NodeError, with_causes};
 use crate::health::Health;
@@ -62,6 +65,21 @@ pub trait Daemons: Sync {
 
     /// Restarts Patroni of a node, and its PostgreSQL with it.
     fn restart_patroni(&self, node: &Node) -> impl Future<Output = Done> + Send;
+
+    /// What keeps the copy of a replica from becoming whole, if it does not look like it will.
+    fn ailment(
+        &self,
+        node: &Node,
+        health: &Health,
+    ) -> impl Future<Output = Option<Ailment>> + Send;
+
+    /// Deletes PostgreSQL's data on a replica and copies it from the leader. Returns when that has
+    /// begun.
+    fn reclone(&self, node: &Node) -> impl Future<Output = Done> + Send;
+
+    /// Lets the etcd member of a node join its cluster again, without its data. Returns when it has
+    /// begun.
+    fn rejoin_etcd(&self, node: &Node) -> impl Future<Output = Done> + Send;
 
     /// Drops etcd's old revisions, one member after the other, and ends its alarm.
     fn make_room(&self) -> impl Future<Output = Done> + Send;
@@ -153,6 +171,30 @@ impl Daemons for Fleet {
     async fn restart_patroni(&self, node: &Node) -> Done {
         let link = self.link(node).await?;
         Ok(link.session.run(&["systemctl", "restart", "patroni.service"], b"").await.map(drop)?)
+    }
+
+    async fn ailment(&self, node: &Node, health: &Health) -> Option<Ailment> {
+        let link = self.link(node).await.ok()?;
+        copy::ailment(&link.session, health.nodes[&node.name].instance.as_ref()?).await
+    }
+
+    async fn reclone(&self, node: &Node) -> Done {
+        self.link(node).await?.patroni()?.reinitialize().await
+    }
+
+    async fn rejoin_etcd(&self, node: &Node) -> Done {
+        let link = self.link(node).await?;
+        let run = async |command: &str| {
+            let command = command.split(' ').collect::<Vec<_>>();
+            link.session.run(&command, b"").await.map(drop)
+        };
+        run("systemctl stop etcd.service").await?;
+        let peer = format!("https://{}:{ETCD_PEER_PORT}", node.address);
+        let others = self.nodes.iter().filter(|other| other.name != node.name).collect();
+        let replace = async |link: Arc<Link>| link.etcd()?.replace_member(&node.name, &peer).await;
+        self.first_of(others, Role::Etcd, replace).await?;
+        run("runuser -u etcd -- /bin/sh /etc/pgha/lib/pgha-etcd forget").await?;
+        Ok(run("systemctl start --no-block etcd.service").await?)
     }
 
     async fn make_room(&self) -> Done {

@@ -137,6 +137,21 @@ impl Etcd {
         Ok(())
     }
 
+    /// Takes the member called `name` out of the cluster, if it is in it, and makes room for a new one
+    /// that listens for the others at `peer`.
+    ///
+    /// # Errors
+    /// As [`Etcd::call`]; etcd refuses where that could cost its quorum.
+    pub async fn replace_member(&self, name: &str, peer: &str) -> Result<(), NodeError> {
+        let listed = self.call("cluster/member/list", &json!({})).await?;
+        // One that was added and never started has no name.
+        let is_it = |member: &&Value| member["name"] == name || member["peerURLs"] == json!([peer]);
+        for member in listed["members"].as_array().into_iter().flatten().filter(is_it) {
+            self.call("cluster/member/remove", &json!({ "ID": member["ID"] })).await?;
+        }
+        self.call("cluster/member/add", &json!({ "peerURLs": [peer] })).await.map(drop)
+    }
+
     fn read<T: DeserializeOwned>(&self, text: &str) -> Result<T, NodeError> {
         let unreadable =
             |source| NodeError::Unreadable { daemon: DAEMON, node: self.node.clone(), source };

@@ -9,6 +9,7 @@
 
 mod candidate;
 mod contract;
+mod copy;
 pub mod daemons;
 pub mod declare;
 pub mod etcd;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pgha_core::inventory::{Inventory, Observed, Pending, Server};
+use pgha_core::inventory::{Ailment, Inventory, Observed, Pending, Server};
 use pgha_core::render::durability;
 use pgha_core::{Cluster, DataFormat, Digest};
 use pgha_platform::{Provider, ProviderError};
@@ -101,6 +101,8 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         sick: health.sick(&running),
         lost: health.lost(&running),
         stuck: health.stuck(),
+        ailing: ailing(daemons, &running, &health).await,
+        etcd_stuck: health.etcd_stuck(&running),
         mute: health.mute(),
         etcd_is_full: health.etcd_is_full(),
         pending: pending(&health),
@@ -109,6 +111,21 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         untaken,
         dynamic,
     }
+}
+
+/// Replicas whose copy does not become whole by waiting, and why.
+pub(crate) async fn ailing<D: Daemons>(
+    daemons: &D,
+    cluster: &Cluster,
+    health: &Health,
+) -> BTreeMap<String, Ailment> {
+    let mut ailing = BTreeMap::new();
+    for node in cluster.nodes.iter().filter(|node| health.lacks_its_copy(node)) {
+        if let Some(ailment) = daemons.ailment(node, health).await {
+            ailing.insert(node.name.clone(), ailment);
+        }
+    }
+    ailing
 }
 
 /// What some member has not taken of the dynamic configuration, once it has had the time to.

@@ -249,6 +249,15 @@ impl Patroni {
         }
     }
 
+    /// Deletes the data of this replica and copies it from the leader. Returns when that has begun.
+    ///
+    /// # Errors
+    /// When Patroni refuses or does not answer: a leader has nobody to copy from.
+    pub async fn reinitialize(&self) -> Result<(), NodeError> {
+        let body = json!({ "force": true });
+        self.write(self.client.post(format!("{}/reinitialize", self.url)).json(&body)).await.map(drop)
+    }
+
     /// Hands the leadership over. Gives Patroni's own words.
     ///
     /// # Errors

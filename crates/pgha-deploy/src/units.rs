@@ -29,6 +29,10 @@ const STEADY_AT_LAST_SECONDS: u64 = 30;
 /// How long to look at a unit that crashed before it is steady or never will be.
 pub(crate) const STEADIES: Duration = Duration::from_secs(STEADY_AT_LAST_SECONDS + 1);
 
+/// Crashes after which nobody waits for a daemon any more. The first two may be due to others: an
+/// etcd member that boots alone, a port that is not free yet.
+const CRASHES_ON: u32 = 3;
+
 impl Unit {
     /// Whether it runs, or did what it had to do once.
     pub fn is_active(&self) -> bool {
@@ -39,6 +43,11 @@ impl Unit {
     pub fn is_unsteady(&self) -> bool {
         let steady = STEADY_SECONDS * u64::from(self.restarts);
         self.is_active() && self.up_seconds < steady.min(STEADY_AT_LAST_SECONDS)
+    }
+
+    /// Whether it crashed so often that it will not run by itself.
+    pub fn crashes_on(&self) -> bool {
+        self.restarts >= CRASHES_ON && (!self.is_active() || self.is_unsteady())
     }
 
     /// Whether systemd gave it up. Daemons are restarted for ever; this is a seed or a volume that

@@ -67,6 +67,19 @@ pub enum Action {
         /// Name of the node.
         node: String,
     },
+    /// Take the etcd member of a node out of its cluster and let it join again, without the data that
+    /// it lost or that it cannot start with.
+    RejoinEtcd {
+        /// Name of the node.
+        node: String,
+    },
+    /// Delete PostgreSQL's data on a replica and copy it from the leader.
+    Reclone {
+        /// Name of the node.
+        node: String,
+        /// Why nothing less helps, as people read it.
+        why: String,
+    },
     /// Drop etcd's old revisions, give their space back, member by member, and end its alarm.
     MakeRoom,
     /// Create the declared roles, databases and extensions that are missing, and give databases to
@@ -138,6 +151,8 @@ impl Action {
             | Self::Switchover { .. }
             | Self::SetDynamic { .. }
             | Self::RestartPatroni { .. }
+            | Self::RejoinEtcd { .. }
+            | Self::Reclone { .. }
             | Self::Restart { .. } => true,
             // What does not prove itself there is stopped and taken back.
             Self::Gate(gate) => !gate.proves.is_empty(),

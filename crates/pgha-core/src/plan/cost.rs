@@ -39,6 +39,8 @@ pub enum Data {
     Begun,
     /// The node is not whole now. It may have to copy everything from the leader again.
     PerhapsCopiedAnew,
+    /// The node's is deleted and copied from the leader.
+    CopiedAnew,
     /// It is deleted for good.
     Deleted,
 }

@@ -4,6 +4,7 @@
 //! fingerprint with the world first and decides nothing else.
 
 mod action;
+mod copies;
 mod cost;
 mod drift;
 mod dynamic;

@@ -1,10 +1,9 @@
 //! States that do not pass by waiting, each with the step that ends it.
 
-use super::roll::{QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS, rebuild};
-use super::{Action, Cost, Data, Desired, Gate, Refused, Step, drift, dynamic};
+use super::roll::{QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS};
+use super::{Action, Cost, Desired, Gate, Refused, Step, drift, dynamic};
 use crate::inventory::{Inventory, Observed, Server};
 use crate::object::Object;
-use crate::render::durability;
 
 /// What must end before even a node can be woken: without etcd there is no lease for anything else,
 /// and without certificates that anybody believes there is no etcd.
@@ -76,24 +75,4 @@ fn renew(desired: &Desired<'_>, server: &Server) -> Result<Step, Refused> {
     }
     let seed = desired.seeds[name].clone();
     Ok(Step::new(Action::Renew { node: name.clone(), image: image.clone(), seed }, Cost::NODE))
-}
-
-/// What keeps PostgreSQL of a replica from starting may be a process that a crash left: nobody waits
-/// for it to end. A boot ends it. Only where every other copy is whole.
-pub(super) fn boot_stuck(
-    desired: &Desired<'_>,
-    world: &Inventory,
-    observed: &Observed,
-) -> Vec<Step> {
-    let is_alone = |server: &&Server| observed.lost == [server.name.clone()];
-    let fails = |server: &&Server| observed.stuck.contains(&server.name);
-    let led = |server: &&Server| observed.leader.as_ref().is_some_and(|name| *name != server.name);
-    let stuck = world.servers.iter().filter(fails).find(|server| is_alone(server) && led(server));
-    let running = observed.dynamic.as_ref().map_or(desired.cluster.durability, durability);
-    let boot = |server: &Server| {
-        let cost = Cost::of_stopped(desired.cluster, running, &server.name);
-        let data = Data::PerhapsCopiedAnew;
-        Step::new(rebuild(desired, server), Cost { data, ..cost })
-    };
-    stuck.map(boot).into_iter().collect()
 }

@@ -2,7 +2,9 @@
 
 use super::order::{degraded, nothing_lost, observed, order, successor, untaken};
 use super::wake::wake;
-use super::{Action, Cost, Data, Desired, Gate, Refused, Step, drift, dynamic, repair, takeover};
+use super::{
+    Action, Cost, Data, Desired, Gate, Refused, Step, copies, drift, dynamic, repair, takeover,
+};
 use crate::cluster::{Durability, Fault};
 use crate::inventory::{Inventory, Observed, Server};
 use crate::render::durability;
@@ -41,6 +43,13 @@ pub(super) fn steps(
     let unproven = unproven(desired, world);
     let outdated =
         world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
+    // No gate opens for what is unproven while the copy of another node is lost, and no roll bears two.
+    let waits = unproven.is_empty() && observed.lost.len() <= 1;
+    let turns = if waits { &outdated[..] } else { &[] };
+    let cures = copies::cures(desired, world, observed, turns);
+    if !cures.is_empty() {
+        return Ok((cures, true));
+    }
     if !observed.unmet.is_empty() && !unproven.is_empty() {
         // A run ended before this one's gate opened. It opens yet, or its node goes back.
         let gate = hold(desired, REJOIN_SECONDS).proving(unproven);
@@ -108,9 +117,8 @@ fn finish(
         (true, _) if observed.only_lacks_configuration() => Err(untaken(observed)),
         (_, true) => Ok(steps),
         (true, false) => {
-            let mut steps = repair::boot_stuck(desired, world, observed);
-            steps.push(Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS)));
-            Ok(steps)
+            copies::none_beyond_cure(observed)?;
+            Ok(vec![Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS))])
         }
         // Every copy is whole: what clients miss may be just what the change is for.
         (false, false) if observed.sick.is_empty() && observed.lost.is_empty() => Ok(steps),
@@ -211,6 +219,7 @@ fn roll(
         if observed.leader.as_ref() == Some(&server.name) {
             steps.extend(hand_over(desired, observed, order, server));
         }
+        steps.extend(copies::before_turn(desired, observed, &server.name));
         let action = action(server);
         let new = action.gives_new().map(str::to_owned).into_iter().collect();
         let lost = observed.lost.contains(&server.name);

@@ -46,6 +46,7 @@ impl fmt::Display for Cost {
             Data::Kept => "",
             Data::Begun => "memory and disk of this machine",
             Data::PerhapsCopiedAnew => "data: perhaps copied anew",
+            Data::CopiedAnew => "data: deleted there, copied anew",
             Data::Deleted => "data: deleted for good",
         };
         let parts = [writes.as_str(), sessions, data];
@@ -82,6 +83,10 @@ impl fmt::Display for Action {
             Self::RestartPatroni { node } => {
                 write!(f, "restart     Patroni and PostgreSQL of {node}")
             }
+            Self::RejoinEtcd { node } => {
+                write!(f, "rejoin      etcd of {node}: as a new member, copied from the others")
+            }
+            Self::Reclone { node, why } => write!(f, "reclone     {node}: {why}"),
             Self::MakeRoom => write!(f, "make room   in etcd: compact, defragment, disarm"),
             Self::Declare { missing } if missing.is_empty() => {
                 write!(f, "declare     missing roles, databases, owners and extensions")

@@ -22,6 +22,9 @@ pub const PATRONI_REST_PORT: u16 = 8008;
 /// asks the next member. etcd recommends to part them, too (etcd-io/etcd#15402).
 pub const ETCD_JSON_PORT: u16 = 2382;
 
+/// Port that etcd members listen on for each other.
+pub const ETCD_PEER_PORT: u16 = 2380;
+
 /// Where the seed is unpacked on a node.
 pub const SEED_FILES_DIR: &str = "/run/pgha";
 
@@ -68,7 +71,7 @@ fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<&'static str> {
 fn ports(cluster: &Cluster, role_set: &RoleSet) -> Vec<u16> {
     let mut ports = vec![22];
     if role_set.has(Role::Etcd) {
-        ports.extend([2379, 2380, ETCD_JSON_PORT]);
+        ports.extend([2379, ETCD_PEER_PORT, ETCD_JSON_PORT]);
     }
     if role_set.has(Role::Postgres) {
         ports.extend([5432, 6432, PATRONI_REST_PORT]);

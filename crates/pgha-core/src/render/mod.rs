@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use contract::{ETCD_JSON_PORT, IDS, PATRONI_REST_PORT, SEED_FILES_DIR};
+pub use contract::{ETCD_JSON_PORT, ETCD_PEER_PORT, IDS, PATRONI_REST_PORT, SEED_FILES_DIR};
 pub use dynamic::durability;
 pub use nix::FLAKE;
 pub use seed::{Seed, owner_of};

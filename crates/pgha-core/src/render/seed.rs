@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::contract::{self, ETCD_JSON_PORT};
+use super::contract::{self, ETCD_JSON_PORT, ETCD_PEER_PORT};
 use super::tree::pretty;
 use crate::cluster::{Cluster, Node, Role};
 use crate::digest::{Digest, Hasher};
@@ -81,9 +81,8 @@ fn etcd(node: &Node) -> String {
         format!("ETCD_LISTEN_CLIENT_URLS=https://{address}:2379,https://127.0.0.1:2379"),
         format!("ETCD_LISTEN_CLIENT_HTTP_URLS=https://{address}:{ETCD_JSON_PORT},https://127.0.0.1:{ETCD_JSON_PORT}"),
         format!("ETCD_ADVERTISE_CLIENT_URLS=https://{address}:2379"),
-        format!("ETCD_LISTEN_PEER_URLS=https://{address}:2380"),
-        format!("ETCD_INITIAL_ADVERTISE_PEER_URLS=https://{address}:2380"),
-        "ETCD_INITIAL_CLUSTER_STATE=new\n".to_owned(),
+        format!("ETCD_LISTEN_PEER_URLS=https://{address}:{ETCD_PEER_PORT}"),
+        format!("ETCD_INITIAL_ADVERTISE_PEER_URLS=https://{address}:{ETCD_PEER_PORT}\n"),
     ]
     .join("\n")
 }

@@ -86,6 +86,7 @@ const PROGRAMS: &[(For, &str, &str)] = &[
     template!(For::Every, "etc/pgha/lib/pgha-volume"),
     template!(For::Every, "etc/pgha/lib/pgha-data"),
     template!(For::Every, "etc/pgha/lib/pgha-contract"),
+    template!(For::Only(Role::Etcd), "etc/pgha/lib/pgha-etcd"),
     template!(For::Only(Role::Postgres), "etc/pgha/lib/pgha-judge"),
     template!(For::Only(Role::Postgres), "etc/pgha/lib/pgha-reconnect"),
     template!(For::Guarded, "etc/pgha/lib/pgha-guard"),

@@ -51,6 +51,8 @@ macro_rules! cases {
     )+ };
 }
 
+mod copies;
+
 cases! {
     nothing_there: Case::new(THREE).with(|world| *world = Inventory::default()),
     nothing_to_do: Case::new(THREE),
@@ -66,10 +68,6 @@ cases! {
             (server.expired, server.seed, server.image) = (true, digest("old"), digest("before"));
         }
         world.observed = Some(Default::default());
-    }),
-    one_is_stuck: Case::new(THREE).observed(|observed| {
-        (observed.stuck, observed.lost, observed.sick) = (names(&["node-2"]), names(&["node-2"]), names(&["node-2"]));
-        observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
     }),
     a_switchover_drops_slots: Case::new(THREE).with(old(&[0])).observed(|observed| {
         observed.slots = vec!["dbz".to_owned()];

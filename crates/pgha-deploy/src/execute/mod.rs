@@ -2,6 +2,7 @@
 //! plan again.
 
 mod before;
+mod copies;
 mod dynamic;
 mod error;
 mod request;
@@ -137,6 +138,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 Ok(provider.power_on(node).await?)
             }
             Action::RestartPatroni { node } => self.restart_patroni(node).await,
+            Action::RejoinEtcd { node } => self.rejoin_etcd(self.node(node)?).await,
+            Action::Reclone { node, .. } => self.reclone(self.node(node)?).await,
             Action::MakeRoom => {
                 tracing::info!("etcd: dropping old revisions, giving their space back");
                 Ok(self.operator.daemons.make_room().await?)

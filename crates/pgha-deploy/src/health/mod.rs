@@ -131,6 +131,28 @@ impl Health {
         self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Whether the node answers, should hold a copy of the database, and neither leads nor streams.
+    pub(crate) fn lacks_its_copy(&self, node: &Node) -> bool {
+        let heard = &self.nodes[&node.name];
+        let member = || self.view()?.members.iter().find(|member| member.name == node.name);
+        let copies = |member: &Member| member.is_leader() || member.is_streaming();
+        heard.instance.is_some() && !member().is_some_and(copies)
+    }
+
+    /// Nodes whose etcd member crashes again and again, while the others have a quorum: it does not
+    /// find its data, or cannot read it.
+    pub fn etcd_stuck(&self, cluster: &Cluster) -> Vec<String> {
+        let heard = |node: &Node| self.nodes.get(&node.name);
+        let is_whole = |node: &&Node| {
+            heard(node).and_then(|heard| heard.etcd.as_ref()).is_some_and(|etcd| etcd.has_leader)
+        };
+        let (whole, mut lost): (Vec<_>, Vec<_>) = cluster.nodes_with(Role::Etcd).partition(is_whole);
+        let unit = |node: &Node| heard(node)?.units.as_ref()?.get("etcd.service");
+        lost.retain(|node| unit(node).is_some_and(Unit::crashes_on));
+        let quorum = 2 * whole.len() > cluster.nodes_with(Role::Etcd).count();
+        lost.into_iter().filter(|_| quorum).map(|node| node.name.clone()).collect()
+    }
+
     /// Replicas whose PostgreSQL runs and tells its Patroni nothing.
     pub fn mute(&self) -> Vec<String> {
         let is_mute = |node: &NodeHealth| {

@@ -21,7 +21,7 @@ use crate::haproxy::Pools;
 use crate::health::{Condition, Health, NodeHealth};
 use crate::pooler::{self, Pool};
 use crate::probe::Answer;
-use crate::{secrets, seed};
+use crate::{observe, secrets, seed};
 
 /// A cluster at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -140,6 +140,8 @@ impl Status {
             conditions.push(in_force(&fleet.not_taken(config).await));
         }
         let mut warnings = warnings::of(cluster, &health);
+        let ailing = observe::ailing(fleet, cluster, &health).await;
+        warnings.extend(ailing.iter().map(|(node, ailment)| warnings::ails(node, ailment)));
         let poolers = fleet.nodes.iter().zip(&insides);
         warnings.extend(poolers.flat_map(|(node, inside)| {
             let pools =

@@ -2,6 +2,7 @@
 
 use pgha_core::Cluster;
 use pgha_core::cluster::Durability;
+use pgha_core::inventory::Ailment;
 
 use crate::etcd::QUOTA;
 use crate::health::Health;
@@ -21,7 +22,27 @@ pub(super) fn of(cluster: &Cluster, health: &Health) -> Vec<String> {
     let one_copy = runs_on_one_copy(cluster, health, view).then(|| {
         "the leader runs on one copy: no replica confirms commits; bring one back".to_owned()
     });
-    [paused, one_copy, etcd(health), fills(health)].into_iter().flatten().collect()
+    let stuck = health.etcd_stuck(cluster);
+    let stuck = stuck.iter().map(|node| {
+        format!("etcd of {node} does not start, and its data may be why: `pgha apply` lets it join anew")
+    });
+    let others = [paused, one_copy, etcd(health), fills(health)];
+    others.into_iter().flatten().chain(stuck).collect()
+}
+
+/// A replica's copy that waiting does not make whole.
+pub(super) fn ails(node: &str, ailment: &Ailment) -> String {
+    match ailment {
+        Ailment::Leftover => format!(
+            "a process that a crash left keeps PostgreSQL of {node} from starting: `pgha apply` boots it anew"
+        ),
+        Ailment::Behind => format!(
+            "the leader has dropped WAL that {node} lacks: `pgha apply` copies it anew; see also `max_slot_wal_keep_size`"
+        ),
+        Ailment::Damaged(words) => format!(
+            "PostgreSQL of {node} does not start ({words}): `pgha apply` copies it anew, if every other copy is whole"
+        ),
+    }
 }
 
 /// Certificates of a node that ended, or will before long. `days`: until the first one does.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgha_core::cluster::{Cluster, Node, Role};
+use pgha_core::inventory::Ailment;
 use pgha_core::object::{Object, declared};
 use pgha_deploy::daemons::Daemons;
 use pgha_deploy::etcd::EtcdStatus;
@@ -19,14 +20,15 @@ use serde_json::Value;
 use crate::effect::Effect;
 use crate::pgha::Pgha;
 use crate::promises::Seen;
-use crate::state::{Flaw, ROUND, State};
+use crate::state::{Damage, Flaw, ROUND, State};
 
 /// What a node says.
 fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
     let (roles, flaw) = (&state.machines[name].roles, state.flaw(name));
     let cut_off = state.is_cut_off(name);
     let copies = !matches!(flaw, Some(Flaw::Copy(_)));
-    let etcd = (roles.has(Role::Etcd) && copies).then(|| EtcdStatus {
+    let reads = state.machines[name].damaged != Some(Damage::Member);
+    let etcd = (roles.has(Role::Etcd) && copies && reads).then(|| EtcdStatus {
         version: "3".into(),
         leader: !cut_off
             && state.has_quorum()
@@ -97,6 +99,9 @@ fn units(state: &State, name: &str) -> Units {
     };
     let copies = machine.roles.has(Role::Etcd) || machine.roles.has(Role::Postgres);
     let (copy, service) = match state.flaw(name) {
+        _ if machine.damaged == Some(Damage::Member) => {
+            (unit("activating", seconds / 2, 0), unit("active", 0, 0))
+        }
         Some(Flaw::Copy(_)) if copies => (unit("failed", 0, 0), unit("active", 0, 0)),
         Some(Flaw::Flaps(_)) if !state.serves(name) => {
             (unit("active", 0, 0), unit("activating", seconds / ROUND, 0))
@@ -213,6 +218,22 @@ impl Daemons for Pgha<'_> {
 
     async fn restart_patroni(&self, node: &Node) -> Result<(), NodeError> {
         panic!("Patroni of {} is never stuck here", node.name)
+    }
+
+    async fn ailment(&self, node: &Node, _: &Health) -> Option<Ailment> {
+        let state = self.world.state();
+        let is_damaged = state.machines[&node.name].damaged == Some(Damage::Copy);
+        is_damaged.then(|| Ailment::Damaged("invalid checkpoint record".to_owned()))
+    }
+
+    async fn reclone(&self, node: &Node) -> Result<(), NodeError> {
+        self.world.state().may_delete(&node.name, &self.seen());
+        self.ask(&node.name, Effect::Reclone(node.name.clone())).await.map(drop)
+    }
+
+    async fn rejoin_etcd(&self, node: &Node) -> Result<(), NodeError> {
+        self.world.state().may_forget(&node.name, &self.seen());
+        self.ask(&node.name, Effect::RejoinEtcd(node.name.clone())).await.map(drop)
     }
 
     async fn make_room(&self) -> Result<(), NodeError> {

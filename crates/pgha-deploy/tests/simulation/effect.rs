@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::state::State;
+use crate::state::{Damage, State};
 
 /// A request that changes something.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub(crate) enum Effect {
     SetConfig(Value),
     Switchover { from: String, to: Option<String> },
     Restart(String),
+    Reclone(String),
+    RejoinEtcd(String),
 }
 
 impl fmt::Display for Effect {
@@ -23,6 +25,8 @@ impl fmt::Display for Effect {
             }
             Self::Switchover { from, to } => write!(f, "switchover from {from} to {to:?}"),
             Self::Restart(name) => write!(f, "restart of {name}"),
+            Self::Reclone(name) => write!(f, "{name} is copied anew"),
+            Self::RejoinEtcd(name) => write!(f, "etcd of {name} joins again"),
         }
     }
 }
@@ -48,6 +52,18 @@ impl Effect {
                 let heir = heir.filter(|_| state.leads(&from) && state.has_quorum());
                 state.leader = Some(heir.ok_or("no candidate")?);
                 state.turn();
+                Ok(true)
+            }
+            Self::Reclone(name) if state.leads(&name) => Err("a leader"),
+            Self::Reclone(_) if state.leader.is_none() => Err("nobody to copy from"),
+            Self::Reclone(name) => {
+                state.repair(&name, Damage::Copy);
+                state.start(&name);
+                Ok(true)
+            }
+            Self::RejoinEtcd(_) if !state.has_quorum() => Err("no quorum"),
+            Self::RejoinEtcd(name) => {
+                state.repair(&name, Damage::Member);
                 Ok(true)
             }
             Self::Restart(name) if !state.runs(&name) => Err("not running"),

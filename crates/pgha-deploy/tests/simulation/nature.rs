@@ -6,7 +6,7 @@ use pgha_core::cluster::Role;
 use rand::RngExt;
 use tokio::time::Instant;
 
-use crate::state::{Flaw, State};
+use crate::state::{Damage, Flaw, Machine, State};
 use crate::wish::TOO_MANY;
 
 /// Seconds until another node leads after the leader vanished.
@@ -84,7 +84,7 @@ impl State {
         let index = self.rng.random_range(0..self.machines.len());
         let name = self.machines.keys().nth(index).cloned().expect("a node");
         let until = Instant::now() + Duration::from_secs(self.rng.random_range(1..60));
-        let kind = self.rng.random_range(0..11);
+        let kind = self.rng.random_range(0..13);
         self.tell(format!("fault {kind} of {name}"));
         match kind {
             0 => self.machine(&name).on = false,
@@ -92,12 +92,39 @@ impl State {
             5 | 6 => self.machine(&name).cut_off_until = until,
             7 => self.machine(&name).behind_until = until,
             8 => self.power_cut(),
+            9 => self.damage(&name, Damage::Copy),
+            10 => self.damage(&name, Damage::Member),
             // The leader is slow for a moment: another takes over.
             _ => {
                 self.leader = self.heir(self.leader.as_deref()).or(self.leader.take());
                 self.tell(format!("{:?} leads", self.leader));
             }
         }
+    }
+
+    /// None that leads or alone may, and only where nothing else is amiss for good: beside a bad image
+    /// it would cost etcd's quorum or the last copy, and that no plan brings back.
+    fn damage(&mut self, name: &str, what: Damage) {
+        let is_heir = self.strict && self.synchronous.as_deref() == Some(name);
+        let holds = match what {
+            Damage::Copy if self.leads(name) || is_heir => false,
+            Damage::Copy => self.machines[name].roles.has(Role::Postgres),
+            Damage::Member => self.machines[name].roles.has(Role::Etcd),
+        };
+        let is_sound = |machine: &Machine| {
+            let image = self.flaws.contains_key(&machine.labels["image"]);
+            !image && machine.flaws.is_empty() && machine.damaged.is_none()
+        };
+        if holds && self.machines.values().all(is_sound) {
+            self.machine(name).damaged = Some(what);
+            self.tell(format!("{what:?} of {name} is damaged"));
+            self.start(name);
+        }
+    }
+
+    pub(crate) fn repair(&mut self, name: &str, what: Damage) {
+        let machine = self.machine(name);
+        machine.damaged.take_if(|damage| *damage == what);
     }
 
     /// All that store lose their power, and at times all others.

@@ -36,6 +36,21 @@ impl State {
         }
     }
 
+    /// Before PostgreSQL's data on a node is deleted.
+    pub(crate) fn may_delete(&self, name: &str, seen: &Seen) {
+        let whole = seen.copies.iter().any(|copy| copy != name);
+        assert!(whole && seen.leader.is_some(), "{name} may have held the last good copy");
+        assert!(seen.leader.as_deref() != Some(name), "the data of the leader {name} was deleted");
+        assert!(!seen.copies.contains(name), "the good copy of {name} was deleted");
+    }
+
+    /// Before the data of an etcd member is deleted.
+    pub(crate) fn may_forget(&self, name: &str, seen: &Seen) {
+        let others = seen.members.iter().filter(|member| *member != name).count();
+        assert!(self.is_quorum(others), "etcd of {name} was to join {others} others again");
+        assert!(!seen.members.contains(name), "the good etcd member of {name} was deleted");
+    }
+
     /// Before PostgreSQL of a node is restarted with other parameters: a replica with less than its
     /// leader would stand still.
     pub(crate) fn may_restart(&self, name: &str, seen: &Seen) {

@@ -27,6 +27,15 @@ pub(crate) enum Flaw {
     Flaps(Duration),
 }
 
+/// Data that a fault has damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// PostgreSQL's.
+    Copy,
+    /// The etcd member's.
+    Member,
+}
+
 /// Seconds that a unit which flaps is up, and the same with the second it is down.
 const UP: u64 = 7;
 pub(crate) const ROUND: u64 = UP + 1;
@@ -43,6 +52,8 @@ pub(crate) struct Machine {
     pub(crate) flaws: Vec<Flaw>,
     /// With how many connections its PostgreSQL runs. Absent: it does not start.
     pub(crate) runs_with: Option<u32>,
+    /// What of its data cannot be read any more.
+    pub(crate) damaged: Option<Damage>,
     /// Until when the other nodes cannot reach it. pgha can.
     pub(crate) cut_off_until: Instant,
     /// Until when its PostgreSQL does not follow the leader.
@@ -68,6 +79,7 @@ impl Machine {
             labels: labels.into(),
             previous: None,
             flaws: Vec::new(),
+            damaged: None,
             runs_with: roles.has(Role::Postgres).then_some(wish.max_connections),
             cut_off_until: Instant::now(),
             behind_until: Instant::now(),
@@ -194,7 +206,8 @@ impl State {
 
     /// Whether its etcd member is there for the others.
     pub(crate) fn stores(&self, name: &str) -> bool {
-        self.members.contains(name) && self.works(name)
+        let reads = self.machines[name].damaged != Some(Damage::Member);
+        self.members.contains(name) && self.works(name) && reads
     }
 
     /// Whether its PostgreSQL runs, and the others can reach it.
@@ -253,7 +266,8 @@ impl State {
         let wanted = self.max_connections();
         let leader = self.leader.as_ref().filter(|leader| *leader != name);
         let least = leader.and_then(|leader| self.machines[leader].runs_with).unwrap_or(0);
-        let database = self.databases.contains(name);
+        let reads = self.machines[name].damaged != Some(Damage::Copy);
+        let database = self.databases.contains(name) && reads;
         self.machine(name).runs_with = (database && wanted != TOO_MANY).then(|| wanted.max(least));
     }
 }

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "5c762ea25ada4abe4bad115cd4d4b574c0192288bf8f449177be5d594bb6dd16";
+    treeDigest = "6aed648144357e185b2924d98175c2911efe94b07e4da2dfdb6c37689c9632bd";
     roles = [
       "etcd"
       "postgres"

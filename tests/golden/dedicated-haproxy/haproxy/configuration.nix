@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "da99392bf154e5cfb7feff6452d7c39f96e4021995c67bc3d0480c37b26a9863";
+    treeDigest = "c54ade7979a509678769af4b585adcde8b629196183d743d8d9ac7ada680c002";
     roles = [
       "haproxy"
     ];

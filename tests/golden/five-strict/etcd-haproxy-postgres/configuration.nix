@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "2a77ae80ea38ca791551746f2127d40153c87f8dfa5ee8ebe4e3bd53c9025b50";
+    treeDigest = "8f248093ea1ded80cfaca761acdea5b6ae6249125935ce4f376dd7c563250e62";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ea1f64bd242a0752c28815f95df49693a8433bb8f7c2747374b8d3878c0cda4a";
+    treeDigest = "3c39e310f2f266fc9e79081ede4f6004fd7ff87a9110cf47db0fb0be68a992fa";
     roles = [
       "etcd"
       "haproxy"

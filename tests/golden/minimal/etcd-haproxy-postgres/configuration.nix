@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "aefe85a9a3d20418188c0caa09c07253322f06557b6b325c86237788f5896440";
+    treeDigest = "7e8a99cfe058fc19bc383a06cb88b40bccb635bb8c49ab011fead24f31253d37";
     roles = [
       "etcd"
       "haproxy"

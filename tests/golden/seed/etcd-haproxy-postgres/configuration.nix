@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "7b44f9a441703a373773f25ba991bc34d0b65cbcf3c05980d034d44015418e12";
+    treeDigest = "aff727ec8e33bdd533ab3d6dc6f72d5dd3db46694080f3f2eced7d071661872d";
     roles = [
       "etcd"
       "haproxy"

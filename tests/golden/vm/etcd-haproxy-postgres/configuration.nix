@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ac699e993eb2fcebd67f2a3c509a75088c992ca79652321e732869e0ac8ced9d";
+    treeDigest = "c41331ab210545cacacdf28e3bb3f0f2dd883703ba1cf04c8ec42059fe65f8ff";
     roles = [
       "etcd"
       "haproxy"
