@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Certificates end, and nobody believes anybody: it is said in words, and `apply` hands new ones over, to nodes that are off too.
+# States that do not pass by waiting. First: certificates end, and nobody believes anybody; it is said in words, and `apply` hands new
+# ones over, to nodes that are off too.
 . "$(dirname "$0")/lib.sh"
 new_cluster ended 10.94.0
 
@@ -24,3 +25,5 @@ pgha status --exit-code >"$work/status.out" || fail "$(cat "$work/status.out")"
 ! grep -q warning "$work/status.out" || fail "$(cat "$work/status.out")"
 [ "$(sql 'select i from kept')" = 1 ] || fail "the rows are gone"
 pgha apply --yes 2>&1 | grep -q 'nothing to do'
+
+. "$(dirname "$0")/copies.sh"

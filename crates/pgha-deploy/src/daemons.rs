@@ -47,9 +47,13 @@ pub trait Daemons: Sync {
     /// with it, and with what is in use. Empty: nothing.
     fn judge(&self, config: &Value) -> impl Future<Output = Result<String, NodeError>> + Send;
 
-    /// What any member has not taken of the dynamic configuration, in PostgreSQL's words. Empty: all
-    /// of them have all of it.
-    fn not_taken(&self, config: &Value) -> impl Future<Output = String> + Send;
+    /// What any of these members has not taken of the dynamic configuration, in PostgreSQL's words.
+    /// Empty: all of them have all of it.
+    fn not_taken(
+        &self,
+        members: &[&Node],
+        config: &Value,
+    ) -> impl Future<Output = String> + Send;
 
     /// Replaces the dynamic configuration, through the first Patroni that takes it.
     fn set_config(&self, config: &Value) -> impl Future<Output = Done> + Send;
@@ -137,9 +141,8 @@ impl Daemons for Fleet {
         self.first_of(members, Role::Postgres, ask).await
     }
 
-    async fn not_taken(&self, config: &Value) -> String {
-        let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres));
-        let asked = join_all(members.map(async |node| {
+    async fn not_taken(&self, members: &[&Node], config: &Value) -> String {
+        let asked = join_all(members.iter().map(async |node| {
             let said = match self.link(node).await {
                 Ok(link) => {
                     candidate::not_taken(&link.session, config).await.map_err(NodeError::from)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pgha_core::inventory::{Ailment, Inventory, Observed, Pending, Server};
+use pgha_core::cluster::Node;
 use pgha_core::render::durability;
 use pgha_core::{Cluster, DataFormat, Digest};
 use pgha_platform::{Provider, ProviderError};
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use crate::daemons::Daemons;
 use crate::health::{Condition, Health};
 use crate::label;
+use crate::patroni::Member;
 use crate::units::STEADIES;
 
 /// The slowest check interval of preset fast, and one second more.
@@ -90,7 +92,9 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         None => (None, Vec::new()),
     };
     let untaken = match &dynamic {
-        Some(dynamic) if health.leader().is_some() => untaken(daemons, dynamic).await,
+        Some(dynamic) if health.leader().is_some() => {
+            untaken(daemons, &health.taking(cluster), dynamic).await
+        }
         _ => Vec::new(),
     };
     let unmet = health.conditions(&running).into_iter().filter(|condition| !condition.met);
@@ -105,7 +109,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         etcd_stuck: health.etcd_stuck(&running),
         mute: health.mute(),
         etcd_is_full: health.etcd_is_full(),
-        pending: pending(&health),
+        pending: pending(&health, cluster),
         objects,
         slots,
         untaken,
@@ -129,10 +133,14 @@ pub(crate) async fn ailing<D: Daemons>(
 }
 
 /// What some member has not taken of the dynamic configuration, once it has had the time to.
-async fn untaken<D: Daemons>(daemons: &D, dynamic: &serde_json::Value) -> Vec<String> {
+async fn untaken<D: Daemons>(
+    daemons: &D,
+    members: &[&Node],
+    dynamic: &serde_json::Value,
+) -> Vec<String> {
     let until = Instant::now() + SETTLE;
     loop {
-        let said = daemons.not_taken(dynamic).await;
+        let said = daemons.not_taken(members, dynamic).await;
         if said.is_empty() || Instant::now() > until {
             return said.lines().map(str::to_owned).collect();
         }
@@ -145,9 +153,12 @@ pub(crate) fn running(cluster: &Cluster, dynamic: Option<&serde_json::Value>) ->
     Cluster { durability: dynamic.map_or(cluster.durability, durability), ..cluster.clone() }
 }
 
-fn pending(health: &Health) -> Vec<Pending> {
+/// One that does not run waits for more than a restart, and what it says may come from damaged data.
+fn pending(health: &Health, cluster: &Cluster) -> Vec<Pending> {
+    let runs = health.taking(cluster);
+    let runs = |member: &&Member| runs.iter().any(|node| node.name == member.name);
     let members = health.view().map_or(&[][..], |view| &view.members);
-    let waiting = members.iter().flat_map(|member| {
+    let waiting = members.iter().filter(runs).flat_map(|member| {
         member.pending_restart_reason.iter().map(move |change| (member, change))
     });
     let pending = waiting.map(|(member, (parameter, change))| Pending {

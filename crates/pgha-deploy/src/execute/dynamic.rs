@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pgha_core::Digest;
+use pgha_core::cluster::Role;
 use pgha_core::plan::{Action, Gate};
 use pgha_platform::Provider;
 use serde_json::Value;
@@ -53,7 +54,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     async fn not_taken(&self, config: &Value) -> Option<String> {
         let read_by = self.read_by();
         loop {
-            let why = self.operator.daemons.not_taken(config).await;
+            let members = self.cluster().nodes_with(Role::Postgres).collect::<Vec<_>>();
+            let why = self.operator.daemons.not_taken(&members, config).await;
             if why.is_empty() || Instant::now() > read_by {
                 return Some(why).filter(|why| !why.is_empty());
             }
@@ -113,7 +115,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         while !daemons.restart_if_pending(node).await? {
             if Instant::now() > read_by {
                 let config = daemons.config().await.ok_or(ExecuteError::NoConfig)?;
-                let why = daemons.not_taken(&config).await;
+                let why = daemons.not_taken(&[node], &config).await;
                 return Ok(Some(why).filter(|why| !why.is_empty()));
             }
             tokio::time::sleep(PAUSE).await;

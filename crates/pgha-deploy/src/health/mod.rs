@@ -131,6 +131,13 @@ impl Health {
         self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Nodes whose PostgreSQL runs. Another takes no configuration, and that is said elsewhere.
+    pub(crate) fn taking<'c>(&self, cluster: &'c Cluster) -> Vec<&'c Node> {
+        let instance = |node: &Node| self.nodes.get(&node.name)?.instance.as_ref();
+        let runs = |node: &&Node| instance(node).is_some_and(Instance::runs);
+        cluster.nodes.iter().filter(runs).collect()
+    }
+
     /// Whether the node answers, should hold a copy of the database, and neither leads nor streams.
     pub(crate) fn lacks_its_copy(&self, node: &Node) -> bool {
         let heard = &self.nodes[&node.name];

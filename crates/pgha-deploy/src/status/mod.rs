@@ -137,7 +137,7 @@ impl Status {
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
         let mut conditions = health.conditions(cluster);
         if let Some(config) = config.filter(|_| health.leader().is_some()) {
-            conditions.push(in_force(&fleet.not_taken(config).await));
+            conditions.push(in_force(&fleet.not_taken(&health.taking(cluster), config).await));
         }
         let mut warnings = warnings::of(cluster, &health);
         let ailing = observe::ailing(fleet, cluster, &health).await;

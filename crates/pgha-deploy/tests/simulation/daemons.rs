@@ -200,7 +200,7 @@ impl Daemons for Pgha<'_> {
         Ok(String::new())
     }
 
-    async fn not_taken(&self, _: &Value) -> String {
+    async fn not_taken(&self, _: &[&Node], _: &Value) -> String {
         String::new()
     }
 

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "6aed648144357e185b2924d98175c2911efe94b07e4da2dfdb6c37689c9632bd";
+    treeDigest = "c926ad1f13cb484651705c91e7e35e4cb278be242ba539b398c17c8c4ec41f5d";
     roles = [
       "etcd"
       "postgres"

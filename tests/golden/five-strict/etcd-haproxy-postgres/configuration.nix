@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "8f248093ea1ded80cfaca761acdea5b6ae6249125935ce4f376dd7c563250e62";
+    treeDigest = "c6c5d1561dcd8d85d8428111031d1a2c2e990de9d28e3d329c2f4f43eace0096";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "3c39e310f2f266fc9e79081ede4f6004fd7ff87a9110cf47db0fb0be68a992fa";
+    treeDigest = "0cf8a2a836d398b802c180d4ff037e5111901c666509d8a3d01953e9564002ab";
     roles = [
       "etcd"
       "haproxy"

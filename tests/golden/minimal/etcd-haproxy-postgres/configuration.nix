@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "7e8a99cfe058fc19bc383a06cb88b40bccb635bb8c49ab011fead24f31253d37";
+    treeDigest = "b2e7fee47a7578818c2aef99dc9ff6def7b6f7ed4b1c10c62f3c3daff4119bf4";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "aff727ec8e33bdd533ab3d6dc6f72d5dd3db46694080f3f2eced7d071661872d";
+    treeDigest = "710eaf3f69abe205ec37e75d7daedcbd2fb913f66ae610d271692d0eafacdfb2";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c41331ab210545cacacdf28e3bb3f0f2dd883703ba1cf04c8ec42059fe65f8ff";
+    treeDigest = "645fcd8bedd33fb358951a6203517f57d2332ee80c88fbbec7a8431994133932";
     roles = [
       "etcd"
       "haproxy"
