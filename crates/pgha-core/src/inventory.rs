@@ -113,6 +113,8 @@ pub enum Ailment {
     Leftover,
     /// The leader has dropped WAL that the replica lacks.
     Behind,
+    /// Its volume has no room. It goes on by itself once there is some.
+    Full,
     /// PostgreSQL does not start, for another reason that it gives in these words.
     Damaged(String),
 }

@@ -18,6 +18,9 @@ const LEFTOVER: [&str; 2] =
 /// As they say it in `walsender.c`.
 const BEHIND: [&str; 2] = ["requested WAL segment", "has already been removed"];
 
+/// ENOSPC, as the C library says it.
+const FULL: &str = "No space left on device";
+
 /// Characters of PostgreSQL's words in a plan.
 const WORDS: usize = 120;
 
@@ -32,6 +35,9 @@ fn ailment_of(said: &str, instance: &Instance) -> Option<Ailment> {
     let (_, words) = said.trim().split_once(":  ").unwrap_or_default();
     if BEHIND.iter().all(|part| words.contains(part)) {
         return Some(Ailment::Behind);
+    }
+    if words.contains(FULL) {
+        return Some(Ailment::Full);
     }
     let fails = instance.has_failed_to_start() || instance.does_not_start() && !words.is_empty();
     let why = if words.is_empty() { "PostgreSQL does not start, and does not say why" } else { words };
@@ -56,6 +62,8 @@ mod tests {
         assert_eq!(ailment("running", behind), Some(Ailment::Behind));
         let leftover = "2026-11-29 00:29:14.559 GMT [457] FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use\n";
         assert_eq!(ailment("start failed", leftover), Some(Ailment::Leftover));
+        let full = "2244  FATAL:  could not write to file \"pg_wal/xlogtemp.2244\": No space left on device\n";
+        assert_eq!(ailment("running", full), Some(Ailment::Full));
         let damaged = "[457] FATAL:  could not open file \"global/pg_filenode.map\"\n";
         let words = "could not open file \"global/pg_filenode.map\"".to_owned();
         assert_eq!(ailment("starting", damaged), Some(Ailment::Damaged(words)));

@@ -76,6 +76,13 @@ pub struct Postgresql {
     pub databases: Vec<Database>,
 }
 
+impl Postgresql {
+    /// A parameter of memory, in bytes. Absent: it is not set, or set to no limit.
+    pub fn bytes(&self, parameter: &str) -> Option<u64> {
+        parameter::bytes(parameter, self.parameters.get(parameter)?)
+    }
+}
+
 /// A database.
 #[derive(Debug, Clone, Serialize)]
 pub struct Database {

@@ -165,6 +165,14 @@ impl Parameter {
     }
 }
 
+/// A parameter of memory in bytes. Absent: it has none, or PostgreSQL could not read `value`.
+pub(crate) fn bytes(name: &str, value: &Value) -> Option<u64> {
+    let Kind::Number { unit: Some(unit), .. } = find(name)?.kind else { return None };
+    let (amount, given) = number(value)?;
+    let bytes = convert(amount, Some(given.unwrap_or(unit)), Some("B"))?;
+    (bytes >= 0.0).then_some(bytes as u64)
+}
+
 /// `number` in `unit`. Absent: it was given in one that measures something else.
 fn convert(number: f64, given: Option<&str>, unit: Option<&str>) -> Option<f64> {
     let Some(given) = given else { return Some(number) };

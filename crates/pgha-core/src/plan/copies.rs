@@ -22,6 +22,7 @@ pub(super) fn cures(
     let due = copies.filter(|(name, ailment)| **ailment == Ailment::Behind || !waits(name));
     steps.extend(due.filter_map(|(name, ailment)| match ailment {
         Ailment::Leftover => boot(desired, observed, world.server(name)?),
+        Ailment::Full => None,
         _ => reclone(desired, observed, name),
     }));
     if !steps.is_empty() {
@@ -38,10 +39,20 @@ pub(super) fn none_beyond_cure(observed: &Observed) -> Result<(), Refused> {
         Ailment::Damaged(words) => format!("`{name}`: {words}"),
         Ailment::Leftover => format!("`{name}`: a process that a crash left"),
         Ailment::Behind => format!("`{name}`: WAL that it lacks is gone"),
+        Ailment::Full => format!("`{name}`: no room"),
     });
     let named = named.collect::<Vec<_>>().join("; ");
     if named.is_empty() {
         return Ok(());
+    }
+    let is_full = |(_, ailment): &(&String, &Ailment)| **ailment == Ailment::Full;
+    let full = observed.ailing.iter().filter(is_full).map(|(name, _)| name.as_str());
+    let full = full.collect::<Vec<_>>().join(", ");
+    if !full.is_empty() {
+        return Err(Refused::new(
+            format!("the data volume of {full} is full: its copy is not whole"),
+            "give the volume more room, or delete what is not PostgreSQL's: it goes on by itself then; where replication slots hold WAL, see `max_slot_wal_keep_size`",
+        ));
     }
     Err(Refused::new(
         format!("more than one copy is not whole, and none of them is deleted: {named}"),
@@ -80,7 +91,7 @@ fn boot(desired: &Desired<'_>, observed: &Observed, server: &Server) -> Option<S
 
 /// What keeps PostgreSQL from starting on two nodes is no damage of their data.
 fn is_alone(observed: &Observed, node: &String) -> bool {
-    let starts = |ailment: &Ailment| *ailment == Ailment::Behind;
+    let starts = |ailment: &Ailment| matches!(ailment, Ailment::Behind | Ailment::Full);
     let mut others = observed.ailing.iter().filter(|(name, _)| *name != node);
     others.all(|(_, ailment)| starts(ailment))
 }

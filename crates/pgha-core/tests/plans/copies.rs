@@ -38,6 +38,7 @@ cases! {
     one_is_stuck: Case::new(THREE).with(ailing(&[("node-2", Ailment::Leftover)])),
     one_is_damaged: Case::new(THREE).with(ailing(&[("node-2", damaged())])),
     two_are_damaged: Case::new(THREE).with(ailing(&[("node-2", damaged()), ("node-3", damaged())])),
+    one_is_full: Case::new(THREE).with(ailing(&[("node-2", Ailment::Full)])),
     one_is_damaged_and_outdated: Case::new(THREE).with(ailing(&[("node-2", damaged())])).with(old(&[1])),
     the_rest_is_behind: Case::new(THREE).with(ailing(&[("node-2", Ailment::Behind), ("node-3", Ailment::Behind)])).with(old(&[0, 1])),
     etcd_lost_its_data: Case::new(THREE).with(etcd_stuck("node-3")),

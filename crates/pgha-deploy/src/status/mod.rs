@@ -1,6 +1,7 @@
 //! The state of a cluster as `pgha status` shows it. `--json` has these fields under these names, and
 //! none is ever taken away.
 
+mod volume;
 mod warnings;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::health::{Condition, Health, NodeHealth};
 use crate::pooler::{self, Pool};
 use crate::probe::Answer;
 use crate::{observe, secrets, seed};
+use volume::Volume;
 
 /// A cluster at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -105,7 +107,7 @@ struct Inside {
     refused: Option<String>,
     failed_units: Vec<String>,
     certificate_days: Option<i64>,
-    volume_percent: Option<u8>,
+    volume: Option<Volume>,
     pooler: Vec<Pool>,
     config: Option<serde_json::Value>,
 }
@@ -150,7 +152,7 @@ impl Status {
             pools
                 .into_iter()
                 .chain(ends)
-                .chain(warnings::fills_up(&node.name, inside.volume_percent))
+                .chain(volume::warnings(cluster, &node.name, inside.volume))
         }));
         let pairs = fleet.nodes.iter().zip(insides);
         let wanted = |node: &Node| Wanted {
@@ -220,7 +222,7 @@ fn one(
         refused: inside.refused,
         failed_units: inside.failed_units,
         certificate_days: inside.certificate_days,
-        volume_percent: inside.volume_percent,
+        volume_percent: inside.volume.map(|volume| volume.percent),
     }
 }
 
@@ -247,7 +249,6 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
     // HAProxy takes certificate and key from one file.
     let certificates = "find /run/pgha/tls ( -name *.crt -o -name haproxy.pem ) -exec cat {} +";
     let certificates = certificates.split(' ').collect::<Vec<_>>();
-    let volume = ["df", "--output=pcent", "/var/lib/pgha"];
     let (manifest, guard, refused, failed, pem, pooler, volume) = tokio::join!(
         read("/etc/pgha/manifest.json"),
         read("/run/pgha/guard"),
@@ -255,7 +256,7 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
         link.session.run(&units, b""),
         link.session.run(&certificates, b""),
         pooler_of(&link.session, node),
-        link.session.run(&volume, b""),
+        volume::volume(&link.session),
     );
     let config = match &link.patroni {
         Some(patroni) => patroni.config().await.ok(),
@@ -276,7 +277,7 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
             .map(str::to_owned)
             .collect(),
         certificate_days: first_expiry(&pem.unwrap_or_default()),
-        volume_percent: percent(&volume.unwrap_or_default()),
+        volume,
         pooler,
         config,
     }
@@ -284,11 +285,6 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
 
 async fn pooler_of(session: &Session, node: &Node) -> Vec<Pool> {
     if node.role_set.has(Role::Postgres) { pooler::pools(session).await } else { Vec::new() }
-}
-
-/// The last line of df(1).
-fn percent(table: &str) -> Option<u8> {
-    table.lines().last()?.trim().strip_suffix('%')?.parse().ok()
 }
 
 /// Days until the first of these certificates ends.

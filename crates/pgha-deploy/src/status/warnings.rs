@@ -39,6 +39,9 @@ pub(super) fn ails(node: &str, ailment: &Ailment) -> String {
         Ailment::Behind => format!(
             "the leader has dropped WAL that {node} lacks: `pgha apply` copies it anew; see also `max_slot_wal_keep_size`"
         ),
+        Ailment::Full => format!(
+            "PostgreSQL of {node} has no room for its copy: it goes on by itself once its volume has some"
+        ),
         Ailment::Damaged(words) => format!(
             "PostgreSQL of {node} does not start ({words}): `pgha apply` copies it anew, if every other copy is whole"
         ),
@@ -56,14 +59,6 @@ pub(super) fn ends(node: &str, days: Option<i64>) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// A data volume with little room. PostgreSQL stops when there is none for its WAL.
-pub(super) fn fills_up(node: &str, percent: Option<u8>) -> Option<String> {
-    let percent = percent.filter(|percent| *percent >= 80)?;
-    Some(format!(
-        "the data volume of {node} is {percent} % full: delete data or give it more room; see also `max_slot_wal_keep_size`"
-    ))
 }
 
 /// Pools of a node that have no connection left, and who waits for one. `size`: of each pool.
