@@ -40,7 +40,8 @@ fn ailment_of(said: &str, instance: &Instance) -> Option<Ailment> {
         return Some(Ailment::Full);
     }
     let fails = instance.has_failed_to_start() || instance.does_not_start() && !words.is_empty();
-    let why = if words.is_empty() { "PostgreSQL does not start, and does not say why" } else { words };
+    let why =
+        if words.is_empty() { "PostgreSQL does not start, and does not say why" } else { words };
     match LEFTOVER.iter().any(|part| words.contains(part)) {
         true => fails.then_some(Ailment::Leftover),
         false => fails.then(|| Ailment::Damaged(shortened(why, WORDS))),
@@ -74,6 +75,9 @@ mod tests {
     fn one_that_recovers_is_waited_for() {
         assert_eq!(ailment("starting", ""), None);
         assert_eq!(ailment("creating replica", ""), None);
-        assert_eq!(ailment("running", "[457] FATAL:  could not connect to the primary server\n"), None);
+        assert_eq!(
+            ailment("running", "[457] FATAL:  could not connect to the primary server\n"),
+            None
+        );
     }
 }

@@ -49,11 +49,7 @@ pub trait Daemons: Sync {
 
     /// What any of these members has not taken of the dynamic configuration, in PostgreSQL's words.
     /// Empty: all of them have all of it.
-    fn not_taken(
-        &self,
-        members: &[&Node],
-        config: &Value,
-    ) -> impl Future<Output = String> + Send;
+    fn not_taken(&self, members: &[&Node], config: &Value) -> impl Future<Output = String> + Send;
 
     /// Replaces the dynamic configuration, through the first Patroni that takes it.
     fn set_config(&self, config: &Value) -> impl Future<Output = Done> + Send;
@@ -71,11 +67,8 @@ pub trait Daemons: Sync {
     fn restart_patroni(&self, node: &Node) -> impl Future<Output = Done> + Send;
 
     /// What keeps the copy of a replica from becoming whole, if it does not look like it will.
-    fn ailment(
-        &self,
-        node: &Node,
-        health: &Health,
-    ) -> impl Future<Output = Option<Ailment>> + Send;
+    fn ailment(&self, node: &Node, health: &Health)
+    -> impl Future<Output = Option<Ailment>> + Send;
 
     /// Deletes PostgreSQL's data on a replica and copies it from the leader. Returns when that has
     /// begun.

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pgha_core::inventory::{Ailment, Inventory, Observed, Pending, Server};
 use pgha_core::cluster::Node;
+use pgha_core::inventory::{Ailment, Inventory, Observed, Pending, Server};
 use pgha_core::render::durability;
 use pgha_core::{Cluster, DataFormat, Digest};
 use pgha_platform::{Provider, ProviderError};

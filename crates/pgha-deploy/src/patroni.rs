@@ -255,7 +255,9 @@ impl Patroni {
     /// When Patroni refuses or does not answer: a leader has nobody to copy from.
     pub async fn reinitialize(&self) -> Result<(), NodeError> {
         let body = json!({ "force": true });
-        self.write(self.client.post(format!("{}/reinitialize", self.url)).json(&body)).await.map(drop)
+        self.write(self.client.post(format!("{}/reinitialize", self.url)).json(&body))
+            .await
+            .map(drop)
     }
 
     /// Hands the leadership over. Gives Patroni's own words.

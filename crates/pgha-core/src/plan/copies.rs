@@ -14,8 +14,7 @@ pub(super) fn cures(
     turns: &[&Server],
 ) -> Vec<Step> {
     let leads = |name: &String| observed.leader.as_ref() == Some(name);
-    let waits =
-        |name: &String| !leads(name) && turns.iter().any(|server| server.name == *name);
+    let waits = |name: &String| !leads(name) && turns.iter().any(|server| server.name == *name);
     let members = observed.etcd_stuck.iter().filter(|name| !waits(name));
     let mut steps = members.map(|name| rejoin(name)).collect::<Vec<_>>();
     let copies = observed.ailing.iter().filter(|(name, _)| !leads(name));

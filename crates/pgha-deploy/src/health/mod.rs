@@ -153,7 +153,8 @@ impl Health {
         let is_whole = |node: &&Node| {
             heard(node).and_then(|heard| heard.etcd.as_ref()).is_some_and(|etcd| etcd.has_leader)
         };
-        let (whole, mut lost): (Vec<_>, Vec<_>) = cluster.nodes_with(Role::Etcd).partition(is_whole);
+        let (whole, mut lost): (Vec<_>, Vec<_>) =
+            cluster.nodes_with(Role::Etcd).partition(is_whole);
         let unit = |node: &Node| heard(node)?.units.as_ref()?.get("etcd.service");
         lost.retain(|node| unit(node).is_some_and(Unit::crashes_on));
         let quorum = 2 * whole.len() > cluster.nodes_with(Role::Etcd).count();

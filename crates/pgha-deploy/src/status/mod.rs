@@ -149,10 +149,11 @@ impl Status {
             let pools =
                 warnings::full(&node.name, &inside.pooler, cluster.pgbouncer.default_pool_size);
             let ends = warnings::ends(&node.name, inside.certificate_days);
-            pools
-                .into_iter()
-                .chain(ends)
-                .chain(volume::warnings(cluster, &node.name, inside.volume))
+            pools.into_iter().chain(ends).chain(volume::warnings(
+                cluster,
+                &node.name,
+                inside.volume,
+            ))
         }));
         let pairs = fleet.nodes.iter().zip(insides);
         let wanted = |node: &Node| Wanted {

@@ -24,7 +24,9 @@ pub(super) fn of(cluster: &Cluster, health: &Health) -> Vec<String> {
     });
     let stuck = health.etcd_stuck(cluster);
     let stuck = stuck.iter().map(|node| {
-        format!("etcd of {node} does not start, and its data may be why: `pgha apply` lets it join anew")
+        format!(
+            "etcd of {node} does not start, and its data may be why: `pgha apply` lets it join anew"
+        )
     });
     let others = [paused, one_copy, etcd(health), fills(health)];
     others.into_iter().flatten().chain(stuck).collect()
