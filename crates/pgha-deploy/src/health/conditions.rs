@@ -165,3 +165,30 @@ pub(super) fn listed(named: impl IntoIterator<Item = String>) -> String {
 pub(super) fn condition(met: bool, text: String) -> Condition {
     Condition { text, met }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::NodeHealth;
+    use crate::patroni::Instance;
+
+    #[test]
+    fn whoever_holds_the_lock_and_still_recovers_does_not_lead() {
+        let led = |role: &str, state: &str| {
+            let members =
+                serde_json::json!([{ "name": "a", "role": "leader", "state": "running" }]);
+            let view = serde_json::from_value(serde_json::json!({ "members": members })).ok();
+            let (role, state) = (role.to_owned(), state.to_owned());
+            let instance = Some(Instance { role, state, ..Instance::default() });
+            let node = NodeHealth { view, instance, ..NodeHealth::default() };
+            Health { nodes: [("a".to_owned(), node)].into() }.led()
+        };
+        assert!(led("primary", "running").met);
+        for (role, state) in
+            [("replica", "running"), ("primary", "starting"), ("primary", "start failed")]
+        {
+            let text = "a holds the leader lock and takes no writes".to_owned();
+            assert_eq!(led(role, state), Condition { met: false, text }, "{role} {state}");
+        }
+    }
+}
