@@ -28,6 +28,10 @@ pub(super) fn local(cluster: &Cluster) -> Value {
             "cafile": "/run/pgha/tls/ca.crt",
             // Health checks carry no certificate; writes need one and a password.
             "verify_client": "optional",
+            // Patroni waits without end for the first byte of a connection, with one thread each
+            // (patroni/patroni#3705). nftables.conf limits what one address can occupy.
+            "thread_pool_size": 100,
+            "request_queue_size": 1024,
         },
         "ctl": {
             "cacert": "/run/pgha/tls/ca.crt",

@@ -147,7 +147,8 @@ pub(crate) struct PgbouncerSection {
     /// Server connections for each pair of user and database. Default 20.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) default_pool_size: Option<Spanned<u32>>,
-    /// Client connections a node accepts. Default 1000.
+    /// Client connections a node accepts. One address can hold four fifths of them, in equal parts
+    /// through each HAProxy. Default 2000.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) max_client_conn: Option<Spanned<u32>>,
 }

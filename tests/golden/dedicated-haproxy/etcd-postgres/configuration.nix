@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "5c762ea25ada4abe4bad115cd4d4b574c0192288bf8f449177be5d594bb6dd16";
+    treeDigest = "24d9dedfbf52cb54c6128a05e9c46681767a3239c39430e5db558e274670a63a";
     roles = [
       "etcd"
       "postgres"

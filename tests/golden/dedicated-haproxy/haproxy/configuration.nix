@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "da99392bf154e5cfb7feff6452d7c39f96e4021995c67bc3d0480c37b26a9863";
+    treeDigest = "2ed62a35db6201a26fbaec499de49987a7cd24e8801569cd671c5d55fa4e979f";
     roles = [
       "haproxy"
     ];

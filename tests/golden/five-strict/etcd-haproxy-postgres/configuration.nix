@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "2a77ae80ea38ca791551746f2127d40153c87f8dfa5ee8ebe4e3bd53c9025b50";
+    treeDigest = "fdeaacd1a44c7a75d8964f600f2a4860f3ddf6d7b990a3fa949dbd85e6e3a1b3";
     roles = [
       "etcd"
       "haproxy"

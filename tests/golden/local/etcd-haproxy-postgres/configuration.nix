@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ea1f64bd242a0752c28815f95df49693a8433bb8f7c2747374b8d3878c0cda4a";
+    treeDigest = "cbf2906a11a58c0199b181b29a1664b427dc8172ebdb1b640075aacbf52404f9";
     roles = [
       "etcd"
       "haproxy"

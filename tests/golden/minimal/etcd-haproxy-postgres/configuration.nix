@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "aefe85a9a3d20418188c0caa09c07253322f06557b6b325c86237788f5896440";
+    treeDigest = "f4b4a0d3e9edcb83e1c8e249f6ff9751d27d831ecd9136c7a9d7a1ca4985a212";
     roles = [
       "etcd"
       "haproxy"

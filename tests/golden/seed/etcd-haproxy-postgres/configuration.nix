@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "7b44f9a441703a373773f25ba991bc34d0b65cbcf3c05980d034d44015418e12";
+    treeDigest = "cdb2378cb517e320fd4e27b29c89e47ba090c378e0bf59b9bb3518bc3509185c";
     roles = [
       "etcd"
       "haproxy"

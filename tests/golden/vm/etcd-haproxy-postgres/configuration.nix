@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ac699e993eb2fcebd67f2a3c509a75088c992ca79652321e732869e0ac8ced9d";
+    treeDigest = "21478fb46c3eb17dea0d148453f054dbae7c344780e855d257a608c07356b620";
     roles = [
       "etcd"
       "haproxy"
