@@ -120,8 +120,9 @@ struct Limits {
 
 impl Limits {
     fn of(cluster: &Cluster) -> Self {
-        let most = |places: u32| (places / 5 * 4).max(1);
-        let haproxies = u32::try_from(cluster.nodes_with(Role::Haproxy).count()).unwrap_or(u32::MAX);
+        let most = |places: u32| places - places / 5;
+        let haproxies =
+            u32::try_from(cluster.nodes_with(Role::Haproxy).count()).unwrap_or(u32::MAX);
         let pooler = most(cluster.pgbouncer.max_client_conn);
         let client = (pooler / haproxies.max(1)).clamp(1, most(cluster.haproxy.maxconn));
         Self { pooler, client }

@@ -121,8 +121,7 @@ pub(crate) struct FailoverSection {
     pub(crate) maximum_lag_on_failover: Option<u64>,
     /// Keep the leader while etcd is down, as long as it reaches every member. Default true.
     pub(crate) failsafe: Option<bool>,
-    /// Stop PostgreSQL on a leader whose Patroni has not confirmed its lock for ttl - 5 s. Default
-    /// true.
+    /// Stop PostgreSQL on a leader whose lock has not been renewed for ttl - 5 s. Default true.
     pub(crate) guard: Option<bool>,
 }
 

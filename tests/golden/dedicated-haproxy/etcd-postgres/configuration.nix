@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "24d9dedfbf52cb54c6128a05e9c46681767a3239c39430e5db558e274670a63a";
+    treeDigest = "4e854111389828456e7417235acce863a2357782e8d011c160ccba033575c727";
     roles = [
       "etcd"
       "postgres"

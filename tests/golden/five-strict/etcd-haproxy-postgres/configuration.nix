@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "fdeaacd1a44c7a75d8964f600f2a4860f3ddf6d7b990a3fa949dbd85e6e3a1b3";
+    treeDigest = "ea1060ddf76dcb22b0ace14964b10eb3d28ffb1cc7e6f382671c392c5696cafa";
     roles = [
       "etcd"
       "haproxy"

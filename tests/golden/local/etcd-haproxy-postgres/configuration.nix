@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "cbf2906a11a58c0199b181b29a1664b427dc8172ebdb1b640075aacbf52404f9";
+    treeDigest = "f0ae6045f03594b4dac7651ec246c59c3e0efcbec1c406d16cdd366e842adbd7";
     roles = [
       "etcd"
       "haproxy"

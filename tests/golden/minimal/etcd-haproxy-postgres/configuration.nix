@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "f4b4a0d3e9edcb83e1c8e249f6ff9751d27d831ecd9136c7a9d7a1ca4985a212";
+    treeDigest = "9dc49d812666e454ecc5934e99ae640143552f9eaa3b43a0d7796b625cd3e073";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "21478fb46c3eb17dea0d148453f054dbae7c344780e855d257a608c07356b620";
+    treeDigest = "2d63ecfb62e4e75b9f4171d6bd6164d2fb02624438f713550b62cae457c67568";
     roles = [
       "etcd"
       "haproxy"
