@@ -4,8 +4,10 @@
 # COUNT SECONDS WORDS DOOR...: keeps COUNT connections open to each ADDRESS:PORT, says WORDS (hexadecimal) on each and then nothing,
 # and opens anew what is closed. Prints the most that were open to each at once.
 cat >"$work/silent.py" <<'PYTHON'
-import selectors, socket, sys, time
+import resource, selectors, socket, sys, time
 
+# 1,024 files are the usual limit.
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 count, seconds, words, doors = int(sys.argv[1]), float(sys.argv[2]), bytes.fromhex(sys.argv[3]), sys.argv[4:]
 selector, begun, held, most = selectors.DefaultSelector(), dict.fromkeys(doors, 0), dict.fromkeys(doors, 0), dict.fromkeys(doors, 0)
 
@@ -20,7 +22,7 @@ def begin(door):
 
 
 def go_on(key):
-    """Speaks once the connection is there; raises or returns nothing when it is gone."""
+    """Speaks once the connection is there. Raises, or returns nothing, when it is gone."""
     if key.events == selectors.EVENT_READ:
         return key.fileobj.recv(4096)
     if key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
@@ -111,7 +113,8 @@ unharmed() {
     writes 58 &
     writer=$!
     while [ $SECONDS -lt $until ]; do
-        pgha status --exit-code >"$work/status.out" || fail "not healthy: $(cat "$work/status.out")"
+        # One look may meet a machine that is busy with the attack.
+        pgha status --exit-code >"$work/status.out" || pgha status --exit-code >"$work/status.out" || fail "not healthy: $(cat "$work/status.out")"
         sleep 3
     done
     wait $writer "${jobs[@]}"
