@@ -21,6 +21,9 @@ pub(super) fn local(cluster: &Cluster) -> Value {
     json!({
         "scope": cluster.name,
         "namespace": "/service",
+        // Half of Patroni's default, which would be 50 MB that a node without overcommitment cannot
+        // promise to others.
+        "thread_stack_size": 262_144,
         "log": { "format": "%(levelname)s: %(message)s", "deduplicate_heartbeat_logs": true },
         "restapi": {
             "certfile": "/run/pgha/tls/postgres.crt",

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "4e854111389828456e7417235acce863a2357782e8d011c160ccba033575c727";
+    treeDigest = "9e4e4f464b851a394fcfd6fbae7dcb33c63b27691009f687009a7580cdc2030a";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ea1060ddf76dcb22b0ace14964b10eb3d28ffb1cc7e6f382671c392c5696cafa";
+    treeDigest = "5cc37a1597d16d5ab6d122cc65962b23b10826adb28ac12c3dc0cb64cab07401";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "f0ae6045f03594b4dac7651ec246c59c3e0efcbec1c406d16cdd366e842adbd7";
+    treeDigest = "b2f7c2b6cd925daa2fdfce337a6704dda437885d4b483f74bcb6ae96b2f11ebf";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "9dc49d812666e454ecc5934e99ae640143552f9eaa3b43a0d7796b625cd3e073";
+    treeDigest = "c3e3f479b85333118196439246f319b5425ddb46583c1f7a1c9e10057d3a8a55";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "cdb2378cb517e320fd4e27b29c89e47ba090c378e0bf59b9bb3518bc3509185c";
+    treeDigest = "bfa1d29f0da9b788abb2484d4f3ee0bbde744c199ab15261ebacf24ec9559a5e";
     roles = [
       "etcd"
       "haproxy"

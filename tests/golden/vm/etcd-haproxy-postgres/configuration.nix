@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "2d63ecfb62e4e75b9f4171d6bd6164d2fb02624438f713550b62cae457c67568";
+    treeDigest = "54109296cb4cecb6d9d91bdeb4fc7bb57683910b1d139963f5cf35981f6973f9";
     roles = [
       "etcd"
       "haproxy"
