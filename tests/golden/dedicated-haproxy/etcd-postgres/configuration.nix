@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "9e4e4f464b851a394fcfd6fbae7dcb33c63b27691009f687009a7580cdc2030a";
+    treeDigest = "232070480af690e4461e7cdbd3f15bb8f2a956efc5ba5660d907c95d3a662b40";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "2ed62a35db6201a26fbaec499de49987a7cd24e8801569cd671c5d55fa4e979f";
+    treeDigest = "75de08103a0c7c20cdb374c16d0187f67d24e64c87438c1bbc22ef1d5ab296fa";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "5cc37a1597d16d5ab6d122cc65962b23b10826adb28ac12c3dc0cb64cab07401";
+    treeDigest = "86a1f404cdfd77ad07e3736112b19ae1dfe3399c7a78735cf7e3abc408a95afa";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b2f7c2b6cd925daa2fdfce337a6704dda437885d4b483f74bcb6ae96b2f11ebf";
+    treeDigest = "5ceccd8d215f524a8bac882c1b76ecac552eb85c45b13d8812d980ce7e1f35a7";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c3e3f479b85333118196439246f319b5425ddb46583c1f7a1c9e10057d3a8a55";
+    treeDigest = "d96043ade25544ce69ac98e593544c739d4c2fa3ec3ab51a743306e9ff8d845c";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "bfa1d29f0da9b788abb2484d4f3ee0bbde744c199ab15261ebacf24ec9559a5e";
+    treeDigest = "e0439595be84e77371b2510d0a08510f5f2a59c67108bb5d6d064145188914ef";
     roles = [
       "etcd"
       "haproxy"

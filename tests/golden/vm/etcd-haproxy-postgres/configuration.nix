@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "54109296cb4cecb6d9d91bdeb4fc7bb57683910b1d139963f5cf35981f6973f9";
+    treeDigest = "471779b1048e98f859973c4fd8f1e44bfd4ea6857fa374d4c9bea24730de6b9b";
     roles = [
       "etcd"
       "haproxy"
