@@ -296,6 +296,7 @@ pgha plan 2>/dev/null | grep -q 'nodes/node-9 belongs to no server' || fail "$(p
 rmdir "$work/state/formation/nodes/node-9"
 
 . "$(dirname "$0")/health.sh"
+. "$(dirname "$0")/strangers.sh"
 
 say "the statistics page has TLS and a password; logs and completions are there"
 page=(curl -s -o "$work/page" -w '%{http_code}' --max-time 5 --cacert "$secrets/ca.crt" "https://$host:7000/metrics")

@@ -180,8 +180,7 @@ impl Patroni {
         NodeError::Silent { daemon: DAEMON, node: self.node.clone(), source }
     }
 
-    /// The members and their roles. Patroni reads etcd for it and counts that as a sign of life of
-    /// its own, which the guard of a leader goes by: ask a replica if there is one.
+    /// The members and their roles, which Patroni reads from etcd.
     ///
     /// # Errors
     /// When Patroni does not answer.

@@ -21,6 +21,9 @@ pub(super) fn local(cluster: &Cluster) -> Value {
     json!({
         "scope": cluster.name,
         "namespace": "/service",
+        // Half of Patroni's default, which would be 50 MB that a node without overcommitment cannot
+        // promise to others.
+        "thread_stack_size": 262_144,
         "log": { "format": "%(levelname)s: %(message)s", "deduplicate_heartbeat_logs": true },
         "restapi": {
             "certfile": "/run/pgha/tls/postgres.crt",
@@ -28,6 +31,10 @@ pub(super) fn local(cluster: &Cluster) -> Value {
             "cafile": "/run/pgha/tls/ca.crt",
             // Health checks carry no certificate; writes need one and a password.
             "verify_client": "optional",
+            // Patroni waits without end for the first byte of a connection, with one thread each
+            // (patroni/patroni#3705). nftables.conf limits what one address can occupy.
+            "thread_pool_size": 100,
+            "request_queue_size": 1024,
         },
         "ctl": {
             "cacert": "/run/pgha/tls/ca.crt",

@@ -105,7 +105,29 @@ struct Context<'c> {
     network: &'c Network,
     sysctl: &'c BTreeMap<String, i64>,
     ids: BTreeMap<&'static str, u32>,
+    limits: Limits,
     pools: Vec<Pool>,
+}
+
+/// How many connections one address may hold open, so that it cannot hold them all.
+#[derive(Serialize)]
+struct Limits {
+    /// To a pooler, as another node's HAProxy.
+    pooler: u32,
+    /// To the ports of one HAProxy, as a client. Through every HAProxy together it has as many as
+    /// one of them has to a pooler.
+    client: u32,
+}
+
+impl Limits {
+    fn of(cluster: &Cluster) -> Self {
+        let most = |places: u32| places - places / 5;
+        let haproxies =
+            u32::try_from(cluster.nodes_with(Role::Haproxy).count()).unwrap_or(u32::MAX);
+        let pooler = most(cluster.pgbouncer.max_client_conn);
+        let client = (pooler / haproxies.max(1)).clamp(1, most(cluster.haproxy.maxconn));
+        Self { pooler, client }
+    }
 }
 
 /// One port of HAProxy: the nodes whose Patroni answers `path` with 200.
@@ -187,6 +209,7 @@ fn context<'c>(cluster: &'c Cluster, role_set: &RoleSet) -> Context<'c> {
         network: &cluster.network,
         sysctl: &cluster.sysctl,
         ids: contract::IDS.iter().copied().collect(),
+        limits: Limits::of(cluster),
         pools: pools(cluster),
     }
 }

@@ -121,8 +121,7 @@ pub(crate) struct FailoverSection {
     pub(crate) maximum_lag_on_failover: Option<u64>,
     /// Keep the leader while etcd is down, as long as it reaches every member. Default true.
     pub(crate) failsafe: Option<bool>,
-    /// Stop PostgreSQL on a leader whose Patroni has not confirmed its lock for ttl - 5 s. Default
-    /// true.
+    /// Stop PostgreSQL on a leader whose lock has not been renewed for ttl - 5 s. Default true.
     pub(crate) guard: Option<bool>,
 }
 
@@ -147,7 +146,8 @@ pub(crate) struct PgbouncerSection {
     /// Server connections for each pair of user and database. Default 20.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) default_pool_size: Option<Spanned<u32>>,
-    /// Client connections a node accepts. Default 1000.
+    /// Client connections a node accepts. One address can hold four fifths of them, in equal parts
+    /// through each HAProxy. Default 2000.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) max_client_conn: Option<Spanned<u32>>,
 }

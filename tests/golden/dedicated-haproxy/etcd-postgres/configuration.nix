@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c926ad1f13cb484651705c91e7e35e4cb278be242ba539b398c17c8c4ec41f5d";
+    treeDigest = "100ee387caeba6aa6970c6da0c2881e380f242f8d0866455e93088e71aa3b0ab";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c54ade7979a509678769af4b585adcde8b629196183d743d8d9ac7ada680c002";
+    treeDigest = "7d9fc34f5c2b91baa10b886cc852492baf966f878831ee7a8ff5d525d41db07d";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c6c5d1561dcd8d85d8428111031d1a2c2e990de9d28e3d329c2f4f43eace0096";
+    treeDigest = "c57d450395e3774c20747ce10df1d2868eb3a0bbb1775c7af4c58a352924f432";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "0cf8a2a836d398b802c180d4ff037e5111901c666509d8a3d01953e9564002ab";
+    treeDigest = "2cb79f1db6b2ef616ad6a6f779686c8389132e9f958e6a1a348de62f5032a23f";
     roles = [
       "etcd"
       "haproxy"

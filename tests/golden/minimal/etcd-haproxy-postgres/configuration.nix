@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b2e7fee47a7578818c2aef99dc9ff6def7b6f7ed4b1c10c62f3c3daff4119bf4";
+    treeDigest = "cacf860ccc752820f6ba3966f5a4c632525ada0564179995aeb5a5468a487154";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "710eaf3f69abe205ec37e75d7daedcbd2fb913f66ae610d271692d0eafacdfb2";
+    treeDigest = "087a91d74a2993c22487f4cd462e795659a03c5535b8faeeebb32cdd6fd6f3e1";
     roles = [
       "etcd"
       "haproxy"

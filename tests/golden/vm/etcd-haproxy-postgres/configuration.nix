@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "645fcd8bedd33fb358951a6203517f57d2332ee80c88fbbec7a8431994133932";
+    treeDigest = "52531527d57799a6dd4aeeee1d3562bea4ee9213e0fa50e0b1ccb2c10073b850";
     roles = [
       "etcd"
       "haproxy"

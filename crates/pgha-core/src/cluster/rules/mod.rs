@@ -223,6 +223,6 @@ fn pgbouncer(spec: &Spec) -> Pgbouncer {
     Pgbouncer {
         pool_mode: spec.pgbouncer.pool_mode,
         default_pool_size: value_or(&spec.pgbouncer.default_pool_size, 20).into_inner(),
-        max_client_conn: value_or(&spec.pgbouncer.max_client_conn, 1000).into_inner(),
+        max_client_conn: value_or(&spec.pgbouncer.max_client_conn, 2000).into_inner(),
     }
 }
