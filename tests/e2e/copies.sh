@@ -23,7 +23,7 @@ members() { etcdctl_on "$1" member list | grep -c started; }
 say "an etcd member whose data is gone, on the leader's node"
 victim=$(leader)
 on "$victim" sh -c 'systemctl kill --signal=KILL etcd && rm -r /var/lib/pgha/etcd/member'
-named "etcd of $victim does not start"
+named "etcd of $victim has lost its data"
 on "$victim" journalctl --unit etcd | grep -q 'the data of this etcd member is gone' || fail "$(on "$victim" journalctl --unit etcd -n 20)"
 ended_by "rejoin +etcd of $victim"
 [ "$(leader)" = "$victim" ] || fail "$victim leads no more"
@@ -33,15 +33,15 @@ say "one that cannot read its data, beside a replica that cannot read its own"
 victim=$(replica)
 on "$victim" sh -c 'systemctl kill --signal=KILL etcd; head -c 65536 /dev/urandom | dd of=/var/lib/pgha/etcd/member/snap/db conv=notrunc status=none
     head -c 8192 /dev/urandom >/var/lib/pgha/postgresql/data/global/pg_control; pkill -KILL --oldest --exact postgres'
-named "etcd of $victim does not start"
-named "PostgreSQL of $victim does not start"
+named "etcd of $victim has lost its data"
+named "PostgreSQL of $victim cannot start with its data"
 ended_by "reclone +$victim"
 grep -q "rejoin *etcd of $victim" "$work/out" || fail "$(cat "$work/out")"
 
 say "a node that boots with an etcd member that was removed meanwhile"
 victim=$(replica)
 etcdctl_on "$(leader)" member remove "$(etcdctl_on "$victim" member list | grep " $victim," | cut -d, -f1)" >/dev/null
-named "etcd of $victim does not start"
+named "etcd of $victim has lost its data"
 ended_by "rejoin +etcd of $victim"
 
 say "a replica that lacks WAL which the leader has dropped"

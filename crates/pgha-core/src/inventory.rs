@@ -78,8 +78,8 @@ pub struct Observed {
     pub stuck: Vec<String>,
     /// Replicas whose copy does not become whole by waiting, and why.
     pub ailing: BTreeMap<String, Ailment>,
-    /// Nodes whose etcd member crashes again and again, while the others have a quorum.
-    pub etcd_stuck: Vec<String>,
+    /// The node whose etcd member has lost its data, while all others are whole.
+    pub etcd_lost: Option<String>,
     /// Replicas whose PostgreSQL runs and tells its Patroni nothing. It takes no new configuration
     /// either, until it is started anew.
     pub mute: Vec<String>,
@@ -115,8 +115,10 @@ pub enum Ailment {
     Behind,
     /// Its volume has no room. It goes on by itself once there is some.
     Full,
-    /// PostgreSQL does not start, for another reason that it gives in these words.
+    /// PostgreSQL cannot start with its data, and says so in these words.
     Damaged(String),
+    /// PostgreSQL does not start, in these words, and its data need not be the reason.
+    Failing(String),
 }
 
 /// A changed parameter that a member takes up only when its PostgreSQL restarts.

@@ -1,4 +1,5 @@
-//! Why the copy of a replica does not become whole, in PostgreSQL's own words.
+//! Why a copy does not become whole, in the words of the daemon that keeps it. Only words that can
+//! mean nothing but lost data lead to its deletion; whatever else is said is for people.
 
 use pgha_core::inventory::Ailment;
 use pgha_platform::command::shortened;
@@ -6,46 +7,89 @@ use pgha_platform::ssh::Session;
 
 use crate::patroni::Instance;
 
-/// What ended PostgreSQL or its WAL receiver, newest first. Sessions have a user before the word, and
-/// those who stop it on purpose say `terminating`.
-const ENDED: &str = "journalctl --no-pager --output=cat --unit=patroni.service --since=-30s --lines=1 \
-                     --grep=^[^@]*(FATAL|PANIC):\\s+(?!terminating|the\\sdatabase\\ssystem\\sis)";
+/// Newest line of the last half minute. It is tried again every second or two.
+const NEWEST: &str = "journalctl --no-pager --output=cat --since=-30s --lines=1";
 
-/// As PostgreSQL 14 to 18 say it (`sysv_shmem.c`, `miscinit.c`).
+/// What ended PostgreSQL or its WAL receiver: two spaces follow the word, sessions have a user before
+/// it, and those who stop it on purpose say `terminating`. And what Patroni says of a directory in
+/// which a base backup was interrupted (`ha.py`).
+const ENDED: &str = "^[^@]*(FATAL|PANIC):\\s\\s(?!terminating|the\\sdatabase\\ssystem\\sis)|system\\sID\\sis\\sinvalid";
+
+/// As PostgreSQL 14 to 17 say it (`sysv_shmem.c`, `miscinit.c`).
 const LEFTOVER: [&str; 2] =
     ["pre-existing shared memory block", "lock file \"postmaster.pid\" already exists"];
 
 /// As they say it in `walsender.c`.
 const BEHIND: [&str; 2] = ["requested WAL segment", "has already been removed"];
 
-/// ENOSPC, as the C library says it.
-const FULL: &str = "No space left on device";
+/// ENOSPC below the data directory. Shared memory says the same without a path.
+const FULL: [&str; 2] = ["No space left on device", "file \""];
 
-/// Characters of PostgreSQL's words in a plan.
+/// What only data can be the reason for: `xlogrecovery.c`, `pg_control`, the files of system catalogs
+/// and transactions, `bufpage.c`; values that Patroni takes from a damaged `pg_control`.
+const DAMAGED: [&str; 12] = [
+    "could not locate a valid checkpoint record",
+    "could not locate required checkpoint record",
+    "invalid checkpoint",
+    "incorrect checksum in control file",
+    "database files are incompatible with server",
+    "is outside the valid range for parameter",
+    "global/pg_control",
+    "could not open file \"global/",
+    "could not read file \"global/",
+    "could not access status of transaction",
+    "invalid page in block",
+    "system ID is invalid",
+];
+
+/// What etcd 3.5 ends with when its data is gone or cannot be read: it panics for nothing else. The
+/// first is `pgha-etcd`'s.
+const MEMBER: &str = "data\\sof\\sthis\\setcd\\smember\\sis\\sgone|^panic:\\s|crc\\smismatch|already\\sbeen\\sbootstrapped|\
+                      permanently\\sremoved|[Nn]o\\sspace\\sleft";
+
+/// Characters of a daemon's words in a plan.
 const WORDS: usize = 120;
 
-/// What keeps the replica behind `session` from becoming whole, where PostgreSQL says so.
+async fn newest(session: &Session, unit: &str, words: &str) -> String {
+    let (unit, words) = (format!("--unit={unit}"), format!("--grep={words}"));
+    let query = NEWEST.split(' ').chain([unit.as_str(), words.as_str()]).collect::<Vec<_>>();
+    session.run(&query, b"").await.unwrap_or_default().trim().to_owned()
+}
+
+/// What keeps the replica behind `session` from becoming whole. Absent: nothing that is known, or it
+/// is being copied.
 pub(crate) async fn ailment(session: &Session, instance: &Instance) -> Option<Ailment> {
-    let ended = ENDED.split_whitespace().collect::<Vec<_>>();
-    let said = session.run(&ended, b"").await.unwrap_or_default();
-    ailment_of(&said, instance)
+    ailment_of(&newest(session, "patroni.service", ENDED).await, instance)
 }
 
 fn ailment_of(said: &str, instance: &Instance) -> Option<Ailment> {
-    let (_, words) = said.trim().split_once(":  ").unwrap_or_default();
-    if BEHIND.iter().all(|part| words.contains(part)) {
-        return Some(Ailment::Behind);
+    let words = said.split_once(":  ").map_or(said, |(_, words)| words);
+    let says = |parts: &[&str]| parts.iter().all(|part| words.contains(part));
+    let any = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+    match (instance.runs(), instance.does_not_start()) {
+        (true, _) if says(&BEHIND) => Some(Ailment::Behind),
+        (true, _) | (_, true) if says(&FULL) => Some(Ailment::Full),
+        (_, true) if any(&LEFTOVER) => Some(Ailment::Leftover),
+        (_, true) if any(&DAMAGED) => Some(Ailment::Damaged(shortened(words, WORDS))),
+        (_, true) if instance.has_failed_to_start() => {
+            Some(Ailment::Failing(shortened(words, WORDS)))
+        }
+        _ => None,
     }
-    if words.contains(FULL) {
-        return Some(Ailment::Full);
-    }
-    let fails = instance.has_failed_to_start() || instance.does_not_start() && !words.is_empty();
-    let why =
-        if words.is_empty() { "PostgreSQL does not start, and does not say why" } else { words };
-    match LEFTOVER.iter().any(|part| words.contains(part)) {
-        true => fails.then_some(Ailment::Leftover),
-        false => fails.then(|| Ailment::Damaged(shortened(why, WORDS))),
-    }
+}
+
+/// Whether the etcd member behind `session` says that it has lost its data. An older image could not
+/// let it join again.
+pub(crate) async fn has_lost_member(session: &Session) -> bool {
+    let can_rejoin = session.run(&["ls", "/etc/pgha/lib/pgha-etcd"], b"").await.is_ok();
+    let said = newest(session, "etcd.service", MEMBER).await;
+    can_rejoin && !said.is_empty() && !said.to_lowercase().contains("no space left")
+}
+
+/// Bytes of the copy behind `session`, as far as it has come.
+pub(crate) async fn size(session: &Session) -> Option<u64> {
+    let du = ["du", "--summarize", "--bytes", "/var/lib/pgha/postgresql/data"];
+    session.output(&du, b"").await.ok()?.stdout.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -59,25 +103,36 @@ mod tests {
 
     #[test]
     fn postgresql_says_why_its_copy_is_not_whole() {
-        let behind = "606  FATAL:  could not receive data from WAL stream: ERROR:  requested WAL segment 000000020000000000000007 has already been removed\n";
+        let behind = "606  FATAL:  could not receive data from WAL stream: ERROR:  requested WAL segment 000000020000000000000007 has already been removed";
         assert_eq!(ailment("running", behind), Some(Ailment::Behind));
-        let leftover = "2026-11-29 00:29:14.559 GMT [457] FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use\n";
+        let leftover = "2026-11-29 00:29:14.559 GMT [457] FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use";
         assert_eq!(ailment("start failed", leftover), Some(Ailment::Leftover));
-        let full = "2244  FATAL:  could not write to file \"pg_wal/xlogtemp.2244\": No space left on device\n";
+        let full = "2244  FATAL:  could not write to file \"pg_wal/xlogtemp.2244\": No space left on device";
         assert_eq!(ailment("running", full), Some(Ailment::Full));
-        let damaged = "[457] FATAL:  could not open file \"global/pg_filenode.map\"\n";
-        let words = "could not open file \"global/pg_filenode.map\"".to_owned();
+        let damaged = "[457] FATAL:  could not open file \"global/pg_filenode.map\": No such file";
+        let words = "could not open file \"global/pg_filenode.map\": No such file".to_owned();
         assert_eq!(ailment("starting", damaged), Some(Ailment::Damaged(words)));
-        assert!(matches!(ailment("start failed", ""), Some(Ailment::Damaged(_))));
+        let wedged = "INFO: data dir for the cluster is not empty, but system ID is invalid; consider doing reinitialize";
+        assert!(matches!(ailment("stopped", wedged), Some(Ailment::Damaged(_))));
     }
 
     #[test]
-    fn one_that_recovers_is_waited_for() {
-        assert_eq!(ailment("starting", ""), None);
-        assert_eq!(ailment("creating replica", ""), None);
-        assert_eq!(
-            ailment("running", "[457] FATAL:  could not connect to the primary server\n"),
-            None
-        );
+    fn what_may_have_another_reason_is_not_taken_for_damage() {
+        let memory = "9 FATAL:  could not map anonymous shared memory: Cannot allocate memory";
+        assert!(matches!(ailment("start failed", memory), Some(Ailment::Failing(_))));
+        let shared = "9 FATAL:  could not resize shared memory segment: No space left on device";
+        assert!(matches!(ailment("start failed", shared), Some(Ailment::Failing(_))));
+        assert!(matches!(ailment("start failed", ""), Some(Ailment::Failing(_))));
+    }
+
+    #[test]
+    fn one_that_recovers_or_copies_is_waited_for() {
+        let connect = "[457] FATAL:  could not connect to the primary server";
+        let behind = "6  FATAL:  requested WAL segment 07 has already been removed";
+        for (state, said) in [("starting", ""), ("starting", connect), ("running", connect)] {
+            assert_eq!(ailment(state, said), None, "{state} {said}");
+        }
+        assert_eq!(ailment("creating replica", behind), None);
+        assert_eq!(ailment("starting", behind), None);
     }
 }

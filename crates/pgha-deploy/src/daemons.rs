@@ -70,6 +70,12 @@ pub trait Daemons: Sync {
     fn ailment(&self, node: &Node, health: &Health)
     -> impl Future<Output = Option<Ailment>> + Send;
 
+    /// Whether the etcd member of a node says that its data is lost.
+    fn has_lost_member(&self, node: &Node) -> impl Future<Output = bool> + Send;
+
+    /// Bytes that a node has of the database. Absent: it does not say.
+    fn copied(&self, node: &Node) -> impl Future<Output = Option<u64>> + Send;
+
     /// Deletes PostgreSQL's data on a replica and copies it from the leader. Returns when that has
     /// begun.
     fn reclone(&self, node: &Node) -> impl Future<Output = Done> + Send;
@@ -172,6 +178,17 @@ impl Daemons for Fleet {
     async fn ailment(&self, node: &Node, health: &Health) -> Option<Ailment> {
         let link = self.link(node).await.ok()?;
         copy::ailment(&link.session, health.nodes[&node.name].instance.as_ref()?).await
+    }
+
+    async fn has_lost_member(&self, node: &Node) -> bool {
+        match self.link(node).await {
+            Ok(link) => copy::has_lost_member(&link.session).await,
+            Err(_) => false,
+        }
+    }
+
+    async fn copied(&self, node: &Node) -> Option<u64> {
+        copy::size(&self.link(node).await.ok()?.session).await
     }
 
     async fn reclone(&self, node: &Node) -> Done {

@@ -1,5 +1,7 @@
 //! etcd, through its JSON gateway.
 
+use std::time::Duration;
+
 use pgha_platform::http;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +17,10 @@ pub const NOSPACE: &str = "NOSPACE";
 
 /// Bytes at which it does (`templates/etc/pgha/etcd.env`).
 pub const QUOTA: u64 = 2 << 30;
+
+/// How often a refused request is tried again, and how long after.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// One etcd member.
 pub struct Etcd {
@@ -148,6 +154,14 @@ impl Etcd {
         let is_it = |member: &&Value| member["name"] == name || member["peerURLs"] == json!([peer]);
         for member in listed["members"].as_array().into_iter().flatten().filter(is_it) {
             self.call("cluster/member/remove", &json!({ "ID": member["ID"] })).await?;
+        }
+        // etcd adds nobody while it has not been connected to all others for 5 s.
+        for _ in 0..TRIES {
+            match self.call("cluster/member/add", &json!({ "peerURLs": [peer] })).await {
+                Err(NodeError::Refused { answer, .. }) if answer.contains("unhealthy cluster") => {}
+                answer => return answer.map(drop),
+            }
+            tokio::time::sleep(PAUSE).await;
         }
         self.call("cluster/member/add", &json!({ "peerURLs": [peer] })).await.map(drop)
     }

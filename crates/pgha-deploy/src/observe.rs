@@ -106,7 +106,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         lost: health.lost(&running),
         stuck: health.stuck(),
         ailing: ailing(daemons, &running, &health).await,
-        etcd_stuck: health.etcd_stuck(&running),
+        etcd_lost: etcd_lost(daemons, &running, &health).await.map(str::to_owned),
         mute: health.mute(),
         etcd_is_full: health.etcd_is_full(),
         pending: pending(&health, cluster),
@@ -115,6 +115,16 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         untaken,
         dynamic,
     }
+}
+
+/// The node whose etcd member has lost its data, while all others are whole.
+pub(crate) async fn etcd_lost<'c, D: Daemons>(
+    daemons: &D,
+    cluster: &'c Cluster,
+    health: &Health,
+) -> Option<&'c str> {
+    let node = health.etcd_crashes(cluster)?;
+    daemons.has_lost_member(node).await.then_some(node.name.as_str())
 }
 
 /// Replicas whose copy does not become whole by waiting, and why.

@@ -5,28 +5,34 @@ use super::{Action, Cost, Data, Desired, Gate, Refused, Step};
 use crate::inventory::{Ailment, Inventory, Observed, Server};
 use crate::render::durability;
 
-/// The steps that make them whole. A node of `turns` is given something, or given back what it
-/// had; only WAL that is gone may be gone for more replicas than a roll can bear.
+/// The steps that make them whole, before anything is rolled: a gate opens for nobody while a copy is
+/// lost. Not those of `unproven` nodes: the image they were given may be the reason, and goes back.
 pub(super) fn cures(
     desired: &Desired<'_>,
     world: &Inventory,
     observed: &Observed,
-    turns: &[&Server],
+    unproven: &[String],
 ) -> Vec<Step> {
-    let leads = |name: &String| observed.leader.as_ref() == Some(name);
-    let waits = |name: &String| !leads(name) && turns.iter().any(|server| server.name == *name);
-    let members = observed.etcd_stuck.iter().filter(|name| !waits(name));
-    let mut steps = members.map(|name| rejoin(name)).collect::<Vec<_>>();
-    let copies = observed.ailing.iter().filter(|(name, _)| !leads(name));
-    let due = copies.filter(|(name, ailment)| **ailment == Ailment::Behind || !waits(name));
-    steps.extend(due.filter_map(|(name, ailment)| match ailment {
+    let counts = |name: &&String| !unproven.contains(name);
+    let member = observed.etcd_lost.iter().filter(counts).map(|name| rejoin(name));
+    let led = |name: &String| observed.leader.as_ref().is_some_and(|leader| leader != name);
+    let copies = observed.ailing.iter().filter(|(name, _)| counts(name) && led(name));
+    let copies = copies.filter_map(|(name, ailment)| match ailment {
         Ailment::Leftover => boot(desired, observed, world.server(name)?),
-        Ailment::Full => None,
-        _ => reclone(desired, observed, name),
-    }));
+        Ailment::Behind => {
+            Some(reclone(desired, observed, name, "the leader has dropped WAL that it lacks"))
+        }
+        Ailment::Damaged(words) => {
+            is_alone(observed, name).then(|| reclone(desired, observed, name, words))
+        }
+        Ailment::Full | Ailment::Failing(_) => None,
+    });
+    let mut steps = member.chain(copies).collect::<Vec<_>>();
     if !steps.is_empty() {
+        let others = world.servers.iter().filter(|server| !observed.lost.contains(&server.name));
+        let waiting = sick(observed, &others.collect::<Vec<_>>());
         let gate = Gate::new(REJOIN_SECONDS, SHORT_SECONDS);
-        steps.push(Step::gate(gate.despite(sick(observed, turns))));
+        steps.push(Step::gate(gate.despite(waiting)));
     }
     steps
 }
@@ -35,7 +41,7 @@ pub(super) fn cures(
 /// When what is left of the ailing copies may not be deleted: there is no other to lose then.
 pub(super) fn none_beyond_cure(observed: &Observed) -> Result<(), Refused> {
     let named = observed.ailing.iter().map(|(name, ailment)| match ailment {
-        Ailment::Damaged(words) => format!("`{name}`: {words}"),
+        Ailment::Damaged(words) | Ailment::Failing(words) => format!("`{name}`: {words}"),
         Ailment::Leftover => format!("`{name}`: a process that a crash left"),
         Ailment::Behind => format!("`{name}`: WAL that it lacks is gone"),
         Ailment::Full => format!("`{name}`: no room"),
@@ -54,31 +60,18 @@ pub(super) fn none_beyond_cure(observed: &Observed) -> Result<(), Refused> {
         ));
     }
     Err(Refused::new(
-        format!("more than one copy is not whole, and none of them is deleted: {named}"),
-        "find what they have in common with `pgha logs NODE patroni`; a copy that you can spare is made anew by `pgha ssh NODE -- /etc/pgha/bin/patronictl reinit CLUSTER NODE`",
+        format!("PostgreSQL does not start, and nothing is deleted for that: {named}"),
+        "find the reason with `pgha logs NODE patroni`. Data is copied anew where nothing else can be the reason, and every other copy is whole",
     ))
-}
-
-/// What a node needs before its turn in a roll: no image brings back data. Should the image it runs be
-/// the reason, the one it gets finds a member and a copy that begin anew.
-pub(super) fn before_turn(desired: &Desired<'_>, observed: &Observed, node: &String) -> Vec<Step> {
-    let stuck = observed.etcd_stuck.contains(node);
-    let member = stuck.then(|| rejoin(node));
-    member.into_iter().chain(reclone(desired, observed, node)).collect()
 }
 
 fn rejoin(node: &str) -> Step {
     Step::free(Action::RejoinEtcd { node: node.to_owned() })
 }
 
-fn reclone(desired: &Desired<'_>, observed: &Observed, node: &String) -> Option<Step> {
-    let why = match observed.ailing.get(node)? {
-        Ailment::Behind => "the leader has dropped WAL that it lacks",
-        Ailment::Damaged(words) if is_alone(observed, node) => words,
-        _ => return None,
-    };
+fn reclone(desired: &Desired<'_>, observed: &Observed, node: &str, why: &str) -> Step {
     let cost = Cost { data: Data::CopiedAnew, ..cost(desired, observed, node) };
-    Some(Step::new(Action::Reclone { node: node.clone(), why: why.to_owned() }, cost))
+    Step::new(Action::Reclone { node: node.to_owned(), why: why.to_owned() }, cost)
 }
 
 /// A boot ends what a crash left.
@@ -88,11 +81,10 @@ fn boot(desired: &Desired<'_>, observed: &Observed, server: &Server) -> Option<S
     is_alone(observed, &server.name).then(|| Step::new(rebuild(desired, server), cost))
 }
 
-/// What keeps PostgreSQL from starting on two nodes is no damage of their data.
+/// Whether every other copy of the database is whole.
 fn is_alone(observed: &Observed, node: &String) -> bool {
-    let starts = |ailment: &Ailment| matches!(ailment, Ailment::Behind | Ailment::Full);
-    let mut others = observed.ailing.iter().filter(|(name, _)| *name != node);
-    others.all(|(_, ailment)| starts(ailment))
+    let is_copy = |lost: &&String| *lost == node || observed.etcd_lost.as_ref() != Some(lost);
+    observed.lost.iter().filter(is_copy).eq([node])
 }
 
 fn cost(desired: &Desired<'_>, observed: &Observed, node: &str) -> Cost {

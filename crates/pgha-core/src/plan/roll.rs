@@ -43,10 +43,7 @@ pub(super) fn steps(
     let unproven = unproven(desired, world);
     let outdated =
         world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
-    // No gate opens for what is unproven while the copy of another node is lost, and no roll bears two.
-    let waits = unproven.is_empty() && observed.lost.len() <= 1;
-    let turns = if waits { &outdated[..] } else { &[] };
-    let cures = copies::cures(desired, world, observed, turns);
+    let cures = copies::cures(desired, world, observed, &unproven);
     if !cures.is_empty() {
         return Ok((cures, true));
     }
@@ -219,7 +216,6 @@ fn roll(
         if observed.leader.as_ref() == Some(&server.name) {
             steps.extend(hand_over(desired, observed, order, server));
         }
-        steps.extend(copies::before_turn(desired, observed, &server.name));
         let action = action(server);
         let new = action.gives_new().map(str::to_owned).into_iter().collect();
         let lost = observed.lost.contains(&server.name);

@@ -3,7 +3,7 @@
 use pgha_core::inventory::{Ailment, Inventory};
 use pgha_core::plan::plan;
 
-use crate::case::{Case, old};
+use crate::case::{Case, old, unproven};
 use crate::{THREE, golden};
 
 /// The copies of these nodes ail.
@@ -19,10 +19,10 @@ fn ailing(nodes: &[(&str, Ailment)]) -> impl FnOnce(&mut Inventory) {
     }
 }
 
-fn etcd_stuck(node: &'static str) -> impl FnOnce(&mut Inventory) {
+fn etcd_lost(node: &'static str) -> impl FnOnce(&mut Inventory) {
     move |world| {
         let observed = world.observed.as_mut().expect("observed");
-        observed.etcd_stuck.push(node.to_owned());
+        observed.etcd_lost = Some(node.to_owned());
         observed.lost.retain(|lost| lost != node);
         observed.lost.push(node.to_owned());
         observed.sick.clone_from(&observed.lost);
@@ -38,12 +38,14 @@ cases! {
     one_is_stuck: Case::new(THREE).with(ailing(&[("node-2", Ailment::Leftover)])),
     one_is_damaged: Case::new(THREE).with(ailing(&[("node-2", damaged())])),
     two_are_damaged: Case::new(THREE).with(ailing(&[("node-2", damaged()), ("node-3", damaged())])),
+    one_fails: Case::new(THREE).with(ailing(&[("node-2", Ailment::Failing("out of memory".to_owned()))])),
+    one_is_damaged_and_unproven: Case::new(THREE).with(ailing(&[("node-2", damaged())])).with(unproven(1)),
     one_is_full: Case::new(THREE).with(ailing(&[("node-2", Ailment::Full)])),
     one_is_damaged_and_outdated: Case::new(THREE).with(ailing(&[("node-2", damaged())])).with(old(&[1])),
     the_rest_is_behind: Case::new(THREE).with(ailing(&[("node-2", Ailment::Behind), ("node-3", Ailment::Behind)])).with(old(&[0, 1])),
-    etcd_lost_its_data: Case::new(THREE).with(etcd_stuck("node-3")),
-    etcd_lost_its_data_on_the_leader: Case::new(THREE).with(etcd_stuck("node-1")),
-    etcd_lost_its_data_where_a_copy_is_damaged: Case::new(THREE).with(ailing(&[("node-2", damaged())])).with(etcd_stuck("node-3")),
-    a_whole_volume_is_lost: Case::new(THREE).with(ailing(&[("node-3", damaged())])).with(etcd_stuck("node-3")),
-    etcd_lost_its_data_before_a_roll: Case::new(THREE).with(etcd_stuck("node-3")).with(old(&[0, 2])),
+    etcd_lost_its_data: Case::new(THREE).with(etcd_lost("node-3")),
+    etcd_lost_its_data_on_the_leader: Case::new(THREE).with(etcd_lost("node-1")),
+    etcd_lost_its_data_where_a_copy_is_damaged: Case::new(THREE).with(ailing(&[("node-2", damaged())])).with(etcd_lost("node-3")),
+    a_whole_volume_is_lost: Case::new(THREE).with(ailing(&[("node-3", damaged())])).with(etcd_lost("node-3")),
+    etcd_lost_its_data_before_a_roll: Case::new(THREE).with(etcd_lost("node-3")).with(old(&[0, 2])),
 }

@@ -1,17 +1,31 @@
 //! Data that is deleted, because a better copy is elsewhere. Never one that has become whole since the
-//! plan was made.
+//! plan was made, or whose trouble is another one by now.
+
+use std::time::Duration;
 
 use pgha_core::cluster::Node;
+use pgha_core::inventory::Ailment;
 use pgha_platform::Provider;
+use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
 use crate::daemons::Daemons;
+use crate::observe;
+
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// A copy that has not grown for so long is not being made any more, or is being started.
+const STALLED: Duration = Duration::from_secs(60);
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     pub(super) async fn rejoin_etcd(&self, node: &Node) -> Result<(), ExecuteError> {
         let daemons = self.operator.daemons;
-        if !daemons.health().await.etcd_stuck(self.cluster()).contains(&node.name) {
-            tracing::info!("{}: its etcd member is back", node.name);
+        let health = daemons.health().await;
+        if observe::etcd_lost(daemons, self.cluster(), &health).await != Some(&node.name) {
+            tracing::info!(
+                "{}: its etcd member is left as it is: it runs by now, or another one is lost",
+                node.name
+            );
             return Ok(());
         }
         tracing::info!("{}: its etcd member joins again, without its data", node.name);
@@ -22,11 +36,30 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.leads_as_planned(&node.name, false).await?;
         let daemons = self.operator.daemons;
         let health = daemons.health().await;
-        if !health.lacks_its_copy(node) {
-            tracing::info!("{}: its copy is whole by now", node.name);
+        let ailing = observe::ailing(daemons, self.cluster(), &health).await;
+        if !matches!(ailing.get(&node.name), Some(Ailment::Behind | Ailment::Damaged(_))) {
+            tracing::info!(
+                "{}: its data is left as it is: it runs by now, or fails for another reason",
+                node.name
+            );
             return Ok(());
         }
         tracing::info!("{}: deleting its data, copying it from the leader", node.name);
-        Ok(daemons.reclone(node).await?)
+        daemons.reclone(node).await?;
+        self.copied(node).await;
+        Ok(())
+    }
+
+    /// Waits as long as the copy grows: it may take hours, and the next one is not to be begun before.
+    async fn copied(&self, node: &Node) {
+        let daemons = self.operator.daemons;
+        let (mut size, mut grown) = (None, Instant::now());
+        while daemons.health().await.lacks_its_copy(node) && grown.elapsed() < STALLED {
+            tokio::time::sleep(PAUSE).await;
+            let now = daemons.copied(node).await;
+            if now != size {
+                (size, grown) = (now, Instant::now());
+            }
+        }
     }
 }

@@ -146,19 +146,16 @@ impl Health {
         heard.instance.is_some() && !member().is_some_and(copies)
     }
 
-    /// Nodes whose etcd member crashes again and again, while the others have a quorum: it does not
-    /// find its data, or cannot read it.
-    pub fn etcd_stuck(&self, cluster: &Cluster) -> Vec<String> {
+    /// The node whose etcd member crashes again and again, while every other is whole.
+    pub(crate) fn etcd_crashes<'c>(&self, cluster: &'c Cluster) -> Option<&'c Node> {
         let heard = |node: &Node| self.nodes.get(&node.name);
         let is_whole = |node: &&Node| {
             heard(node).and_then(|heard| heard.etcd.as_ref()).is_some_and(|etcd| etcd.has_leader)
         };
-        let (whole, mut lost): (Vec<_>, Vec<_>) =
-            cluster.nodes_with(Role::Etcd).partition(is_whole);
         let unit = |node: &Node| heard(node)?.units.as_ref()?.get("etcd.service");
-        lost.retain(|node| unit(node).is_some_and(Unit::crashes_on));
-        let quorum = 2 * whole.len() > cluster.nodes_with(Role::Etcd).count();
-        lost.into_iter().filter(|_| quorum).map(|node| node.name.clone()).collect()
+        let mut lost = cluster.nodes_with(Role::Etcd).filter(|node| !is_whole(node));
+        let first = lost.next().filter(|node| unit(node).is_some_and(Unit::crashes_on));
+        first.filter(|_| lost.next().is_none())
     }
 
     /// Replicas whose PostgreSQL runs and tells its Patroni nothing.

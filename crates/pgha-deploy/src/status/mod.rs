@@ -143,17 +143,15 @@ impl Status {
         }
         let mut warnings = warnings::of(cluster, &health);
         let ailing = observe::ailing(fleet, cluster, &health).await;
+        let lost = observe::etcd_lost(fleet, cluster, &health).await;
+        warnings.extend(lost.map(warnings::etcd_lost));
         warnings.extend(ailing.iter().map(|(node, ailment)| warnings::ails(node, ailment)));
         let poolers = fleet.nodes.iter().zip(&insides);
         warnings.extend(poolers.flat_map(|(node, inside)| {
             let pools =
                 warnings::full(&node.name, &inside.pooler, cluster.pgbouncer.default_pool_size);
             let ends = warnings::ends(&node.name, inside.certificate_days);
-            pools.into_iter().chain(ends).chain(volume::warnings(
-                cluster,
-                &node.name,
-                inside.volume,
-            ))
+            pools.into_iter().chain(ends).chain(volume::warnings(cluster, node, inside.volume))
         }));
         let pairs = fleet.nodes.iter().zip(insides);
         let wanted = |node: &Node| Wanted {

@@ -22,14 +22,12 @@ pub(super) fn of(cluster: &Cluster, health: &Health) -> Vec<String> {
     let one_copy = runs_on_one_copy(cluster, health, view).then(|| {
         "the leader runs on one copy: no replica confirms commits; bring one back".to_owned()
     });
-    let stuck = health.etcd_stuck(cluster);
-    let stuck = stuck.iter().map(|node| {
-        format!(
-            "etcd of {node} does not start, and its data may be why: `pgha apply` lets it join anew"
-        )
-    });
-    let others = [paused, one_copy, etcd(health), fills(health)];
-    others.into_iter().flatten().chain(stuck).collect()
+    [paused, one_copy, etcd(health), fills(health)].into_iter().flatten().collect()
+}
+
+/// An etcd member without its data.
+pub(super) fn etcd_lost(node: &str) -> String {
+    format!("etcd of {node} has lost its data: `pgha apply` lets it join anew")
 }
 
 /// A replica's copy that waiting does not make whole.
@@ -45,8 +43,9 @@ pub(super) fn ails(node: &str, ailment: &Ailment) -> String {
             "PostgreSQL of {node} has no room for its copy: it goes on by itself once its volume has some"
         ),
         Ailment::Damaged(words) => format!(
-            "PostgreSQL of {node} does not start ({words}): `pgha apply` copies it anew, if every other copy is whole"
+            "PostgreSQL of {node} cannot start with its data ({words}): `pgha apply` copies it anew, if every other copy is whole"
         ),
+        Ailment::Failing(words) => format!("PostgreSQL of {node} does not start: {words}"),
     }
 }
 

@@ -226,6 +226,14 @@ impl Daemons for Pgha<'_> {
         is_damaged.then(|| Ailment::Damaged("invalid checkpoint record".to_owned()))
     }
 
+    async fn has_lost_member(&self, node: &Node) -> bool {
+        self.world.state().machines[&node.name].damaged == Some(Damage::Member)
+    }
+
+    async fn copied(&self, _: &Node) -> Option<u64> {
+        None
+    }
+
     async fn reclone(&self, node: &Node) -> Result<(), NodeError> {
         self.world.state().may_delete(&node.name, &self.seen());
         self.ask(&node.name, Effect::Reclone(node.name.clone())).await.map(drop)
