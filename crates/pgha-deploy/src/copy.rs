@@ -1,10 +1,19 @@
 //! Why a copy does not become whole, in the words of the daemon that keeps it. Only words that can
 //! mean nothing but lost data lead to its deletion; whatever else is said is for people.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use pgha_core::Cluster;
 use pgha_core::inventory::Ailment;
 use pgha_platform::command::shortened;
 use pgha_platform::ssh::Session;
 
+use tokio::time::Instant;
+
+use crate::daemons::Daemons;
+use crate::health::Health;
 use crate::patroni::Instance;
 
 /// Newest line of the last half minute. It is tried again every second or two.
@@ -90,6 +99,47 @@ pub(crate) async fn has_lost_member(session: &Session) -> bool {
 pub(crate) async fn size(session: &Session) -> Option<u64> {
     let du = ["du", "--summarize", "--bytes", "/var/lib/pgha/postgresql/data"];
     session.output(&du, b"").await.ok()?.stdout.split_whitespace().next()?.parse().ok()
+}
+
+/// A base backup that has not grown for so long is being started, or is not made any more.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// How often it is looked at: every file is counted.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Copies that are being made, and how far they have come.
+#[derive(Default)]
+pub(crate) struct Copies {
+    sizes: BTreeMap<String, u64>,
+    looked: Option<Instant>,
+    grown: Option<Instant>,
+}
+
+impl Copies {
+    /// Whether a copy is being made and has grown within a minute, as far as it was asked.
+    pub(crate) async fn grow<D: Daemons>(
+        &mut self,
+        daemons: &D,
+        health: &Health,
+        cluster: &Cluster,
+    ) -> bool {
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            self.look(daemons, health, cluster).await;
+        }
+        !self.sizes.is_empty() && self.grown.is_some_and(|grown| grown.elapsed() < STALLED)
+    }
+
+    async fn look<D: Daemons>(&mut self, daemons: &D, health: &Health, cluster: &Cluster) {
+        let copying = cluster.nodes.iter().filter(|node| health.is_copying(node));
+        let sizes = join_all(
+            copying.map(async |node| Some((node.name.clone(), daemons.copied(node).await?))),
+        );
+        let sizes = sizes.await.into_iter().flatten().collect::<BTreeMap<_, _>>();
+        if sizes.iter().any(|(name, size)| self.sizes.get(name).is_none_or(|had| had < size)) {
+            self.grown = Some(Instant::now());
+        }
+        (self.sizes, self.looked) = (sizes, Some(Instant::now()));
+    }
 }
 
 #[cfg(test)]

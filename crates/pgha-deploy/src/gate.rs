@@ -9,6 +9,7 @@ use pgha_platform::Provider;
 // tokio's clock, which the simulation turns.
 use tokio::time::Instant;
 
+use crate::copy::Copies;
 use crate::daemons::Daemons;
 use crate::health::{Condition, Health};
 use crate::watch::Watch;
@@ -48,7 +49,7 @@ pub async fn healthy<P: Provider, D: Daemons>(
         if wait.has_held() {
             return Ok(health);
         }
-        if let Some(sick) = wait.gives_up(provider, &health, cluster).await {
+        if let Some(sick) = wait.gives_up(provider, daemons, &health, cluster).await {
             let diagnosis = diagnoses(provider, daemons, cluster, &sick).await;
             unmet.extend(
                 sick.iter().filter_map(|name| Some(format!("{name}: {}", wait.lost(name)?))),
@@ -74,12 +75,14 @@ struct Wait<'g> {
     asked: Instant,
     told: Option<Vec<String>>,
     watch: Watch,
+    copies: Copies,
 }
 
 impl<'g> Wait<'g> {
     fn begin(gate: &'g Gate) -> Self {
         let now = Instant::now();
-        Self { gate, began: now, since: None, asked: now, told: None, watch: Watch::default() }
+        let (watch, copies) = (Watch::default(), Copies::default());
+        Self { gate, began: now, since: None, asked: now, told: None, watch, copies }
     }
 
     /// Takes in what the nodes say, and names what is amiss.
@@ -110,16 +113,16 @@ impl<'g> Wait<'g> {
     }
 
     /// When waiting has no use any more: the nodes it is due to.
-    async fn gives_up<P: Provider>(
+    async fn gives_up<P: Provider, D: Daemons>(
         &mut self,
         provider: &P,
+        daemons: &D,
         health: &Health,
         cluster: &Cluster,
     ) -> Option<Vec<String>> {
-        // A hold that has begun is let come to its end.
-        if self.since.is_none()
-            && self.began.elapsed().as_secs() >= u64::from(self.gate.within_seconds)
-        {
+        let late = self.began.elapsed().as_secs() >= u64::from(self.gate.within_seconds);
+        // A hold that has begun is let come to its end, and so is a copy: it may be large.
+        if self.since.is_none() && late && !self.copies.grow(daemons, health, cluster).await {
             let mut sick = health.sick(cluster);
             sick.retain(|name| !self.gate.despite.contains(name));
             return Some(sick);

@@ -106,6 +106,11 @@ impl Instance {
         self.state == "running"
     }
 
+    /// Whether its data is being copied from the leader.
+    pub(crate) fn is_copied(&self) -> bool {
+        self.state == "creating replica"
+    }
+
     /// Whether it is no replica. One that starts may not know yet.
     pub fn is_primary(&self) -> bool {
         self.role == "primary"

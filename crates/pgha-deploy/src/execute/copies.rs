@@ -6,16 +6,13 @@ use std::time::Duration;
 use pgha_core::cluster::Node;
 use pgha_core::inventory::Ailment;
 use pgha_platform::Provider;
-use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
+use crate::copy::Copies;
 use crate::daemons::Daemons;
 use crate::observe;
 
 const PAUSE: Duration = Duration::from_secs(2);
-
-/// A copy that has not grown for so long is not being made any more, or is being started.
-const STALLED: Duration = Duration::from_secs(60);
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     pub(super) async fn rejoin_etcd(&self, node: &Node) -> Result<(), ExecuteError> {
@@ -50,15 +47,15 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(())
     }
 
-    /// Waits as long as the copy grows: it may take hours, and the next one is not to be begun before.
+    /// Waits as long as the copy grows: the next one is not to be begun before.
     async fn copied(&self, node: &Node) {
-        let daemons = self.operator.daemons;
-        let (mut size, mut grown) = (None, Instant::now());
-        while daemons.health().await.lacks_its_copy(node) && grown.elapsed() < STALLED {
+        let (daemons, mut copies) = (self.operator.daemons, Copies::default());
+        loop {
             tokio::time::sleep(PAUSE).await;
-            let now = daemons.copied(node).await;
-            if now != size {
-                (size, grown) = (now, Instant::now());
+            let health = daemons.health().await;
+            let whole = !health.lacks_its_copy(node);
+            if whole || !copies.grow(daemons, &health, self.cluster()).await {
+                return;
             }
         }
     }

@@ -138,6 +138,11 @@ impl Health {
         cluster.nodes.iter().filter(runs).collect()
     }
 
+    /// Whether a base backup is made there.
+    pub(crate) fn is_copying(&self, node: &Node) -> bool {
+        self.nodes[&node.name].instance.as_ref().is_some_and(Instance::is_copied)
+    }
+
     /// Whether the node answers, should hold a copy of the database, and neither leads nor streams.
     pub(crate) fn lacks_its_copy(&self, node: &Node) -> bool {
         let heard = &self.nodes[&node.name];

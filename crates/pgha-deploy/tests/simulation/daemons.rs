@@ -16,6 +16,7 @@ use pgha_deploy::secrets::Secrets;
 use pgha_deploy::units::{Unit, Units};
 use rand::RngExt;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::effect::Effect;
 use crate::pgha::Pgha;
@@ -74,10 +75,15 @@ fn sessions(state: &State, name: &str) -> Sessions {
 }
 
 fn instance(state: &State, name: &str) -> Instance {
-    let runs = state.machines[name].runs_with.is_some();
+    let machine = &state.machines[name];
+    let told = match machine.runs_with {
+        Some(_) => "running",
+        None if machine.copied_until > Instant::now() => "creating replica",
+        None => "start failed",
+    };
     Instance {
         role: if state.leads(name) { "primary" } else { "replica" }.to_owned(),
-        state: if runs { "running" } else { "start failed" }.to_owned(),
+        state: told.to_owned(),
         ..Instance::default()
     }
 }
@@ -230,8 +236,9 @@ impl Daemons for Pgha<'_> {
         self.world.state().machines[&node.name].damaged == Some(Damage::Member)
     }
 
-    async fn copied(&self, _: &Node) -> Option<u64> {
-        None
+    async fn copied(&self, node: &Node) -> Option<u64> {
+        let left = self.world.state().machines[&node.name].copied_until - Instant::now();
+        Some(900 - left.as_secs())
     }
 
     async fn reclone(&self, node: &Node) -> Result<(), NodeError> {

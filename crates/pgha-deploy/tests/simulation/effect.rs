@@ -58,7 +58,7 @@ impl Effect {
             Self::Reclone(_) if state.leader.is_none() => Err("nobody to copy from"),
             Self::Reclone(name) => {
                 state.repair(&name, Damage::Copy);
-                state.start(&name);
+                state.copy(&name);
                 Ok(true)
             }
             Self::RejoinEtcd(_) if !state.has_quorum() => Err("no quorum"),

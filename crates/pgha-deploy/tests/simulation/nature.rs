@@ -127,6 +127,13 @@ impl State {
         machine.damaged.take_if(|damage| *damage == what);
     }
 
+    /// It takes up to a quarter of an hour, and begins anew with every boot.
+    pub(crate) fn copy(&mut self, name: &str) {
+        let seconds = self.rng.random_range(1..900);
+        self.machine(name).copied_until = Instant::now() + Duration::from_secs(seconds);
+        self.start(name);
+    }
+
     /// All that store lose their power, and at times all others.
     fn power_cut(&mut self) {
         let all = self.rng.random_bool(0.5);
@@ -143,7 +150,10 @@ impl State {
         let machine = self.machine(name);
         (machine.on, machine.booted, machine.joins_after) = (true, Instant::now(), joins_after);
         machine.flaws = flaws;
-        self.start(name);
+        match machine.copied_until > Instant::now() {
+            true => self.copy(name),
+            false => self.start(name),
+        }
         self.tell(format!("{name} boots {}", &self.machines[name].labels["image"][..6]));
     }
 

@@ -54,6 +54,8 @@ pub(crate) struct Machine {
     pub(crate) runs_with: Option<u32>,
     /// What of its data cannot be read any more.
     pub(crate) damaged: Option<Damage>,
+    /// Until when it copies the data of the leader.
+    pub(crate) copied_until: Instant,
     /// Until when the other nodes cannot reach it. pgha can.
     pub(crate) cut_off_until: Instant,
     /// Until when its PostgreSQL does not follow the leader.
@@ -80,6 +82,7 @@ impl Machine {
             previous: None,
             flaws: Vec::new(),
             damaged: None,
+            copied_until: Instant::now(),
             runs_with: roles.has(Role::Postgres).then_some(wish.max_connections),
             cut_off_until: Instant::now(),
             behind_until: Instant::now(),
@@ -266,7 +269,8 @@ impl State {
         let wanted = self.max_connections();
         let leader = self.leader.as_ref().filter(|leader| *leader != name);
         let least = leader.and_then(|leader| self.machines[leader].runs_with).unwrap_or(0);
-        let reads = self.machines[name].damaged != Some(Damage::Copy);
+        let machine = &self.machines[name];
+        let reads = machine.damaged != Some(Damage::Copy) && machine.copied_until <= Instant::now();
         let database = self.databases.contains(name) && reads;
         self.machine(name).runs_with = (database && wanted != TOO_MANY).then(|| wanted.max(least));
     }
