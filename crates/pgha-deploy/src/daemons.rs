@@ -227,3 +227,11 @@ impl Daemons for Fleet {
         Ok(declare::declare(&self.link(leader).await?.session, cluster, secrets).await?)
     }
 }
+
+impl Fleet {
+    /// What clients have in use on the leader and could not keep with a dynamic configuration.
+    async fn in_use(&self, leader: Option<&Node>, config: &Value) -> Result<String, NodeError> {
+        let leader = leader.ok_or(NodeError::Absent("the leader"))?;
+        Ok(candidate::in_use(&self.link(leader).await?.session, config).await?)
+    }
+}

@@ -13,10 +13,8 @@ use pgha_platform::command::shortened;
 use pgha_platform::http::{self, Trust};
 use pgha_platform::sql::{self, AuthorityError};
 use pgha_platform::ssh::{Session, SshError, Target, Tunnel};
-use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::candidate;
 use crate::contract::Contract;
 use crate::etcd::Etcd;
 use crate::patroni::Patroni;
@@ -211,16 +209,6 @@ impl Fleet {
     /// The secret that a node proves itself with, by its name.
     pub fn host_key_file(node: &Node) -> String {
         format!("nodes/{}/ssh_host_ed25519_key", node.name)
-    }
-
-    /// What clients have in use on the leader and could not keep with a dynamic configuration.
-    pub(crate) async fn in_use(
-        &self,
-        leader: Option<&Node>,
-        config: &Value,
-    ) -> Result<String, NodeError> {
-        let leader = leader.ok_or(NodeError::Absent("the leader"))?;
-        Ok(candidate::in_use(&self.link(leader).await?.session, config).await?)
     }
 
     /// What SSH needs to reach `node`.
