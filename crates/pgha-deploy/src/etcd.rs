@@ -32,6 +32,9 @@ pub struct Etcd {
 /// What a member says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct EtcdStatus {
+    /// Its identifier.
+    #[serde(skip)]
+    pub member: String,
     /// Version of the daemon.
     pub version: String,
     /// Whether this member leads.
@@ -101,9 +104,18 @@ impl Etcd {
             leader: answer.leader == answer.header.member_id,
             has_leader,
             version: answer.version,
+            member: answer.header.member_id,
             db_bytes: answer.db_size.parse().unwrap_or(0),
             alarms: answer.errors.iter().filter_map(|error| alarm(error)).collect(),
         })
+    }
+
+    /// Takes etcd's leadership from this member and gives it to another, by that one's identifier.
+    ///
+    /// # Errors
+    /// As [`Etcd::call`], and when this member does not lead.
+    pub async fn hand_leadership(&self, to: &str) -> Result<(), NodeError> {
+        self.call("maintenance/transfer-leadership", &json!({ "targetID": to })).await.map(drop)
     }
 
     /// Makes room where the database is full of old revisions: drops them and gives their space

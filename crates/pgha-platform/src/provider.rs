@@ -244,6 +244,13 @@ pub trait Provider: Send + Sync {
     /// Drops every packet between a server and all others. The operator still reaches it.
     fn isolate(&self, name: &str) -> impl Future<Output = Done> + Send;
 
+    /// Stops every process of a server where it is, as a host that pauses a virtual machine does: the
+    /// network stays, nobody answers, and no process notices.
+    fn freeze(&self, name: &str) -> impl Future<Output = Done> + Send;
+
+    /// Lets a frozen server go on. Does nothing to another.
+    fn thaw(&self, name: &str) -> impl Future<Output = Done> + Send;
+
     /// Ends every isolation.
     fn heal(&self) -> impl Future<Output = Done> + Send;
 

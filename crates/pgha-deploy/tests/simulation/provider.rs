@@ -111,6 +111,14 @@ impl Provider for Pgha<'_> {
         panic!("a roll isolates nobody")
     }
 
+    async fn freeze(&self, _: &str) -> Result<(), ProviderError> {
+        panic!("a roll freezes nobody")
+    }
+
+    async fn thaw(&self, _: &str) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
     async fn heal(&self) -> Result<(), ProviderError> {
         Ok(())
     }

@@ -43,6 +43,25 @@ pub(super) async fn kill(machine: &str) -> Result<(), u64> {
     Ok(())
 }
 
+/// Stops every process of the machine where it is, or lets them go on. Gives the seconds waited when
+/// they did not all obey.
+pub(super) async fn set_frozen(machine: &str, frozen: bool) -> Result<(), u64> {
+    let Some(group) = unified().map(|root| root.join(machine)).filter(|group| group.exists())
+    else {
+        return Ok(());
+    };
+    let (set, is) = if frozen { ("1", "frozen 1") } else { ("0", "frozen 0") };
+    let _ = fs::write(group.join("cgroup.freeze"), set);
+    for _ in 0..KILL_SECONDS * 100 {
+        let events = fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+        if events.contains(is) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err(KILL_SECONDS)
+}
+
 /// Waits until no process of the machine is left. Gives the seconds waited when one still is.
 pub(super) async fn emptied(machine: &str, seconds: u64) -> Result<(), u64> {
     for _ in 0..seconds * 100 {

@@ -236,6 +236,14 @@ impl Provider for Local {
         Ok(self.switch.isolate(&self.machine(name)).await?)
     }
 
+    async fn freeze(&self, name: &str) -> Result<(), ProviderError> {
+        self.set_frozen(name, true).await
+    }
+
+    async fn thaw(&self, name: &str) -> Result<(), ProviderError> {
+        self.set_frozen(name, false).await
+    }
+
     async fn heal(&self) -> Result<(), ProviderError> {
         Ok(self.switch.heal().await?)
     }
@@ -243,6 +251,14 @@ impl Provider for Local {
     async fn console(&self, name: &str) -> Result<String, ProviderError> {
         let path = self.records.node(name).join("console.log");
         Ok(crate::command::last_lines(&files::end(&path, CONSOLE_BYTES).unwrap_or_default(), 30))
+    }
+}
+
+impl Local {
+    async fn set_frozen(&self, name: &str, frozen: bool) -> Result<(), ProviderError> {
+        let (name, what) = (name.to_owned(), if frozen { "freeze" } else { "thaw" });
+        let done = cgroup::set_frozen(&self.machine(&name), frozen).await;
+        done.map_err(|seconds| ProviderError::Slow { name, what, seconds })
     }
 }
 

@@ -117,9 +117,8 @@ impl<'a> Arena<'a> {
     /// A run that was killed could not end its fault. Where there is none, or no answer, nothing
     /// happens.
     async fn end_every_fault(&self) {
-        for (scenario, node) in Scenario::all()
-            .into_iter()
-            .flat_map(|s| self.workspace.cluster.nodes.iter().map(move |n| (s, n)))
+        for (scenario, node) in
+            Scenario::every().flat_map(|s| self.workspace.cluster.nodes.iter().map(move |n| (s, n)))
         {
             let _ = scenario.heal(self.workspace, self.fleet, node).await;
         }

@@ -27,6 +27,10 @@ pub(crate) enum Scenario {
     /// The leader's Patroni is frozen (SIGSTOP) while its PostgreSQL lives. A second writer stays
     /// beside the leader.
     PatroniFrozen,
+    /// The leader's node is frozen for longer than the lock lives, with the network up and etcd's
+    /// leadership on it, as a paused virtual machine; then it goes on. A second writer stays beside
+    /// the leader.
+    NodePaused,
     /// A planned change of leader.
     Switchover,
     /// The etcd member on the leader's node is killed and stays down.
@@ -44,14 +48,22 @@ impl fmt::Display for Scenario {
 }
 
 impl Scenario {
-    pub(super) fn all() -> Vec<Self> {
-        Self::value_variants().to_vec()
+    /// Those that are played where none is named. A paused node may take the lock back with its old
+    /// timeline when it wakes (README, "Limits"): until that is cured it is played on request alone.
+    pub(super) fn usual() -> Vec<Self> {
+        Self::every().filter(|scenario| *scenario != Self::NodePaused).collect()
+    }
+
+    pub(super) fn every() -> impl Iterator<Item = Self> {
+        Self::value_variants().iter().copied()
     }
 
     /// What the promised length of the write stop depends on.
     pub(super) fn fault(self) -> Fault {
         match self {
-            Self::LeaderPowerOff | Self::LeaderCutOff | Self::PatroniFrozen => Fault::LeaderLost,
+            Self::LeaderPowerOff | Self::LeaderCutOff | Self::PatroniFrozen | Self::NodePaused => {
+                Fault::LeaderLost
+            }
             Self::LeaderKillPostgres => Fault::PostgresKilled,
             Self::Switchover | Self::Roll => Fault::Switchover,
             Self::EtcdOneDown => Fault::MinorityLost,
@@ -60,7 +72,7 @@ impl Scenario {
 
     /// Whether a second writer stays beside the leader.
     pub(super) fn has_inside(self) -> bool {
-        matches!(self, Self::LeaderCutOff | Self::PatroniFrozen)
+        matches!(self, Self::LeaderCutOff | Self::PatroniFrozen | Self::NodePaused)
     }
 
     /// Seconds the fault lasts: long enough for its whole effect to show.
@@ -92,6 +104,10 @@ impl Scenario {
                 on(fleet, leader, &["pkill", "-KILL", "--oldest", "--exact", "postgres"]).await
             }
             Self::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGSTOP")).await,
+            Self::NodePaused => {
+                lead_etcd(fleet, leader).await?;
+                Ok(workspace.provider.freeze(&leader.name).await?)
+            }
             Self::EtcdOneDown => {
                 // The stop keeps systemd from starting it again; the kill makes it a failure
                 // instead of a goodbye.
@@ -112,6 +128,7 @@ impl Scenario {
             Self::LeaderPowerOff => Ok(workspace.provider.power_on(&leader.name).await?),
             Self::LeaderCutOff => Ok(workspace.provider.heal().await?),
             Self::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGCONT")).await,
+            Self::NodePaused => Ok(workspace.provider.thaw(&leader.name).await?),
             Self::EtcdOneDown => on(fleet, leader, &["systemctl", "start", "etcd.service"]).await,
             Self::Roll => {
                 for node in &workspace.cluster.nodes {
@@ -138,6 +155,7 @@ impl Scenario {
             Self::LeaderPowerOff
             | Self::LeaderCutOff
             | Self::PatroniFrozen
+            | Self::NodePaused
             | Self::Switchover
             | Self::Roll => led_by_another,
             Self::LeaderKillPostgres => restarted,
@@ -146,6 +164,22 @@ impl Scenario {
             }
         }
     }
+}
+
+/// Moves etcd's leadership to a node: the clock by which leases end is then a paused one.
+async fn lead_etcd(fleet: &Fleet, node: &Node) -> Result<(), Failure> {
+    let link = fleet.link(node).await?;
+    let Some(etcd) = &link.etcd else { return Ok(()) };
+    let own = etcd.status().await?;
+    for other in fleet.nodes.iter().filter(|_| !own.leader) {
+        let link = fleet.link(other).await?;
+        if let Some(etcd) = &link.etcd
+            && etcd.status().await?.leader
+        {
+            etcd.hand_leadership(&own.member).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Patroni alone: PostgreSQL is its child.
