@@ -2,7 +2,7 @@
 # States that do not pass by waiting. First: certificates end, and nobody believes anybody; it is said in words, and `apply` hands new
 # ones over, to nodes that are off too.
 . "$(dirname "$0")/lib.sh"
-new_cluster ended 10.94.0
+new_cluster ended 10.99.0
 
 say "a cluster whose certificates end 100 s after it was begun"
 # pgha alone lives in the past: certificates last 365 days, and nodes have the machine's clock.
