@@ -61,6 +61,8 @@ lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
   environment.etc."patroni-${contract.cluster}-unset.yaml".enable = false;
   pgha.programs = [
     programs
-    pkgs.patroni
+    (pkgs.patroni.overrideAttrs (upstream: {
+      patches = (upstream.patches or [ ]) ++ [ ../images/debian/patroni-stale-leader.patch ];
+    }))
   ];
 }

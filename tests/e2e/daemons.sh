@@ -49,6 +49,9 @@ check_tree() {
             "$etc/patroni.yml" "$golden/../dynamic.json" "$own" >"$tree/tmp/patroni.yml"
         # It also wants to reach the etcd members: give their addresses to this namespace, with something that listens.
         jq -r '.etcd3.hosts[], .postgresql.listen' "$own" | while IFS=: read -r host _; do ip addr add "$host/32" dev lo 2>/dev/null || true; done
+        [ -n "${slept:-}" ] || { cp "$project/tests/node/stale_leader.py" "$tree/tmp/" && ip link set lo up; }
+        [ -n "${slept:-}" ] || in_root timeout 60 python3 /tmp/stale_leader.py >"$work/slept.log" 2>&1 || fail "$(cat "$work/slept.log")"
+        slept=yes
         in_root patroni --validate-config --ignore-listen-port /tmp/patroni.yml || fail "patroni"
         in_root install -d -o pgbouncer /run/pgbouncer
         in_root timeout 2 setpriv --reuid=474 --regid=474 --clear-groups pgbouncer /etc/pgha/pgbouncer.ini >"$work/pgbouncer.log" 2>&1 || true

@@ -53,7 +53,6 @@ let
     "nixfmt"
     "nixfmt-tree"
     "openssh"
-    "patroni"
     "pgbouncer"
     "procps"
     "rustfmt"
@@ -68,6 +67,11 @@ in
 lib.genAttrs names named
 // rec {
   inherit lib system;
+  patroni = named "patroni" // {
+    overrideAttrs =
+      change:
+      builtins.deepSeq (map builtins.readFile (change { }).patches) (named "patroni-with-patches");
+  };
   postgresql_17 = postgresql "17";
   postgresql_18 = postgresql "18";
   python3.withPackages =

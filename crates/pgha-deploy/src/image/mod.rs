@@ -88,6 +88,7 @@ impl Builder {
         let programs = [
             ("mmdebstrap", "mmdebstrap"),
             ("mksquashfs", "squashfs-tools"),
+            ("patch", "patch"),
             ("python3", "python3"),
             ("pip3", "python3-pip"),
             ("setpriv", "util-linux"),

@@ -48,8 +48,8 @@ impl fmt::Display for Scenario {
 }
 
 impl Scenario {
-    /// Those that are played where none is named. A paused node may take the lock back with its old
-    /// timeline when it wakes (README, "Limits"): until that is cured it is played on request alone.
+    /// Those that are played where none is named. What a paused node may still do in the moment when
+    /// it wakes is not closed (README, "Limits"): that is played on request alone.
     pub(super) fn usual() -> Vec<Self> {
         Self::every().filter(|scenario| *scenario != Self::NodePaused).collect()
     }
