@@ -113,8 +113,7 @@ fn entries(
         let [configuration, script] = BOOTSTRAP;
         let first = json!({ "dcs": rendered.dynamic, "post_bootstrap": POST_BOOTSTRAP });
         add(configuration, format!("{:#}\n", json!({ "bootstrap": first })), true);
-        // The base backups that follow would wait 10 s for a checkpoint of what this writes.
-        add(script, declare::own(secrets) + "CHECKPOINT;\n", true);
+        add(script, declare::own(secrets), true);
     }
     if node.role_set.has(Role::Etcd) || node.role_set.has(Role::Postgres) {
         add("tls/etcd-ca.crt", file("etcd-ca.crt"), false);
