@@ -2,6 +2,7 @@
 //! see it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -119,6 +120,17 @@ pub enum Ailment {
     Damaged(String),
     /// PostgreSQL does not start, in these words, and its data need not be the reason.
     Failing(String),
+}
+
+impl fmt::Display for Ailment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leftover => "a process that a crash left",
+            Self::Behind => "the leader has dropped WAL that it lacks",
+            Self::Full => "no room",
+            Self::Damaged(words) | Self::Failing(words) => words,
+        })
+    }
 }
 
 /// A changed parameter that a member takes up only when its PostgreSQL restarts.

@@ -1,9 +1,8 @@
 //! Copies that do not become whole by waiting: of a replica's PostgreSQL, or of an etcd member.
 
-use super::roll::{REJOIN_SECONDS, SHORT_SECONDS, rebuild, sick};
+use super::roll::{REJOIN_SECONDS, SHORT_SECONDS, cost, rebuild, sick};
 use super::{Action, Cost, Data, Desired, Gate, Refused, Step};
 use crate::inventory::{Ailment, Inventory, Observed, Server};
-use crate::render::durability;
 
 /// The steps that make them whole, before anything is rolled: a gate opens for nobody while a copy is
 /// lost. Not those of `unproven` nodes: the image they were given may be the reason, and goes back.
@@ -19,11 +18,9 @@ pub(super) fn cures(
     let copies = observed.ailing.iter().filter(|(name, _)| counts(name) && led(name));
     let copies = copies.filter_map(|(name, ailment)| match ailment {
         Ailment::Leftover => boot(desired, observed, world.server(name)?),
-        Ailment::Behind => {
-            Some(reclone(desired, observed, name, "the leader has dropped WAL that it lacks"))
-        }
-        Ailment::Damaged(words) => {
-            is_alone(observed, name).then(|| reclone(desired, observed, name, words))
+        Ailment::Behind => Some(reclone(desired, observed, name, ailment)),
+        Ailment::Damaged(_) => {
+            is_alone(observed, name).then(|| reclone(desired, observed, name, ailment))
         }
         Ailment::Full | Ailment::Failing(_) => None,
     });
@@ -38,14 +35,9 @@ pub(super) fn cures(
 }
 
 /// # Errors
-/// When what is left of the ailing copies may not be deleted: there is no other to lose then.
+/// When a copy ails and no step ends that: it need not be its data, or another copy is lost, too.
 pub(super) fn none_beyond_cure(observed: &Observed) -> Result<(), Refused> {
-    let named = observed.ailing.iter().map(|(name, ailment)| match ailment {
-        Ailment::Damaged(words) | Ailment::Failing(words) => format!("`{name}`: {words}"),
-        Ailment::Leftover => format!("`{name}`: a process that a crash left"),
-        Ailment::Behind => format!("`{name}`: WAL that it lacks is gone"),
-        Ailment::Full => format!("`{name}`: no room"),
-    });
+    let named = observed.ailing.iter().map(|(name, ailment)| format!("`{name}`: {ailment}"));
     let named = named.collect::<Vec<_>>().join("; ");
     if named.is_empty() {
         return Ok(());
@@ -69,9 +61,9 @@ fn rejoin(node: &str) -> Step {
     Step::free(Action::RejoinEtcd { node: node.to_owned() })
 }
 
-fn reclone(desired: &Desired<'_>, observed: &Observed, node: &str, why: &str) -> Step {
+fn reclone(desired: &Desired<'_>, observed: &Observed, node: &str, ailment: &Ailment) -> Step {
     let cost = Cost { data: Data::CopiedAnew, ..cost(desired, observed, node) };
-    Step::new(Action::Reclone { node: node.to_owned(), why: why.to_owned() }, cost)
+    Step::new(Action::Reclone { node: node.to_owned(), why: ailment.to_string() }, cost)
 }
 
 /// A boot ends what a crash left.
@@ -85,9 +77,4 @@ fn boot(desired: &Desired<'_>, observed: &Observed, server: &Server) -> Option<S
 fn is_alone(observed: &Observed, node: &String) -> bool {
     let is_copy = |lost: &&String| *lost == node || observed.etcd_lost.as_ref() != Some(lost);
     observed.lost.iter().filter(is_copy).eq([node])
-}
-
-fn cost(desired: &Desired<'_>, observed: &Observed, node: &str) -> Cost {
-    let running = observed.dynamic.as_ref().map_or(desired.cluster.durability, durability);
-    Cost::of_stopped(desired.cluster, running, node)
 }

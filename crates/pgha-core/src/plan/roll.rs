@@ -207,7 +207,6 @@ fn roll(
     unproven: Vec<String>,
     action: impl Fn(&Server) -> Action,
 ) -> Vec<Step> {
-    let running = observed.dynamic.as_ref().map_or(desired.cluster.durability, durability);
     let mut steps = Vec::new();
     if observed.unmet.is_empty() {
         steps.push(Step::gate(hold(desired, QUICK_SECONDS).proving(unproven)));
@@ -220,12 +219,18 @@ fn roll(
         let new = action.gives_new().map(str::to_owned).into_iter().collect();
         let lost = observed.lost.contains(&server.name);
         let data = if lost { Data::PerhapsCopiedAnew } else { Data::Kept };
-        let cost = Cost::of_stopped(desired.cluster, running, &server.name);
+        let cost = cost(desired, observed, &server.name);
         steps.push(Step::new(action, Cost { data, ..cost }));
         let waiting = sick(observed, &order[turn + 1..]);
         steps.push(Step::gate(hold(desired, REJOIN_SECONDS).proving(new).despite(waiting)));
     }
     steps
+}
+
+/// What it costs to stop a node that does not lead, by the durability that runs.
+pub(super) fn cost(desired: &Desired<'_>, observed: &Observed, node: &str) -> Cost {
+    let running = observed.dynamic.as_ref().map_or(desired.cluster.durability, durability);
+    Cost::of_stopped(desired.cluster, running, node)
 }
 
 fn hand_over(
