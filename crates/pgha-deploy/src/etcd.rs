@@ -168,14 +168,18 @@ impl Etcd {
             self.call("cluster/member/remove", &json!({ "ID": member["ID"] })).await?;
         }
         // etcd adds nobody while it has not been connected to all others for 5 s.
-        for _ in 0..TRIES {
+        let mut tries = TRIES;
+        loop {
             match self.call("cluster/member/add", &json!({ "peerURLs": [peer] })).await {
-                Err(NodeError::Refused { answer, .. }) if answer.contains("unhealthy cluster") => {}
+                Err(NodeError::Refused { answer, .. })
+                    if tries > 0 && answer.contains("unhealthy cluster") =>
+                {
+                    tries -= 1;
+                }
                 answer => return answer.map(drop),
             }
             tokio::time::sleep(PAUSE).await;
         }
-        self.call("cluster/member/add", &json!({ "peerURLs": [peer] })).await.map(drop)
     }
 
     fn read<T: DeserializeOwned>(&self, text: &str) -> Result<T, NodeError> {

@@ -145,10 +145,12 @@ impl Health {
 
     /// Whether the node answers, should hold a copy of the database, and neither leads nor streams.
     pub(crate) fn lacks_its_copy(&self, node: &Node) -> bool {
-        let heard = &self.nodes[&node.name];
+        self.nodes[&node.name].instance.is_some() && !self.leads_or_streams(node)
+    }
+
+    fn leads_or_streams(&self, node: &Node) -> bool {
         let member = || self.view()?.members.iter().find(|member| member.name == node.name);
-        let copies = |member: &Member| member.is_leader() || member.is_streaming();
-        heard.instance.is_some() && !member().is_some_and(copies)
+        member().is_some_and(|member| member.is_leader() || member.is_streaming())
     }
 
     /// The node whose etcd member crashes again and again, while every other is whole.
@@ -179,12 +181,10 @@ impl Health {
     }
 
     fn holds_its_copy(&self, node: &Node, heard: &NodeHealth) -> bool {
-        let member = || self.view()?.members.iter().find(|member| member.name == node.name);
         let stores = !node.role_set.has(Role::Etcd)
             || heard.etcd.as_ref().is_some_and(|etcd| etcd.has_leader);
         let replicates = !node.role_set.has(Role::Postgres)
-            || heard.instance.is_some()
-                && member().is_some_and(|member| member.is_leader() || member.is_streaming());
+            || heard.instance.is_some() && self.leads_or_streams(node);
         // Not Patroni's: PostgreSQL survives its crash.
         let etcd = heard.units.as_ref().and_then(|units| units.get("etcd.service"));
         let steady = !etcd.is_some_and(Unit::is_unsteady);

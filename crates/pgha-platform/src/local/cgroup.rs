@@ -52,20 +52,19 @@ pub(super) async fn set_frozen(machine: &str, frozen: bool) -> Result<(), u64> {
     };
     let (set, is) = if frozen { ("1", "frozen 1") } else { ("0", "frozen 0") };
     let _ = fs::write(group.join("cgroup.freeze"), set);
-    for _ in 0..KILL_SECONDS * 100 {
-        let events = fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
-        if events.contains(is) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Err(KILL_SECONDS)
+    let events = || fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+    until(KILL_SECONDS, || events().contains(is)).await
 }
 
 /// Waits until no process of the machine is left. Gives the seconds waited when one still is.
 pub(super) async fn emptied(machine: &str, seconds: u64) -> Result<(), u64> {
+    until(seconds, || !is_populated(machine)).await
+}
+
+/// Waits until it is so. Gives the seconds waited when it never was.
+async fn until(seconds: u64, so: impl Fn() -> bool) -> Result<(), u64> {
     for _ in 0..seconds * 100 {
-        if !is_populated(machine) {
+        if so() {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
