@@ -79,6 +79,8 @@ pub struct Observed {
     pub stuck: Vec<String>,
     /// Replicas whose copy does not become whole by waiting, and why.
     pub ailing: BTreeMap<String, Ailment>,
+    /// Replicas whose copy is being made: it becomes whole by waiting.
+    pub copying: Vec<String>,
     /// The node whose etcd member has lost its data, while all others are whole.
     pub etcd_lost: Option<String>,
     /// Replicas whose PostgreSQL runs and tells its Patroni nothing. It takes no new configuration

@@ -34,6 +34,14 @@ pub(super) fn cures(
     steps
 }
 
+/// While a copy is being made nothing is rolled, changed or given up: its gate opens as late as the
+/// copy needs.
+pub(super) fn wait(observed: &Observed) -> Option<Vec<Step>> {
+    let others = observed.sick.iter().filter(|sick| !observed.copying.contains(sick));
+    let gate = Gate::new(REJOIN_SECONDS, SHORT_SECONDS).despite(others.cloned().collect());
+    (!observed.copying.is_empty()).then(|| vec![Step::gate(gate)])
+}
+
 /// # Errors
 /// When a copy ails and no step ends that: it need not be its data, or another copy is lost, too.
 pub(super) fn none_beyond_cure(observed: &Observed) -> Result<(), Refused> {

@@ -52,6 +52,9 @@ pub(super) fn steps(
         let gate = hold(desired, REJOIN_SECONDS).proving(unproven);
         return Ok((vec![Step::gate(gate.despite(sick(observed, &outdated)))], true));
     }
+    if let Some(wait) = copies::wait(observed) {
+        return Ok((wait, true));
+    }
     if outdated.is_empty() {
         return Ok((finish(desired, world, observed)?, false));
     }
@@ -119,7 +122,10 @@ fn finish(
         }
         // Every copy is whole: what clients miss may be just what the change is for.
         (false, false) if observed.sick.is_empty() && observed.lost.is_empty() => Ok(steps),
-        (false, false) => Err(degraded(observed)),
+        (false, false) => {
+            copies::none_beyond_cure(observed)?;
+            Err(degraded(observed))
+        }
     }
 }
 

@@ -30,6 +30,16 @@ fn etcd_lost(node: &'static str) -> impl FnOnce(&mut Inventory) {
     }
 }
 
+fn copied(node: &'static str) -> impl FnOnce(&mut Inventory) {
+    move |world| {
+        let observed = world.observed.as_mut().expect("observed");
+        observed.copying.push(node.to_owned());
+        observed.lost.push(node.to_owned());
+        observed.sick.clone_from(&observed.lost);
+        observed.unmet.push("1 of 2 replicas streaming".to_owned());
+    }
+}
+
 fn damaged() -> Ailment {
     Ailment::Damaged("invalid checkpoint record".to_owned())
 }
@@ -38,6 +48,8 @@ cases! {
     one_is_stuck: Case::new(THREE).with(ailing(&[("node-2", Ailment::Leftover)])),
     one_is_damaged: Case::new(THREE).with(ailing(&[("node-2", damaged())])),
     two_are_damaged: Case::new(THREE).with(ailing(&[("node-2", damaged()), ("node-3", damaged())])),
+    one_is_copied: Case::new(THREE).with(copied("node-3")).with(old(&[0, 1])),
+    one_is_copied_while_another_is_damaged: Case::new(THREE).with(ailing(&[("node-2", damaged())])).with(copied("node-3")),
     one_fails: Case::new(THREE).with(ailing(&[("node-2", Ailment::Failing("out of memory".to_owned()))])),
     one_is_damaged_and_unproven: Case::new(THREE).with(ailing(&[("node-2", damaged())])).with(unproven(1)),
     one_is_full: Case::new(THREE).with(ailing(&[("node-2", Ailment::Full)])),

@@ -143,6 +143,12 @@ impl Health {
         self.nodes[&node.name].instance.as_ref().is_some_and(Instance::is_copied)
     }
 
+    /// Replicas whose copy is being made.
+    pub(crate) fn copying(&self, cluster: &Cluster) -> Vec<String> {
+        let copying = cluster.nodes.iter().filter(|node| self.is_copying(node));
+        copying.map(|node| node.name.clone()).collect()
+    }
+
     /// Whether the node answers, should hold a copy of the database, and neither leads nor streams.
     pub(crate) fn lacks_its_copy(&self, node: &Node) -> bool {
         self.nodes[&node.name].instance.is_some() && !self.leads_or_streams(node)
