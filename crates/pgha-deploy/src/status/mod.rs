@@ -139,7 +139,10 @@ impl Status {
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
         let mut conditions = health.conditions(cluster);
         if let Some(config) = config.filter(|_| health.leader().is_some()) {
-            conditions.push(in_force(&fleet.not_taken(&health.taking(cluster), config).await));
+            let asked = health.taking(cluster);
+            let untaken = fleet.not_taken(&asked, config).await;
+            let members = cluster.nodes_with(Role::Postgres).count();
+            conditions.push(in_force(&untaken, asked.len(), members));
         }
         let mut warnings = warnings::of(cluster, &health);
         let ailing = observe::ailing(fleet, cluster, &health).await;
@@ -151,8 +154,11 @@ impl Status {
             let pools =
                 warnings::full(&node.name, &inside.pooler, cluster.pgbouncer.default_pool_size);
             let ends = warnings::ends(&node.name, inside.certificate_days);
-            pools.into_iter().chain(ends).chain(volume::warnings(cluster, node, inside.volume))
+            pools.into_iter().chain(ends)
         }));
+        let volumes = fleet.nodes.iter().zip(&insides);
+        let volumes = volumes.filter_map(|(node, inside)| Some((node, inside.volume?)));
+        warnings.extend(volume::warnings(cluster, &volumes.collect::<Vec<_>>()));
         let pairs = fleet.nodes.iter().zip(insides);
         let wanted = |node: &Node| Wanted {
             tree: rendered.trees[&node.role_set].digest(),
@@ -174,15 +180,16 @@ impl Status {
     }
 }
 
-/// Applied means that every member has it.
-fn in_force(untaken: &str) -> Condition {
+/// Applied means that every member has it. One that does not run was not asked; that it does not is
+/// another condition.
+fn in_force(untaken: &str, asked: usize, members: usize) -> Condition {
     let named = untaken.lines().collect::<Vec<_>>().join("; ");
-    let why = if named.is_empty() { named } else { format!(" everywhere: {named}") };
-    let not = if why.is_empty() { "" } else { "not " };
-    Condition {
-        met: why.is_empty(),
-        text: format!("the dynamic configuration is {not}in force{why}"),
-    }
+    let text = if named.is_empty() {
+        format!("the dynamic configuration is in force on {asked} of {members} members")
+    } else {
+        format!("the dynamic configuration is not in force everywhere: {named}")
+    };
+    Condition { met: named.is_empty(), text }
 }
 
 fn one(

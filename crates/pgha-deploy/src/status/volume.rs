@@ -24,21 +24,31 @@ fn parse(table: &str) -> Option<Volume> {
 }
 
 /// Little room left, and limits beyond what there is. PostgreSQL stops when there is none for its WAL.
-pub(super) fn warnings(cluster: &Cluster, node: &Node, volume: Option<Volume>) -> Vec<String> {
-    let Some(Volume { percent, bytes }) = volume else { return Vec::new() };
-    let (name, writes) = (&node.name, node.role_set.has(Role::Postgres));
-    let full = (percent >= 80).then(|| {
-        format!("the data volume of {name} is {percent} % full: delete data or give it more room; see also `max_slot_wal_keep_size`")
-    });
-    let limit = cluster.postgresql.bytes("max_slot_wal_keep_size").filter(|_| writes);
-    let beyond = limit.filter(|limit| *limit > bytes / 2).map(|limit| {
-        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+pub(super) fn warnings(cluster: &Cluster, volumes: &[(&Node, Volume)]) -> Vec<String> {
+    let full = volumes.iter().filter(|(_, volume)| volume.percent >= 80).map(|(node, volume)| {
         format!(
-            "`max_slot_wal_keep_size` is {:.1} GiB, more than half of the data volume of {name} ({:.1} GiB): WAL kept for a replica that is away can fill it",
-            gib(limit), gib(bytes)
+            "the data volume of {} is {} % full: delete data or give it more room; see also `max_slot_wal_keep_size`",
+            node.name, volume.percent
         )
     });
-    full.into_iter().chain(beyond).collect()
+    full.chain(beyond(cluster, volumes)).collect()
+}
+
+fn beyond(cluster: &Cluster, volumes: &[(&Node, Volume)]) -> Option<String> {
+    let limit = cluster.postgresql.bytes("max_slot_wal_keep_size")?;
+    let is_small = |(node, volume): &&(&Node, Volume)| {
+        node.role_set.has(Role::Postgres) && limit > volume.bytes / 2
+    };
+    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
+    let small = volumes.iter().filter(is_small);
+    let small = small.map(|(node, volume)| format!("{} ({})", node.name, gib(volume.bytes)));
+    let small = small.collect::<Vec<_>>().join(", ");
+    (!small.is_empty()).then(|| {
+        format!(
+            "`max_slot_wal_keep_size` is {}, more than half of the data volume of {small}: WAL kept for a replica that is away can fill it",
+            gib(limit)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -51,9 +61,12 @@ mod tests {
         let (cluster, _) = Cluster::parse(text).expect("a cluster");
         let volume = parse("Use%    1B-blocks\n 81%  10737418240\n").expect("a volume");
         assert_eq!(volume, Volume { percent: 81, bytes: 10 << 30 });
-        let said = warnings(&cluster, &cluster.nodes[0], Some(volume));
-        assert!(said[0].contains("81 % full") && said[1].contains("is 8.0 GiB"), "{said:?}");
         let large = Volume { percent: 79, bytes: 100 << 30 };
-        assert_eq!(warnings(&cluster, &cluster.nodes[0], Some(large)), Vec::<String>::new());
+        let [first, second, third] = &cluster.nodes[..] else { panic!("three nodes") };
+        let said = warnings(&cluster, &[(first, volume), (second, large), (third, volume)]);
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(said[0].contains("node-1 is 81 % full"), "{said:?}");
+        assert!(said[2].contains("volume of node-1 (10.0 GiB), node-3 (10.0 GiB)"), "{said:?}");
+        assert_eq!(warnings(&cluster, &[(first, large)]), Vec::<String>::new());
     }
 }
