@@ -201,19 +201,24 @@ fn script(cluster: &Cluster, secrets: &Secrets) -> String {
         );
     }
     for database in &cluster.postgresql.databases {
-        let create = literal(&format!(
-            "CREATE DATABASE {} OWNER {}",
-            identifier(&database.name),
-            identifier(&database.owner)
-        ));
-        let _ = writeln!(
-            script,
-            "SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {}) \\gexec",
-            literal(&database.name)
-        );
+        let _ = writeln!(script, "{}", created(&database.name, &database.owner));
         let _ = writeln!(script, "{}", owned(&database.name, &database.owner));
     }
     script
+}
+
+/// Makes a database that lets nobody in but its owner, and whom that one grants it to: PostgreSQL would
+/// let in every role of the server. One that is there already keeps the grants it has, for somebody
+/// may use them.
+fn created(name: &str, owner: &str) -> String {
+    let (database, owner) = (identifier(name), identifier(owner));
+    let create = literal(&format!("CREATE DATABASE {database} OWNER {owner}"));
+    let close = literal(&format!("REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC"));
+    format!(
+        "SELECT statement FROM unnest(ARRAY[{create}, {close}]) AS s (statement)
+            WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {}) \\gexec",
+        literal(name)
+    )
 }
 
 /// Takes back what lets commits of a role or in a database be acknowledged before another copy has
