@@ -285,7 +285,7 @@ grep -q "declare     the pooler's lookup of passwords, database app, owner app o
 pgha apply --yes >/dev/null 2>&1
 [ "$(sql 'select count(*) from pg_database where datname in ($$app$$, $$other$$)')" = 2 ]
 [ "$(sql "select count(*) from pg_extension where extname = 'pg_trgm'")" = 1 ]
-[ "$(sql "select string_agg(datname || ' ' || has_database_privilege('public', oid, 'connect'), ', ' order by 1) from pg_database where datname in ('app', 'other')")" = 'app false, other true' ] || fail "who may connect to a declared database"
+[ "$(sql "select string_agg(datname || ' ' || has_database_privilege('public', oid, 'connect'), ', ' order by datname) from pg_database where datname in ('app', 'other')")" = 'app false, other true' ] || fail "who may connect to a declared database"
 on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -qh /run/postgresql -c 'alter database app owner to postgres'
 pgha plan 2>/dev/null | grep -q 'declare     owner app of app$' || fail "$(pgha plan 2>&1)"
 pgha apply --yes >/dev/null 2>&1
