@@ -26,7 +26,9 @@ boot() {
         devices+=(-drive "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd" -drive "if=pflash,format=raw,file=$work/vars")
     fi
     : >"$work/serial"
-    ip netns exec $space qemu-system-x86_64 -accel tcg,thread=multi -m 1024 -smp 2 -display none -monitor none -no-reboot \
+    # One processor: before QEMU 8.1 a second one could run code that the first had not translated anew yet, and a kernel that
+    # patches itself at boot panicked with `Oops: int3` (QEMU cb62bd15, deba7870: pages are locked before translation).
+    ip netns exec $space qemu-system-x86_64 -accel tcg -m 1024 -smp 1 -display none -monitor none -no-reboot \
         -serial "file:$work/serial" -smbios type=1,manufacturer=Hetzner "${devices[@]}" \
         -netdev tap,id=net,ifname=tap0,script=no,downscript=no -device virtio-net-pci,netdev=net,mac=52:54:00:00:00:13 </dev/null &
     vm=$!
