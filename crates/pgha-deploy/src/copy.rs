@@ -130,9 +130,10 @@ impl Copies {
     }
 
     async fn look<D: Daemons>(&mut self, daemons: &D, health: &Health, cluster: &Cluster) {
-        let copying = cluster.nodes.iter().filter(|node| health.is_copying(node));
         let sizes = join_all(
-            copying.map(async |node| Some((node.name.clone(), daemons.copied(node).await?))),
+            health
+                .copying(cluster)
+                .map(async |node| Some((node.name.clone(), daemons.copied(node).await?))),
         );
         let sizes = sizes.await.into_iter().flatten().collect::<BTreeMap<_, _>>();
         if sizes.iter().any(|(name, size)| self.sizes.get(name).is_none_or(|had| had < size)) {

@@ -106,7 +106,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         lost: health.lost(&running),
         stuck: health.stuck(),
         ailing: ailing(daemons, &running, &health).await,
-        copying: health.copying(&running),
+        copying: health.copying(&running).map(|node| node.name.clone()).collect(),
         etcd_lost: etcd_lost(daemons, &running, &health).await.map(str::to_owned),
         mute: health.mute(),
         etcd_is_full: health.etcd_is_full(),

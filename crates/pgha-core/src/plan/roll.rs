@@ -116,15 +116,12 @@ fn finish(
     match (steps.is_empty(), observed.unmet.is_empty()) {
         (true, _) if observed.only_lacks_configuration() => Err(untaken(observed)),
         (_, true) => Ok(steps),
-        (true, false) => {
-            copies::none_beyond_cure(observed)?;
-            Ok(vec![Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS))])
-        }
         // Every copy is whole: what clients miss may be just what the change is for.
         (false, false) if observed.sick.is_empty() && observed.lost.is_empty() => Ok(steps),
-        (false, false) => {
+        (nothing_to_do, false) => {
             copies::none_beyond_cure(observed)?;
-            Err(degraded(observed))
+            let wait = Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS));
+            nothing_to_do.then(|| vec![wait]).ok_or_else(|| degraded(observed))
         }
     }
 }

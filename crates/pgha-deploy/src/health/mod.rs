@@ -138,15 +138,11 @@ impl Health {
         cluster.nodes.iter().filter(runs).collect()
     }
 
-    /// Whether a base backup is made there.
-    pub(crate) fn is_copying(&self, node: &Node) -> bool {
-        self.nodes[&node.name].instance.as_ref().is_some_and(Instance::is_copied)
-    }
-
     /// Replicas whose copy is being made.
-    pub(crate) fn copying(&self, cluster: &Cluster) -> Vec<String> {
-        let copying = cluster.nodes.iter().filter(|node| self.is_copying(node));
-        copying.map(|node| node.name.clone()).collect()
+    pub(crate) fn copying<'c>(&self, cluster: &'c Cluster) -> impl Iterator<Item = &'c Node> {
+        let instance = |node: &Node| self.nodes[&node.name].instance.as_ref();
+        let copies = move |node: &&Node| instance(node).is_some_and(Instance::is_copied);
+        cluster.nodes.iter().filter(copies)
     }
 
     /// Whether the node answers, should hold a copy of the database, and neither leads nor streams.
