@@ -87,7 +87,7 @@ WHERE (rolcanlogin OR rolname = ANY (ARRAY[{}]::name[]))
     AND rolname NOT IN ('postgres', 'replicator', 'rewind', 'pgbouncer', 'pgha_probe', 'pgha_verify');
 SELECT object FROM pg_database, LATERAL (VALUES (json_build_object('database', datname)),
     (json_build_object('owner', json_build_object('database', datname, 'role', pg_get_userbyid(datdba))))) AS v (object)
-WHERE datname NOT IN ('postgres', 'template0', 'template1', 'pgha_verify');
+WHERE datallowconn AND datname NOT IN ('postgres', 'template0', 'template1', 'pgha_verify');
 SELECT json_build_object('extension', json_build_object('database', 'postgres', 'name', extname))
 FROM pg_extension WHERE extname = 'pg_stat_statements';
 SELECT '"pooler"' FROM pg_roles r, pg_proc p
@@ -208,16 +208,19 @@ fn script(cluster: &Cluster, secrets: &Secrets) -> String {
 }
 
 /// Makes a database that lets nobody in but its owner, and whom that one grants it to: PostgreSQL would
-/// let in every role of the server. One that is there already keeps the grants it has, for somebody
+/// let in every role of the server. Until that is done it takes no connections at all, so that an
+/// interruption leaves nothing open. One that is there already keeps the grants it has, for somebody
 /// may use them.
 fn created(name: &str, owner: &str) -> String {
     let (database, owner) = (identifier(name), identifier(owner));
-    let create = literal(&format!("CREATE DATABASE {database} OWNER {owner}"));
+    let create =
+        literal(&format!("CREATE DATABASE {database} OWNER {owner} ALLOW_CONNECTIONS false"));
     let close = literal(&format!("REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC"));
+    let open = literal(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true"));
+    let name = literal(name);
     format!(
-        "SELECT statement FROM unnest(ARRAY[{create}, {close}]) AS s (statement)
-            WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {}) \\gexec",
-        literal(name)
+        "SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {name}) \\gexec
+SELECT statement FROM pg_database, unnest(ARRAY[{close}, {open}]) AS s (statement) WHERE datname = {name} AND NOT datallowconn \\gexec"
     )
 }
 
