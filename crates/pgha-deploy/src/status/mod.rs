@@ -181,7 +181,7 @@ impl Status {
 }
 
 /// Applied means that every member has it. One that does not run was not asked; that it does not is
-/// another condition.
+/// another condition, but where nobody was asked nothing is known.
 fn in_force(untaken: &str, asked: usize, members: usize) -> Condition {
     let named = untaken.lines().collect::<Vec<_>>().join("; ");
     let text = if named.is_empty() {
@@ -189,7 +189,7 @@ fn in_force(untaken: &str, asked: usize, members: usize) -> Condition {
     } else {
         format!("the dynamic configuration is not in force everywhere: {named}")
     };
-    Condition { met: named.is_empty(), text }
+    Condition { met: named.is_empty() && asked > 0, text }
 }
 
 fn one(
