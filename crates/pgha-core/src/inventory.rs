@@ -48,8 +48,8 @@ pub struct Server {
     pub wish: Option<Digest>,
     /// Whether a certificate of its seed has ended: nobody speaks to its daemons any more.
     pub expired: bool,
-    /// Digest of the dynamic configuration with which the cluster was healthy last. Absent: its
-    /// provider does not know.
+    /// Digest of the dynamic configuration with which the cluster was healthy last, or with which it
+    /// was begun. Absent: its provider does not know.
     pub dynamic: Option<Digest>,
     /// The roles it was made for, as its image is called. Absent: its provider does not know.
     pub roles: Option<String>,
@@ -86,6 +86,8 @@ pub struct Observed {
     /// Replicas whose PostgreSQL runs and tells its Patroni nothing. It takes no new configuration
     /// either, until it is started anew.
     pub mute: Vec<String>,
+    /// Members where `postgresql.auto.conf` sets something.
+    pub overridden: Vec<String>,
     /// Replication slots that are on the leader alone.
     pub slots: Vec<String>,
     /// Whether etcd takes no writes, because a member's database has reached its quota.

@@ -50,6 +50,31 @@ pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<Stri
     Ok(sql(session, "postgres", &query).await?.trim().to_owned())
 }
 
+/// What `ALTER SYSTEM` writes. It outlives every change of the dynamic configuration, and beats it.
+const AUTO_CONF: &str = "/var/lib/pgha/postgresql/data/postgresql.auto.conf";
+
+/// Whether that sets something for PostgreSQL of the node behind `session`.
+///
+/// # Errors
+/// When psql fails.
+pub(crate) async fn is_overridden(session: &Session) -> Result<bool, SshError> {
+    let query = "SELECT EXISTS (SELECT FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf')";
+    Ok(sql(session, "postgres", query).await?.trim() == "t")
+}
+
+/// Empties it. A copy stays beside it.
+///
+/// # Errors
+/// When it cannot be written, or psql fails.
+pub(crate) async fn clear(session: &Session) -> Result<(), SshError> {
+    let copy = format!("cp --preserve {AUTO_CONF} {AUTO_CONF}.cleared");
+    for command in [copy, format!("truncate --size=0 {AUTO_CONF}")] {
+        let command = ["runuser", "-u", "postgres", "--"].into_iter().chain(command.split(' '));
+        session.run(&command.collect::<Vec<_>>(), b"").await?;
+    }
+    sql(session, "postgres", "SELECT pg_reload_conf()").await.map(drop)
+}
+
 /// Parameter, what there is, and how many. PostgreSQL does not start with fewer than it has in use.
 const IN_USE: &str = "
 WITH wanted (name, value) AS ({wanted}), used (name, what, count) AS (VALUES
@@ -70,6 +95,8 @@ WITH wanted (name, value) AS ({wanted})
 SELECT concat_ws(': ', coalesce(name, 'line ' || sourceline || ' of ' || sourcefile), error) FROM pg_file_settings
 WHERE error IS NOT NULL AND (name IS NULL
     OR lower(name) NOT IN (SELECT lower(name) FROM pg_settings WHERE source = 'command line' OR pending_restart))
+UNION ALL
+SELECT 'postgresql.auto.conf sets ' || coalesce(name, 'something in line ' || sourceline) FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf'
 UNION ALL
 SELECT concat('line ', line_number, ' of pg_hba.conf: ', error) FROM pg_hba_file_rules WHERE error IS NOT NULL
 UNION ALL

@@ -51,6 +51,12 @@ pub trait Daemons: Sync {
     /// Empty: all of them have all of it.
     fn not_taken(&self, members: &[&Node], config: &Value) -> impl Future<Output = String> + Send;
 
+    /// Those of these members where `postgresql.auto.conf` sets something.
+    fn overridden(&self, members: &[&Node]) -> impl Future<Output = Vec<String>> + Send;
+
+    /// Empties `postgresql.auto.conf` of a node.
+    fn clear_auto_conf(&self, node: &Node) -> impl Future<Output = Done> + Send;
+
     /// Replaces the dynamic configuration, through the first Patroni that takes it.
     fn set_config(&self, config: &Value) -> impl Future<Output = Done> + Send;
 
@@ -152,6 +158,19 @@ impl Daemons for Fleet {
             said.lines().map(|line| format!("{}: {line}\n", node.name)).collect::<String>()
         }));
         asked.await.concat().trim_end().to_owned()
+    }
+
+    async fn overridden(&self, members: &[&Node]) -> Vec<String> {
+        let asked = join_all(members.iter().map(async |node| {
+            let link = self.link(node).await.ok()?;
+            let overridden = candidate::is_overridden(&link.session).await.ok()?;
+            overridden.then(|| node.name.clone())
+        }));
+        asked.await.into_iter().flatten().collect()
+    }
+
+    async fn clear_auto_conf(&self, node: &Node) -> Done {
+        Ok(candidate::clear(&self.link(node).await?.session).await?)
     }
 
     async fn set_config(&self, config: &Value) -> Done {

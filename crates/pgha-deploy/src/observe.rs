@@ -74,8 +74,14 @@ pub async fn world<P: Provider, D: Daemons>(
 ) -> Result<Inventory, ProviderError> {
     let mut world = servers(provider).await?;
     world.leftovers = provider.leftovers().await?;
-    if world.servers.iter().any(|server| server.formed && server.running) {
+    let runs =
+        |formed| world.servers.iter().any(|server| server.running && server.formed == formed);
+    if runs(true) {
         world.observed = Some(observed(daemons, cluster).await);
+    } else if runs(false) {
+        // All that can be asked of a cluster that was never healthy: what it was begun with.
+        let dynamic = daemons.config().await;
+        world.observed = Some(Observed { dynamic, ..Observed::default() });
     }
     Ok(world)
 }
@@ -97,6 +103,10 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         }
         _ => Vec::new(),
     };
+    let overridden = match untaken.is_empty() {
+        true => Vec::new(),
+        false => daemons.overridden(&health.taking(cluster)).await,
+    };
     let unmet = health.conditions(&running).into_iter().filter(|condition| !condition.met);
     Observed {
         leader: health.leader().map(|member| member.name.clone()),
@@ -112,6 +122,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         etcd_is_full: health.etcd_is_full(),
         pending: pending(&health, cluster),
         objects,
+        overridden,
         slots,
         untaken,
         dynamic,

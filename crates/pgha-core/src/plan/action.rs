@@ -55,6 +55,18 @@ pub enum Action {
         /// Seed it will have.
         seed: Digest,
     },
+    /// Stop a server of a cluster that was never healthy, and boot it with what the file says now, on
+    /// the data volume it has: without a leader, a lease or a gate.
+    Correct {
+        /// Name of the node.
+        node: String,
+        /// Image it runs now.
+        from: Digest,
+        /// Image it will run.
+        image: Digest,
+        /// Seed it will have.
+        seed: Digest,
+    },
     /// Boot a server that is off.
     PowerOn {
         /// Name of the node.
@@ -64,6 +76,11 @@ pub enum Action {
     Gate(Gate),
     /// Restart Patroni of a node that got stuck, and its PostgreSQL with it.
     RestartPatroni {
+        /// Name of the node.
+        node: String,
+    },
+    /// Empty the file of `ALTER SYSTEM`, which beats the dynamic configuration. A copy stays beside it.
+    ClearAutoConf {
         /// Name of the node.
         node: String,
     },
@@ -79,6 +96,11 @@ pub enum Action {
         node: String,
         /// Why nothing less helps, as people read it.
         why: String,
+    },
+    /// Wait until a copy that is being made is whole, for as long as it grows.
+    AwaitCopy {
+        /// Name of the node.
+        node: String,
     },
     /// Drop etcd's old revisions, give their space back, member by member, and end its alarm.
     MakeRoom,
@@ -151,6 +173,7 @@ impl Action {
             | Self::Switchover { .. }
             | Self::SetDynamic { .. }
             | Self::RestartPatroni { .. }
+            | Self::ClearAutoConf { .. }
             | Self::RejoinEtcd { .. }
             | Self::Reclone { .. }
             | Self::Restart { .. } => true,

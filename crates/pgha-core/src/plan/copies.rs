@@ -34,12 +34,15 @@ pub(super) fn cures(
     steps
 }
 
-/// While a copy is being made nothing is rolled, changed or given up: its gate opens as late as the
-/// copy needs.
+/// While a copy is being made nothing is rolled, changed or given up. No gate where somebody else is
+/// sick, too: it would not open, and the next plan has the cure.
 pub(super) fn wait(observed: &Observed) -> Option<Vec<Step>> {
-    let others = observed.sick.iter().filter(|sick| !observed.copying.contains(sick));
-    let gate = Gate::new(REJOIN_SECONDS, SHORT_SECONDS).despite(others.cloned().collect());
-    (!observed.copying.is_empty()).then(|| vec![Step::gate(gate)])
+    let wait = |node: &String| Step::free(Action::AwaitCopy { node: node.clone() });
+    let mut steps = observed.copying.iter().map(wait).collect::<Vec<_>>();
+    if observed.sick.iter().all(|sick| observed.copying.contains(sick)) {
+        steps.push(Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS)));
+    }
+    (!observed.copying.is_empty()).then_some(steps)
 }
 
 /// # Errors

@@ -21,11 +21,16 @@ pub(super) fn before_anything(
 }
 
 /// What must end before anything else of a cluster that is on and led: a Patroni that does not get as
-/// far as to hand PostgreSQL anything, and what pgha itself lacks to see the rest.
+/// far as to hand PostgreSQL anything, a file that beats what it hands over, and what pgha itself lacks
+/// to see the rest.
 pub(super) fn of_what_runs(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
     if !observed.mute.is_empty() {
         let restarts = dynamic::restart_mute(desired, observed);
         return Some(restarts.into_iter().chain([dynamic::gate()]).collect());
+    }
+    if !observed.overridden.is_empty() {
+        let clear = |node: &String| Step::free(Action::ClearAutoConf { node: node.clone() });
+        return Some(observed.overridden.iter().map(clear).collect());
     }
     let missing = drift::missing(desired.cluster, observed);
     missing.iter().any(Object::is_vital).then(|| {

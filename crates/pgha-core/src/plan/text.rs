@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Action, Cost, Data, Gate, Plan, Sessions, Step};
+use crate::digest::Digest;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,15 +79,22 @@ impl fmt::Display for Action {
             Self::Renew { node, .. } => {
                 write!(f, "renew       {node}, whose certificates ended: same image, new seed")
             }
+            Self::Correct { node, from, image, .. } => {
+                write!(f, "correct     {node}, never healthy yet: {}", change(from, image))
+            }
             Self::PowerOn { node } => write!(f, "power on    {node}"),
             Self::Gate(gate) => write!(f, "gate        {gate}"),
             Self::RestartPatroni { node } => {
                 write!(f, "restart     Patroni and PostgreSQL of {node}")
             }
+            Self::ClearAutoConf { node } => write!(f, "clear       postgresql.auto.conf of {node}"),
             Self::RejoinEtcd { node } => {
                 write!(f, "rejoin      etcd of {node}: as a new member, copied from the others")
             }
             Self::Reclone { node, why } => write!(f, "reclone     {node}: {why}"),
+            Self::AwaitCopy { node } => {
+                write!(f, "wait        for the copy of {node}, while it grows")
+            }
             Self::MakeRoom => write!(f, "make room   in etcd: compact, defragment, disarm"),
             Self::Declare { missing } if missing.is_empty() => {
                 write!(f, "declare     missing roles, databases, owners and extensions")
@@ -99,11 +107,9 @@ impl fmt::Display for Action {
             Self::Rebuild { node, .. } if self.gives_new().is_none() => {
                 write!(f, "again       {node}, same image, same seed")
             }
-            Self::Rebuild { node, from, image, .. } if from == image => {
-                write!(f, "reseed      {node}, same image, new seed")
-            }
             Self::Rebuild { node, from, image, .. } => {
-                write!(f, "rebuild     {node}, image {} -> {}", from.short(), image.short())
+                let word = if from == image { "reseed" } else { "rebuild" };
+                write!(f, "{word:<12}{node}, {}", change(from, image))
             }
             Self::Revert { node, from, image } => {
                 write!(f, "revert      {node}, image {} -> {}", from.short(), image.short())
@@ -121,5 +127,12 @@ impl fmt::Display for Action {
             Self::DeleteServer { node } => write!(f, "delete      {node}"),
             Self::DeleteNetwork => write!(f, "delete      the cluster's switch"),
         }
+    }
+}
+
+fn change(from: &Digest, image: &Digest) -> String {
+    match from == image {
+        true => "same image, new seed".to_owned(),
+        false => format!("image {} -> {}", from.short(), image.short()),
     }
 }

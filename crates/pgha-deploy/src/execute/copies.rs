@@ -6,6 +6,7 @@ use std::time::Duration;
 use pgha_core::cluster::Node;
 use pgha_core::inventory::Ailment;
 use pgha_platform::Provider;
+use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
 use crate::copy::Copies;
@@ -13,6 +14,9 @@ use crate::daemons::Daemons;
 use crate::observe;
 
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Nothing grows before a copy is begun, nor while PostgreSQL replays what was written during it.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     pub(super) async fn rejoin_etcd(&self, node: &Node) -> Result<(), ExecuteError> {
@@ -43,19 +47,23 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         tracing::info!("{}: deleting its data, copying it from the leader", node.name);
         daemons.reclone(node).await?;
-        self.copied(node).await;
-        Ok(())
+        self.copied(node).await
     }
 
     /// Waits as long as the copy grows: the next one is not to be begun before.
-    async fn copied(&self, node: &Node) {
+    pub(super) async fn copied(&self, node: &Node) -> Result<(), ExecuteError> {
         let (daemons, mut copies) = (self.operator.daemons, Copies::default());
+        let mut grown = Instant::now();
         loop {
             tokio::time::sleep(PAUSE).await;
             let health = daemons.health().await;
-            let whole = !health.lacks_its_copy(node);
-            if whole || !copies.grow(daemons, &health, self.cluster()).await {
-                return;
+            if !health.lacks_its_copy(node) {
+                return Ok(());
+            }
+            if copies.grow(daemons, &health, self.cluster()).await {
+                grown = Instant::now();
+            } else if grown.elapsed() > PATIENCE {
+                return Err(ExecuteError::NotCopied(node.name.clone()));
             }
         }
     }

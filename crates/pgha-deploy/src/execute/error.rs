@@ -76,6 +76,11 @@ pub enum ExecuteError {
     /// A replica did not come back, and no other was stopped after it.
     #[error("PostgreSQL of `{0}` is not back after its restart; no other node was touched")]
     NotBack(String),
+    /// A copy is not made any more, and is not whole.
+    #[error(
+        "the copy of `{0}` has not grown for 240 s, and is not whole; no other node was touched"
+    )]
+    NotCopied(String),
     /// A failover made the node the leader.
     #[error("`{0}` leads by now; it was not touched")]
     Leads(String),

@@ -114,7 +114,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         match action {
             Action::CreateNetwork => Ok(provider.create_network().await?),
             Action::CreateServer { node, .. } => {
-                Ok(provider.create_server(&self.request(node)?).await?)
+                Ok(provider.create_server(&self.begun(self.request(node)?)).await?)
             }
             Action::Rebuild { node, image, .. } => {
                 self.can_be_spared(node).await?;
@@ -133,13 +133,22 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 tracing::info!("{node}: stopping, then booting with new certificates");
                 Ok(provider.rebuild_server(&renewed(self.request(node)?)).await?)
             }
+            Action::Correct { node, .. } => {
+                tracing::info!("{node}: stopping, then booting with what the file says now");
+                Ok(provider.rebuild_server(&self.begun(self.request(node)?)).await?)
+            }
             Action::PowerOn { node } => {
                 tracing::info!("{node}: powering on");
                 Ok(provider.power_on(node).await?)
             }
             Action::RestartPatroni { node } => self.restart_patroni(node).await,
+            Action::ClearAutoConf { node } => {
+                tracing::info!("{node}: emptying postgresql.auto.conf");
+                Ok(self.operator.daemons.clear_auto_conf(self.node(node)?).await?)
+            }
             Action::RejoinEtcd { node } => self.rejoin_etcd(self.node(node)?).await,
             Action::Reclone { node, .. } => self.reclone(self.node(node)?).await,
+            Action::AwaitCopy { node } => self.copied(self.node(node)?).await,
             Action::MakeRoom => {
                 tracing::info!("etcd: dropping old revisions, giving their space back");
                 Ok(self.operator.daemons.make_room().await?)

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pgha_core::Digest;
 use pgha_core::manifest::Layer;
 use pgha_platform::{ImageFile, Provider, ServerRequest, clock};
 
@@ -46,6 +47,13 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 (label::CERTIFICATES_END, &ends),
             ]),
         })
+    }
+
+    /// The same, for a cluster that is to begin with the wanted dynamic configuration.
+    pub(super) fn begun(&self, mut request: ServerRequest) -> ServerRequest {
+        let dynamic = Digest::of(self.operator.rendered.dynamic.to_string().as_bytes());
+        request.labels.insert(label::DYNAMIC.to_owned(), dynamic.as_str().to_owned());
+        request
     }
 }
 

@@ -210,6 +210,14 @@ impl Daemons for Pgha<'_> {
         String::new()
     }
 
+    async fn overridden(&self, _: &[&Node]) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn clear_auto_conf(&self, node: &Node) -> Result<(), NodeError> {
+        panic!("nothing overrides what {} is given here", node.name)
+    }
+
     async fn set_config(&self, config: &Value) -> Result<(), NodeError> {
         self.ask("etcd", Effect::SetConfig(config.clone())).await.map(drop)
     }
