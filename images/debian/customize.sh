@@ -34,6 +34,9 @@ rm -rf "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/locale "$ro
 rm -rf "$root"/usr/share/bash-completion "$root"/usr/share/zsh "$root"/usr/share/bug "$root"/usr/share/pixmaps
 rm -rf "${root:?}/boot" "${root:?}/media" "$root/usr/games"
 
+# Root needs no bit to become root, and nobody else is to.
+find "$root" -xdev -type f -perm /6000 -exec chmod u-s,g-s {} +
+
 # What differs from build to build. Not /tmp: mmdebstrap keeps apt's configuration there until it has cleaned up, and without it
 # apt would clean this machine's lists and cache. It empties /tmp itself.
 rm -rf "$root"/var/cache/* "$root"/var/log/* "$root"/var/lib/apt/lists/* "$root"/etc/*-

@@ -12,6 +12,15 @@ noexec=/run/pgha-local/pgha-formation.node-1
 trap 'status=$?; umount --lazy "$noexec" 2>/dev/null || true; [ ! -e "$work/plain" ] || cp "$work/plain" "$file"; clean_up $status' EXIT
 mkdir -p "$noexec" && mount -t tmpfs -o noexec,mode=700 tmpfs "$noexec"
 
+say "a first configuration with which PostgreSQL does not start is named, and replaced"
+cp "$file" "$work/plain"
+# On the volume, and not PostgreSQL's: that shows only where it is to write.
+printf 'parameters = { logging_collector = "on", log_directory = "/var/lib/pgha/etcd/log" }\n' >>"$file"
+refused 'could not open log file "/var/lib/pgha/etcd/log' 2 pgha up --yes
+cp "$work/plain" "$file"
+pgha plan >"$work/plan.out"
+[ "$(grep -c 'delete .*data: none yet' "$work/plan.out")" = 3 ] || fail "$(cat "$work/plan.out")"
+
 say "up"
 while [ -d "$work" ] && [ ! -e "$work/formed" ]; do ps axww >>"$work/ps-up.out"; sleep 0.1; done &
 (umask 077 && pgha up --yes -v 2>"$work/up.log" >"$work/up.out")
@@ -93,6 +102,29 @@ sql_as_operator 'drop role bare'
 for database in app pgbouncer; do refused 'login rejected' 2 psql "${dsn/user=app/user=postgres} dbname=$database sslmode=require" -c 'select 1'; done
 refused 'not allowed' 2 psql "$dsn dbname=pgbouncer sslmode=require" -c 'show pools'
 unset PGPASSWORD
+
+say "a program has what it needs and no more"
+for unit in etcd patroni pgbouncer haproxy pgha-guard pgha-data; do
+    on node-1 systemd-analyze security --no-pager --threshold=20 $unit.service >"$work/security" || fail "$unit: $(cat "$work/security")"
+done
+# It names the node and gives away files.
+on node-1 systemd-analyze security --no-pager --threshold=50 pgha-seed.service >"$work/security" || fail "pgha-seed: $(cat "$work/security")"
+[ "$(on node-1 find / -xdev -type f -perm /6000)" = "" ] || fail "somebody can become root: $(on node-1 find / -xdev -type f -perm /6000)"
+[ "$(on node-1 ps -C sh -o user=,args= | grep pgha-guard | cut -d' ' -f1 | sort -u)" = postgres ] || fail "the guard is $(on node-1 ps -C sh -o user=,args=)"
+
+say "a key that serves clients opens nothing between nodes"
+member=$(replica)
+patroni="https://$(address "$member"):8008"
+# as KEY: what Patroni of another node answers to whoever has this key and the password.
+as() { on node-1 curl -s --max-time 5 --cacert /run/pgha/tls/ca.crt --cert "/run/pgha/tls/$1.crt" --key "/run/pgha/tls/$1.key" -o /dev/null -w '%{http_code}' \
+    -u "pgha:$(cat "$secrets/passwords/rest-api")" -X PATCH -d '{"nosuch":null}' "$patroni/config"; }
+[ "$(as postgres)" = 200 ] || fail "Patroni does not take its own kind's key"
+[ "$(as pgbouncer)" = 000 ] || fail "Patroni takes the pooler's key"
+# replicates KEY: whether PostgreSQL of the leader lets in who has this key and the password.
+replicates() { on node-1 env PGPASSWORD="$(cat "$secrets/passwords/replicator")" /etc/pgha/bin/psql \
+    "host=$(address "$(leader)") user=replicator replication=1 sslmode=verify-full sslrootcert=/run/pgha/tls/ca.crt sslcert=/run/pgha/tls/$1.crt sslkey=/run/pgha/tls/$1.key" -c IDENTIFY_SYSTEM >"$work/out" 2>&1; }
+replicates postgres || fail "PostgreSQL does not take its own kind's key: $(cat "$work/out")"
+! replicates pgbouncer || fail "PostgreSQL takes the pooler's key"
 
 say "no session stays on a demoted leader, not even one that asks nothing"
 # poolers_clients NODE: how many sessions of the application its PgBouncer has.

@@ -48,6 +48,17 @@ healthy
 ! on "$lead" runuser -u postgres -- /etc/pgha/bin/psql -c 'alter system set synchronous_commit = off' 2>"$work/out" || fail "ALTER SYSTEM was taken"
 grep -q 'not allowed in this environment' "$work/out" || fail "$(cat "$work/out")"
 
+say "a file that beats the cluster file is seen, and emptied"
+for node in "$lead" "$behind"; do
+    on "$node" sh -c 'printf "synchronous_commit = off\nlog_statement = all\n" >>/var/lib/pgha/postgresql/data/postgresql.auto.conf'
+    as_postgres "$node" 'select pg_reload_conf()'
+done
+unhealthy "$behind: postgresql.auto.conf sets log_statement"
+pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+[ "$(grep -c 'clear .*postgresql.auto.conf of' "$work/apply.log")" = 2 ] || fail "$(cat "$work/apply.log")"
+healthy
+on "$lead" grep -q log_statement /var/lib/pgha/postgresql/data/postgresql.auto.conf.cleared || fail "what was there is lost"
+
 say "what pgha itself needs in PostgreSQL is missed, and put back"
 as_postgres "$lead" 'drop owned by pgha_probe; drop role pgha_probe'
 unhealthy 'the role pgha_probe is missing'
@@ -88,10 +99,10 @@ sql 'select 1' >/dev/null
 healthy
 
 say "a tablespace outside the data volume is seen while its rows are still there"
-for node in node-1 node-2 node-3; do on $node install -d -o postgres /srv/ts; done
+for node in node-1 node-2 node-3; do on $node install -d -o postgres /run/postgresql/ts; done
 lead=$(leader)
-as_postgres "$lead" "create tablespace fast location '/srv/ts'"
-unhealthy 'tablespace fast is not on the data volume, but in /srv/ts'
+as_postgres "$lead" "create tablespace fast location '/run/postgresql/ts'"
+unhealthy 'tablespace fast is not on the data volume, but in /run/postgresql/ts'
 as_postgres "$lead" 'drop tablespace fast'
 healthy
 

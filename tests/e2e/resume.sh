@@ -95,12 +95,12 @@ grep -q 'had no lease' "$work/out" && harmless "$work/out"
 [ -z "$(etcdctl_on node-1 get $key)" ] || fail "the key stayed"
 
 say "what a node says is cleaned and bounded"
-on node-1 sh -c 'printf "\033]0;x\007\033[31mred\302\233\342\200\256\177" >/run/pgha/refused; ln -sf /dev/zero /run/pgha/guard'
+on node-1 sh -c 'printf "\033]0;x\007\033[31mred\302\233\342\200\256\177" >/run/pgha/refused; ln -sf /dev/zero /run/pgha-guard/state'
 (ulimit -v 2000000 && pgha status >"$work/out" 2>&1) || fail "$(tail -n 3 "$work/out")"
 grep -q 'node-1: refused to start: .*red' "$work/out" && harmless "$work/out" || fail "$(cat -v "$work/out")"
 pgha status --json >"$work/out" && harmless "$work/out"
 [ "$(jq -r '.nodes[0].refused' "$work/out")" = "$(printf '\033]0;x\007\033[31mred\302\233\342\200\256\177')" ] || fail "JSON tells something else"
-on node-1 sh -c 'rm /run/pgha/refused /run/pgha/guard; systemctl restart pgha-guard'
+on node-1 sh -c 'rm /run/pgha/refused /run/pgha-guard/state; systemctl restart pgha-guard'
 
 say "a disk without room is refused before anything is made"
 mkdir "$work/small" && mount -t tmpfs -o size=100m tmpfs "$work/small"

@@ -157,7 +157,7 @@ since=$(started "$lead")
 silent ip netns exec "pgha-formation.$lead" -- 200 25 "" 127.0.0.1:8008
 sleep 20
 unhealthy 'HAProxy route'
-[ "$(on "$lead" cat /run/pgha/guard)" = confirmed ] || fail "the guard says $(on "$lead" cat /run/pgha/guard)"
+[ "$(on "$lead" cat /run/pgha-guard/state)" = confirmed ] || fail "the guard says $(on "$lead" cat /run/pgha-guard/state)"
 wait "${jobs[@]}"
 healthy
 [ "$(leader)" = "$lead" ] && [ "$(started "$lead")" = "$since" ] || fail "the leader was stopped"

@@ -21,6 +21,9 @@ pub struct Inventory {
     pub leftovers: Vec<String>,
     /// What the daemons say. Absent: nobody was asked, or nobody answered.
     pub observed: Option<Observed>,
+    /// Whether etcd says that no bootstrap of PostgreSQL has come to its end, and nobody leads.
+    #[serde(default)]
+    pub is_blank: bool,
 }
 
 /// One server.
@@ -86,8 +89,8 @@ pub struct Observed {
     /// Replicas whose PostgreSQL runs and tells its Patroni nothing. It takes no new configuration
     /// either, until it is started anew.
     pub mute: Vec<String>,
-    /// Members where `postgresql.auto.conf` sets something.
-    pub overridden: Vec<String>,
+    /// What `postgresql.auto.conf` sets, by member.
+    pub overrides: BTreeMap<String, Vec<String>>,
     /// Replication slots that are on the leader alone.
     pub slots: Vec<String>,
     /// Whether etcd takes no writes, because a member's database has reached its quota.

@@ -10,7 +10,7 @@ use pgha_platform::ssh::{Session, SshError};
 use serde_json::{Value, json};
 
 use crate::declare::{literal, sql};
-use crate::fleet::NodeError;
+use crate::node_error::NodeError;
 
 /// What PostgreSQL of the node behind `session` says against a configuration. It starts on an empty
 /// data directory of its own. Empty: nothing.
@@ -46,33 +46,40 @@ pub(crate) async fn in_use(session: &Session, dynamic: &Value) -> Result<String,
 pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<String, SshError> {
     let lines = lines(dynamic).map(|line| format!("({})", literal(line)));
     let lines = lines.collect::<Vec<_>>().join(", ");
-    let query = NOT_TAKEN.replace("{wanted}", &wanted(dynamic)).replace("{lines}", &lines);
+    let query = NOT_TAKEN
+        .replace("{wanted}", &wanted(dynamic))
+        .replace("{lines}", &lines)
+        .replace("{overrides}", OVERRIDES);
     Ok(sql(session, "postgres", &query).await?.trim().to_owned())
 }
 
 /// What `ALTER SYSTEM` writes. It outlives every change of the dynamic configuration, and beats it.
 const AUTO_CONF: &str = "/var/lib/pgha/postgresql/data/postgresql.auto.conf";
 
-/// Whether that sets something for PostgreSQL of the node behind `session`.
+/// What that sets for PostgreSQL of the node behind `session`, or set before it was emptied and is still in
+/// force: names of parameters.
 ///
 /// # Errors
 /// When psql fails.
-pub(crate) async fn is_overridden(session: &Session) -> Result<bool, SshError> {
-    let query = "SELECT EXISTS (SELECT FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf')";
-    Ok(sql(session, "postgres", query).await?.trim() == "t")
+pub(crate) async fn overrides(session: &Session) -> Result<Vec<String>, SshError> {
+    Ok(sql(session, "postgres", OVERRIDES).await?.lines().map(str::to_owned).collect())
 }
 
-/// Empties it. A copy stays beside it.
+const OVERRIDES: &str = "
+SELECT coalesce(name, 'something in line ' || sourceline) FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf'
+UNION SELECT name FROM pg_settings WHERE sourcefile LIKE '%/postgresql.auto.conf' ORDER BY 1";
+
+/// Empties it. Copies stay beside it.
 ///
 /// # Errors
-/// When it cannot be written, or psql fails.
+/// When it cannot be written.
 pub(crate) async fn clear(session: &Session) -> Result<(), SshError> {
-    let copy = format!("cp --preserve {AUTO_CONF} {AUTO_CONF}.cleared");
+    let copy = format!("cp --preserve --backup=numbered {AUTO_CONF} {AUTO_CONF}.cleared");
     for command in [copy, format!("truncate --size=0 {AUTO_CONF}")] {
         let command = ["runuser", "-u", "postgres", "--"].into_iter().chain(command.split(' '));
         session.run(&command.collect::<Vec<_>>(), b"").await?;
     }
-    sql(session, "postgres", "SELECT pg_reload_conf()").await.map(drop)
+    Ok(())
 }
 
 /// Parameter, what there is, and how many. PostgreSQL does not start with fewer than it has in use.
@@ -96,7 +103,7 @@ SELECT concat_ws(': ', coalesce(name, 'line ' || sourceline || ' of ' || sourcef
 WHERE error IS NOT NULL AND (name IS NULL
     OR lower(name) NOT IN (SELECT lower(name) FROM pg_settings WHERE source = 'command line' OR pending_restart))
 UNION ALL
-SELECT 'postgresql.auto.conf sets ' || coalesce(name, 'something in line ' || sourceline) FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf'
+SELECT 'postgresql.auto.conf sets ' || name FROM ({overrides}) AS overrides (name)
 UNION ALL
 SELECT concat('line ', line_number, ' of pg_hba.conf: ', error) FROM pg_hba_file_rules WHERE error IS NOT NULL
 UNION ALL

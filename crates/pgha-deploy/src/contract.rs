@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pgha_platform::ssh::Session;
 use serde::Deserialize;
 
-use crate::fleet::NodeError;
+use crate::node_error::NodeError;
 
 /// The parts of a node's `contract.json` that pgha goes by.
 #[derive(Debug, Clone, Deserialize)]

@@ -110,7 +110,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Copies that are being made, and how far they have come.
 #[derive(Default)]
 pub(crate) struct Copies {
-    sizes: BTreeMap<String, u64>,
+    are_made: bool,
+    /// The most that each has ever had: one that is begun again and again does not grow.
+    most: BTreeMap<String, u64>,
     looked: Option<Instant>,
     grown: Option<Instant>,
 }
@@ -126,7 +128,7 @@ impl Copies {
         if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
             self.look(daemons, health, cluster).await;
         }
-        !self.sizes.is_empty() && self.grown.is_some_and(|grown| grown.elapsed() < STALLED)
+        self.are_made && self.grown.is_some_and(|grown| grown.elapsed() < STALLED)
     }
 
     async fn look<D: Daemons>(&mut self, daemons: &D, health: &Health, cluster: &Cluster) {
@@ -136,10 +138,14 @@ impl Copies {
                 .map(async |node| Some((node.name.clone(), daemons.copied(node).await?))),
         );
         let sizes = sizes.await.into_iter().flatten().collect::<BTreeMap<_, _>>();
-        if sizes.iter().any(|(name, size)| self.sizes.get(name).is_none_or(|had| had < size)) {
-            self.grown = Some(Instant::now());
+        self.looked = Some(Instant::now());
+        self.are_made = !sizes.is_empty();
+        for (name, size) in sizes {
+            let most = self.most.entry(name).or_default();
+            if *most < size {
+                (*most, self.grown) = (size, self.looked);
+            }
         }
-        (self.sizes, self.looked) = (sizes, Some(Instant::now()));
     }
 }
 

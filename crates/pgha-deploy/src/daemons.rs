@@ -1,7 +1,7 @@
 //! What carrying a plan out needs of a cluster's daemons. Behind the real ones is [`Fleet`]; the
 //! simulation has a model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -15,8 +15,9 @@ use serde_json::Value;
 use crate::candidate;
 use crate::copy;
 use crate::declare;
-use crate::fleet::{Fleet, Link, NodeError, with_causes};
+use crate::fleet::{Fleet, Link, with_causes};
 use crate::health::Health;
+use crate::node_error::NodeError;
 use crate::secrets::Secrets;
 use crate::units;
 
@@ -29,6 +30,10 @@ pub trait Daemons: Sync {
 
     /// The dynamic configuration, from the first Patroni that answers.
     fn config(&self) -> impl Future<Output = Option<Value>> + Send;
+
+    /// Whether etcd says that no bootstrap of PostgreSQL has come to its end, and that nobody leads:
+    /// Patroni writes the dynamic configuration there first, then the leader.
+    fn is_blank(&self, cluster: &Cluster) -> impl Future<Output = bool> + Send;
 
     /// What is inside PostgreSQL, as `leader` has it.
     fn objects(
@@ -51,8 +56,11 @@ pub trait Daemons: Sync {
     /// Empty: all of them have all of it.
     fn not_taken(&self, members: &[&Node], config: &Value) -> impl Future<Output = String> + Send;
 
-    /// Those of these members where `postgresql.auto.conf` sets something.
-    fn overridden(&self, members: &[&Node]) -> impl Future<Output = Vec<String>> + Send;
+    /// What `postgresql.auto.conf` sets, by member.
+    fn overrides(
+        &self,
+        members: &[&Node],
+    ) -> impl Future<Output = BTreeMap<String, Vec<String>>> + Send;
 
     /// Empties `postgresql.auto.conf` of a node.
     fn clear_auto_conf(&self, node: &Node) -> impl Future<Output = Done> + Send;
@@ -112,6 +120,13 @@ impl Daemons for Fleet {
         self.first_answer(Role::Postgres, ask).await.ok()
     }
 
+    async fn is_blank(&self, cluster: &Cluster) -> bool {
+        let keys = ["config", "leader"].map(|key| format!("/service/{}/{key}", cluster.name));
+        let keys = &keys;
+        let ask = |link: Arc<Link>| async move { link.etcd()?.has_none(keys).await };
+        self.anew(cluster).first_answer(Role::Etcd, ask).await.unwrap_or(false)
+    }
+
     async fn objects(&self, leader: &Node, cluster: &Cluster) -> Option<BTreeSet<Object>> {
         let link = self.link(leader).await.ok()?;
         declare::existing(&link.session, cluster, self.secrets())
@@ -160,17 +175,19 @@ impl Daemons for Fleet {
         asked.await.concat().trim_end().to_owned()
     }
 
-    async fn overridden(&self, members: &[&Node]) -> Vec<String> {
+    async fn overrides(&self, members: &[&Node]) -> BTreeMap<String, Vec<String>> {
         let asked = join_all(members.iter().map(async |node| {
             let link = self.link(node).await.ok()?;
-            let overridden = candidate::is_overridden(&link.session).await.ok()?;
-            overridden.then(|| node.name.clone())
+            Some((node.name.clone(), candidate::overrides(&link.session).await.ok()?))
         }));
-        asked.await.into_iter().flatten().collect()
+        asked.await.into_iter().flatten().filter(|(_, set)| !set.is_empty()).collect()
     }
 
     async fn clear_auto_conf(&self, node: &Node) -> Done {
-        Ok(candidate::clear(&self.link(node).await?.session).await?)
+        let link = self.link(node).await?;
+        candidate::clear(&link.session).await?;
+        // Through Patroni, which then finds out what waits for a restart.
+        link.patroni()?.reload().await
     }
 
     async fn set_config(&self, config: &Value) -> Done {

@@ -8,7 +8,7 @@ use pgha_core::cluster::Durability;
 use pgha_core::{Cluster, Object};
 use pgha_platform::ssh::{Session, SshError};
 
-use crate::fleet::NodeError;
+use crate::node_error::NodeError;
 use crate::probe::{self, WEAK_SETTINGS};
 use crate::secrets::Secrets;
 
@@ -87,7 +87,7 @@ WHERE (rolcanlogin OR rolname = ANY (ARRAY[{}]::name[]))
     AND rolname NOT IN ('postgres', 'replicator', 'rewind', 'pgbouncer', 'pgha_probe', 'pgha_verify');
 SELECT object FROM pg_database, LATERAL (VALUES (json_build_object('database', datname)),
     (json_build_object('owner', json_build_object('database', datname, 'role', pg_get_userbyid(datdba))))) AS v (object)
-WHERE datallowconn AND datname NOT IN ('postgres', 'template0', 'template1', 'pgha_verify');
+WHERE NOT ({HALF_MADE}) AND datname NOT IN ('postgres', 'template0', 'template1', 'pgha_verify');
 SELECT json_build_object('extension', json_build_object('database', 'postgres', 'name', extname))
 FROM pg_extension WHERE extname = 'pg_stat_statements';
 SELECT '"pooler"' FROM pg_roles r, pg_proc p
@@ -215,14 +215,19 @@ fn created(name: &str, owner: &str) -> String {
     let (database, owner) = (identifier(name), identifier(owner));
     let create =
         literal(&format!("CREATE DATABASE {database} OWNER {owner} ALLOW_CONNECTIONS false"));
-    let close = literal(&format!("REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC"));
-    let open = literal(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true"));
+    // One query, hence one transaction.
+    let open = literal(&format!(
+        "REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC; ALTER DATABASE {database} ALLOW_CONNECTIONS true"
+    ));
     let name = literal(name);
     format!(
         "SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {name}) \\gexec
-SELECT statement FROM pg_database, unnest(ARRAY[{close}, {open}]) AS s (statement) WHERE datname = {name} AND NOT datallowconn \\gexec"
+SELECT {open} FROM pg_database WHERE datname = {name} AND {HALF_MADE} \\gexec"
     )
 }
+
+/// Of `pg_database`. One that a person has closed has grants.
+const HALF_MADE: &str = "NOT datallowconn AND datacl IS NULL";
 
 /// Takes back what lets commits of a role or in a database be acknowledged before another copy has
 /// them.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use pgha_platform::http;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::fleet::NodeError;
+use crate::node_error::NodeError;
 
 /// As it is called in errors.
 const DAEMON: &str = "etcd";
@@ -108,6 +110,23 @@ impl Etcd {
             db_bytes: answer.db_size.parse().unwrap_or(0),
             alarms: answer.errors.iter().filter_map(|error| alarm(error)).collect(),
         })
+    }
+
+    /// Whether a majority of the members has none of these keys.
+    ///
+    /// # Errors
+    /// As [`Etcd::call`].
+    pub async fn has_none(&self, keys: &[String]) -> Result<bool, NodeError> {
+        for key in keys {
+            let range = json!({ "key": STANDARD.encode(key) });
+            let answer = self.call("kv/range", &range).await?;
+            // The gateway leaves out what is empty or zero.
+            let answered = answer["header"]["revision"].is_string();
+            if !answered || !answer["kvs"].is_null() || !answer["count"].is_null() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Takes etcd's leadership from this member and gives it to another, by that one's identifier.

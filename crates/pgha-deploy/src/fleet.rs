@@ -9,88 +9,17 @@ use futures_util::future::join_all;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
 use pgha_core::render::{ETCD_JSON_PORT, PATRONI_REST_PORT};
-use pgha_platform::command::shortened;
 use pgha_platform::http::{self, Trust};
-use pgha_platform::sql::{self, AuthorityError};
-use pgha_platform::ssh::{Session, SshError, Target, Tunnel};
+use pgha_platform::sql;
+use pgha_platform::ssh::{Session, Target, Tunnel};
 use tokio::sync::Mutex;
 
 use crate::contract::Contract;
 use crate::etcd::Etcd;
+use crate::node_error::NodeError;
 use crate::patroni::Patroni;
 use crate::probe::{self, Answer, Probe};
 use crate::secrets::Secrets;
-
-/// Why a node could not be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// SSH.
-    #[error(transparent)]
-    Ssh(#[from] SshError),
-    /// The secrets hold an authority that nobody could believe.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    /// PostgreSQL of a node could not be asked what it takes.
-    #[error("PostgreSQL of {0} could not judge the configuration: {1}")]
-    Unjudged(std::net::Ipv4Addr, String),
-    /// A port of this machine could not be opened.
-    #[error("cannot open a local port")]
-    Tunnel(#[from] std::io::Error),
-    /// A daemon did not answer.
-    #[error("{daemon} of `{node}` did not answer")]
-    Silent {
-        /// The daemon.
-        daemon: &'static str,
-        /// Its node.
-        node: String,
-        /// Why.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// A daemon answered something else than was expected.
-    #[error("{daemon} of `{node}` gave an answer that pgha does not understand")]
-    Unreadable {
-        /// The daemon.
-        daemon: &'static str,
-        /// Its node.
-        node: String,
-        /// What is wrong with it.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// Nobody runs a daemon that was to be asked.
-    #[error("no node that was asked runs {0}")]
-    Absent(&'static str),
-    /// The contract of a node cannot be read.
-    #[error("the contract of {0} cannot be read")]
-    Contract(std::net::Ipv4Addr, #[source] serde_json::Error),
-    /// A daemon refused a request.
-    #[error("{daemon} of `{node}` refused: {answer}")]
-    Refused {
-        /// The daemon.
-        daemon: &'static str,
-        /// Its node.
-        node: String,
-        /// Status and text of its answer.
-        answer: String,
-    },
-}
-
-/// Characters of a daemon's own words that are shown.
-pub(crate) const ANSWER: usize = 1000;
-
-impl NodeError {
-    /// `text` is as long as the daemon likes; of that it keeps what somebody reads.
-    pub(crate) fn refused(
-        daemon: &'static str,
-        node: &str,
-        status: reqwest::StatusCode,
-        text: &str,
-    ) -> Self {
-        let answer = format!("{status}: {}", shortened(text.trim(), ANSWER));
-        Self::Refused { daemon, node: node.to_owned(), answer }
-    }
-}
 
 /// An open connection to one node.
 pub struct Link {
@@ -134,6 +63,11 @@ impl Fleet {
         let links =
             cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::new(None))).collect();
         Self { nodes: cluster.nodes.clone(), secrets, links }
+    }
+
+    /// The same nodes, connected to none: for a question after which they may be gone.
+    pub(crate) fn anew(&self, cluster: &Cluster) -> Self {
+        Self::new(cluster, Arc::clone(&self.secrets))
     }
 
     pub(crate) fn secrets(&self) -> &Secrets {

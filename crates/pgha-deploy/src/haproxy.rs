@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use pgha_platform::ssh::Session;
 use serde::Serialize;
 
-use crate::fleet::NodeError;
+use crate::node_error::NodeError;
 
 /// Where HAProxy of a node answers (`templates/etc/pgha/haproxy.cfg`).
 const SOCKET: &str = "/run/haproxy/stats.sock";

@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::fleet::{Fleet, Link, NodeError};
+use crate::fleet::{Fleet, Link};
+use crate::node_error::NodeError;
 
 /// After this long the work of a pgha that vanished may be taken over.
 const TTL: Duration = Duration::from_secs(30);

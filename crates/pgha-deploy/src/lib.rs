@@ -22,6 +22,7 @@ pub mod image;
 pub mod journal;
 mod label;
 pub mod lease;
+pub mod node_error;
 pub mod observe;
 pub mod operate;
 pub mod patroni;

@@ -79,9 +79,7 @@ pub async fn world<P: Provider, D: Daemons>(
     if runs(true) {
         world.observed = Some(observed(daemons, cluster).await);
     } else if runs(false) {
-        // All that can be asked of a cluster that was never healthy: what it was begun with.
-        let dynamic = daemons.config().await;
-        world.observed = Some(Observed { dynamic, ..Observed::default() });
+        world.is_blank = daemons.is_blank(cluster).await;
     }
     Ok(world)
 }
@@ -103,9 +101,9 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         }
         _ => Vec::new(),
     };
-    let overridden = match untaken.is_empty() {
-        true => Vec::new(),
-        false => daemons.overridden(&health.taking(cluster)).await,
+    let overrides = match untaken.is_empty() {
+        true => BTreeMap::new(),
+        false => daemons.overrides(&health.taking(cluster)).await,
     };
     let unmet = health.conditions(&running).into_iter().filter(|condition| !condition.met);
     Observed {
@@ -122,7 +120,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         etcd_is_full: health.etcd_is_full(),
         pending: pending(&health, cluster),
         objects,
-        overridden,
+        overrides,
         slots,
         untaken,
         dynamic,

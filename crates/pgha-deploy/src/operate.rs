@@ -7,7 +7,7 @@ use pgha_core::render::Rendered;
 use pgha_platform::{Provider, ProviderError};
 
 use crate::daemons::Daemons;
-use crate::execute::{ExecuteError, Executor};
+use crate::execute::{ExecuteError, Executor, FORMED};
 use crate::journal::Journal;
 use crate::observe;
 use crate::secrets::{Secrets, SecretsError};
@@ -69,7 +69,9 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
     /// # Errors
     /// When the provider cannot be asked, or the plan is refused.
     pub async fn plan(&self, goal: Goal) -> Result<Plan, OperateError> {
-        let world = observe::world(self.provider, self.daemons, self.desired.cluster).await?;
+        let mut world = observe::world(self.provider, self.daemons, self.desired.cluster).await?;
+        // Once the seal was begun there is data to lose, whatever the labels say.
+        world.is_blank &= !self.secrets.path(FORMED).exists();
         Ok(match goal {
             Goal::Apply => self.with_secrets(plan::plan(&self.desired, &world)?),
             Goal::Rollback => plan::plan_rollback(&self.desired, &world)?,

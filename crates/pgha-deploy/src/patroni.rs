@@ -7,7 +7,7 @@ use pgha_platform::http;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::fleet::{ANSWER, NodeError};
+use crate::node_error::{ANSWER, NodeError};
 use crate::secrets::Secret;
 
 /// Patroni of one node.
@@ -225,6 +225,14 @@ impl Patroni {
     /// When Patroni refuses or does not answer.
     pub async fn set_config(&self, config: &Value) -> Result<(), NodeError> {
         self.write(self.client.put(format!("{}/config", self.url)).json(config)).await.map(drop)
+    }
+
+    /// Lets PostgreSQL of this node read its files again.
+    ///
+    /// # Errors
+    /// When Patroni refuses or does not answer.
+    pub async fn reload(&self) -> Result<(), NodeError> {
+        self.write(self.client.post(format!("{}/reload", self.url))).await.map(drop)
     }
 
     /// Restarts PostgreSQL of this node if a changed parameter waits for it. Returns when it runs

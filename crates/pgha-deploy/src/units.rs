@@ -6,7 +6,7 @@ use std::time::Duration;
 use pgha_platform::command::last_lines;
 use pgha_platform::ssh::Session;
 
-use crate::fleet::NodeError;
+use crate::node_error::NodeError;
 
 /// One unit.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -95,7 +95,7 @@ macro_rules! broken {
 
 broken!(
     pgha_core::render::RenderError,
-    pgha_deploy::fleet::NodeError,
+    pgha_deploy::node_error::NodeError,
     pgha_platform::CommandError,
     pgha_platform::files::FileError,
     pgha_platform::ssh::SshError,

@@ -106,6 +106,8 @@ in
       types.submodule {
         options = {
           aliases = optional (types.listOf types.str) [ ];
+          path = optional (types.listOf types.package) [ ];
+          postStart = optional types.lines "";
         };
       }
     )) { };

@@ -3,7 +3,7 @@ form()
 victim = wait_for_leader()
 before = timeline(victim)
 victim.succeed("systemctl kill --kill-whom=main --signal=SIGSTOP patroni.service")
-victim.wait_until_succeeds("grep -q fenced /run/pgha/guard", timeout=60)
+victim.wait_until_succeeds("grep -q fenced /run/pgha-guard/state", timeout=60)
 heir = wait_for_leader([node for node in NODES if node is not victim])
 assert timeline(heir) > before
 assert write(20, heir) == 20

@@ -55,18 +55,6 @@ pub enum Action {
         /// Seed it will have.
         seed: Digest,
     },
-    /// Stop a server of a cluster that was never healthy, and boot it with what the file says now, on
-    /// the data volume it has: without a leader, a lease or a gate.
-    Correct {
-        /// Name of the node.
-        node: String,
-        /// Image it runs now.
-        from: Digest,
-        /// Image it will run.
-        image: Digest,
-        /// Seed it will have.
-        seed: Digest,
-    },
     /// Boot a server that is off.
     PowerOn {
         /// Name of the node.
@@ -83,6 +71,8 @@ pub enum Action {
     ClearAutoConf {
         /// Name of the node.
         node: String,
+        /// The parameters that are no longer set there.
+        settings: Vec<String>,
     },
     /// Take the etcd member of a node out of its cluster and let it join again, without the data that
     /// it lost or that it cannot start with.

@@ -41,6 +41,8 @@ pub enum Data {
     PerhapsCopiedAnew,
     /// The node's is deleted and copied from the leader.
     CopiedAnew,
+    /// There never was any, and the volume is deleted.
+    Empty,
     /// It is deleted for good.
     Deleted,
 }
@@ -50,6 +52,8 @@ impl Cost {
         Self { writes_stop_seconds: 0, sessions_cut: Sessions::OfNode, data: Data::Kept };
     pub(super) const BEGIN: Self =
         Self { writes_stop_seconds: 0, sessions_cut: Sessions::None, data: Data::Begun };
+    pub(super) const EMPTY: Self =
+        Self { writes_stop_seconds: 0, sessions_cut: Sessions::None, data: Data::Empty };
     pub(super) const DELETE: Self =
         Self { writes_stop_seconds: 0, sessions_cut: Sessions::OfNode, data: Data::Deleted };
 

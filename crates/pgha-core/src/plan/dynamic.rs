@@ -62,11 +62,6 @@ pub(super) fn cure(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>
     Some(set.chain(restart_mute(desired, observed)).chain([gate()]).collect())
 }
 
-/// The wanted configuration in place of another one that etcd has. Absent: it has none, or no other.
-pub(super) fn replaced(desired: &Desired<'_>, observed: &Observed) -> Option<Step> {
-    changed(desired, observed).map(|old| set(old, desired.dynamic))
-}
-
 /// A Patroni that its PostgreSQL tells nothing does not get as far as to hand it a new
 /// configuration.
 pub(super) fn restart_mute(desired: &Desired<'_>, observed: &Observed) -> Vec<Step> {

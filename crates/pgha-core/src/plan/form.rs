@@ -1,37 +1,59 @@
 //! Forming a cluster from nothing, or from what an interrupted run left.
 
-use super::{Action, Cost, Desired, Gate, Refused, Step, dynamic};
+use super::{Action, Cost, Desired, Gate, Refused, Step};
 use crate::digest::Digest;
 use crate::inventory::{Inventory, Server};
 
 /// Seconds a new cluster may take: bootstrap, base backups and the first checks.
 const FORMATION_SECONDS: u32 = 240;
 
-/// The steps, and whether more follow that need a cluster that is up. A server that was begun with
-/// something else keeps its volume: whether somebody has written to it no label says.
-pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> (Vec<Step>, bool) {
+/// The steps.
+///
+/// # Errors
+/// When a server was begun with something else than is wanted, and the cluster may hold data.
+pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
+    match world.servers.iter().find(|server| !is_begun_so(desired, server)) {
+        None => Ok(first(desired, world)),
+        Some(_) if world.is_blank => Ok(anew(desired, world)),
+        Some(server) => Err(begun_otherwise(server)),
+    }
+}
+
+/// What brings a cluster to its first healthy moment.
+fn first(desired: &Desired<'_>, world: &Inventory) -> Vec<Step> {
     let mut steps = vec![Step::free(Action::CreateNetwork)];
-    let (begun, other) =
-        world.servers.iter().partition::<Vec<_>, _>(|server| is_begun_so(desired, server));
-    let off = begun.iter().filter(|server| !server.running);
+    let off = world.servers.iter().filter(|server| !server.running);
     steps.extend(off.map(|server| Step::free(Action::PowerOn { node: server.name.clone() })));
-    steps.extend(other.iter().map(|server| correct(desired, server)));
     let missing = desired.cluster.nodes.iter().filter(|node| world.server(&node.name).is_none());
     steps.extend(missing.map(|node| {
         let (image, seed) = (desired.images[&node.name].clone(), desired.seeds[&node.name].clone());
         Step::new(Action::CreateServer { node: node.name.clone(), image, seed }, Cost::BEGIN)
     }));
-    // PostgreSQL may have begun with it, and it may be why the cluster was never healthy.
-    let observed = world.observed.as_ref();
-    let replaced = observed.and_then(|observed| dynamic::replaced(desired, observed));
-    let more_follows = !other.is_empty() || replaced.is_some();
-    steps.extend(replaced);
     steps.push(Step::gate(Gate::new(FORMATION_SECONDS, 0)));
     // The seal first: from its first healthy moment the cluster has data to lose, whatever a
     // declaration then meets.
     steps.push(Step::free(Action::Seal));
     steps.push(Step::free(Action::Declare { missing: Vec::new() }));
-    (steps, more_follows)
+    steps
+}
+
+/// Nobody could write anything yet. What an interrupted bootstrap leaves on a volume would be taken for
+/// a whole database without roles.
+fn anew(desired: &Desired<'_>, world: &Inventory) -> Vec<Step> {
+    let delete = |server: &Server| Action::DeleteServer { node: server.name.clone() };
+    let empty = world.servers.iter().map(|server| Step::new(delete(server), Cost::EMPTY));
+    empty.chain(first(desired, &Inventory::default())).collect()
+}
+
+fn begun_otherwise(server: &Server) -> Refused {
+    let reason = format!(
+        "`{}` was started with another image, seed or configuration, and the cluster has never been healthy, but may hold data",
+        server.name
+    );
+    Refused::new(
+        reason,
+        "as far as its labels say there is none to keep yet: run `pgha destroy` and start again",
+    )
 }
 
 /// Its first start reads the dynamic configuration from its seed, whose digest does not tell.
@@ -39,12 +61,6 @@ fn is_begun_so(desired: &Desired<'_>, server: &Server) -> bool {
     let dynamic = Digest::of(desired.dynamic.to_string().as_bytes());
     let begun_with = server.dynamic.as_ref();
     desired.is_current(server) && begun_with.is_none_or(|begun_with| *begun_with == dynamic)
-}
-
-fn correct(desired: &Desired<'_>, server: &Server) -> Step {
-    let (node, from) = (server.name.clone(), server.image.clone());
-    let (image, seed) = (desired.images[&node].clone(), desired.seeds[&node].clone());
-    Step::new(Action::Correct { node, from, image, seed }, Cost::NODE)
 }
 
 /// A manifest of another cluster file has images for other roles.

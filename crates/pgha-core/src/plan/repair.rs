@@ -28,9 +28,12 @@ pub(super) fn of_what_runs(desired: &Desired<'_>, observed: &Observed) -> Option
         let restarts = dynamic::restart_mute(desired, observed);
         return Some(restarts.into_iter().chain([dynamic::gate()]).collect());
     }
-    if !observed.overridden.is_empty() {
-        let clear = |node: &String| Step::free(Action::ClearAutoConf { node: node.clone() });
-        return Some(observed.overridden.iter().map(clear).collect());
+    if !observed.overrides.is_empty() {
+        let clear = |(node, settings): (&String, &Vec<String>)| {
+            let (node, settings) = (node.clone(), settings.clone());
+            Step::free(Action::ClearAutoConf { node, settings })
+        };
+        return Some(observed.overrides.iter().map(clear).collect());
     }
     let missing = drift::missing(desired.cluster, observed);
     missing.iter().any(Object::is_vital).then(|| {

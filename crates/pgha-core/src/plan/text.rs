@@ -46,6 +46,7 @@ impl fmt::Display for Cost {
         let data = match self.data {
             Data::Kept => "",
             Data::Begun => "memory and disk of this machine",
+            Data::Empty => "data: none yet",
             Data::PerhapsCopiedAnew => "data: perhaps copied anew",
             Data::CopiedAnew => "data: deleted there, copied anew",
             Data::Deleted => "data: deleted for good",
@@ -79,15 +80,14 @@ impl fmt::Display for Action {
             Self::Renew { node, .. } => {
                 write!(f, "renew       {node}, whose certificates ended: same image, new seed")
             }
-            Self::Correct { node, from, image, .. } => {
-                write!(f, "correct     {node}, never healthy yet: {}", change(from, image))
-            }
             Self::PowerOn { node } => write!(f, "power on    {node}"),
             Self::Gate(gate) => write!(f, "gate        {gate}"),
             Self::RestartPatroni { node } => {
                 write!(f, "restart     Patroni and PostgreSQL of {node}")
             }
-            Self::ClearAutoConf { node } => write!(f, "clear       postgresql.auto.conf of {node}"),
+            Self::ClearAutoConf { node, settings } => {
+                write!(f, "clear       postgresql.auto.conf of {node}: {}", settings.join(", "))
+            }
             Self::RejoinEtcd { node } => {
                 write!(f, "rejoin      etcd of {node}: as a new member, copied from the others")
             }

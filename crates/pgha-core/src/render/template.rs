@@ -34,6 +34,8 @@ fn engine() -> Result<Environment<'static>, Error> {
             .keep_trailing_newline(true)
             .build()?,
     );
+    // What several units have in common.
+    engine.add_template("sandbox.conf", include_str!("../../templates/sandbox.conf"))?;
     Ok(engine)
 }
 

@@ -123,18 +123,20 @@ cases! {
     }),
     formation_interrupted_then_edited: Case::new(THREE).with(|world| {
         world.servers.iter_mut().for_each(|server| server.formed = false);
-        world.servers.truncate(2);
         world.observed = None;
     }).with(old(&[0])),
-    auto_conf_sets_something: Case::new(THREE).observed(|observed| {
-        observed.overridden = vec!["node-1".to_owned(), "node-3".to_owned()];
-        observed.untaken = vec!["node-1: postgresql.auto.conf sets work_mem".to_owned()];
-        observed.unmet.clone_from(&observed.untaken);
-    }),
-    first_configuration_was_bad: Case::new(THREE).parameter("work_mem", json!("64MB")).with(|world| {
+    formation_stopped_short_then_edited: Case::new(THREE).with(|world| {
+        world.servers.truncate(2);
+        (world.observed, world.is_blank) = (None, true);
         for server in &mut world.servers {
             (server.formed, server.dynamic) = (false, Some(digest("bad")));
         }
+    }),
+    auto_conf_sets_something: Case::new(THREE).observed(|observed| {
+        let set = |node: &str| (node.to_owned(), vec!["work_mem".to_owned()]);
+        observed.overrides = [set("node-1"), set("node-3")].into();
+        observed.untaken = vec!["node-1: postgresql.auto.conf sets work_mem".to_owned()];
+        observed.unmet.clone_from(&observed.untaken);
     }),
     one_replica_outdated: Case::new(THREE).with(old(&[1])),
     all_outdated: Case::new(THREE).with(old(&[0, 1, 2])),

@@ -57,7 +57,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         loop {
             tokio::time::sleep(PAUSE).await;
             let health = daemons.health().await;
-            if !health.lacks_its_copy(node) {
+            if health.leads_or_streams(node) {
                 return Ok(());
             }
             if copies.grow(daemons, &health, self.cluster()).await {

@@ -3,8 +3,8 @@
 use pgha_platform::ProviderError;
 use pgha_platform::files::FileError;
 
-use crate::fleet::NodeError;
 use crate::gate::GateError;
+use crate::node_error::NodeError;
 
 /// Why a plan was not carried out to its end.
 #[derive(Debug, thiserror::Error)]

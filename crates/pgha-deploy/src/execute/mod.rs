@@ -133,16 +133,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 tracing::info!("{node}: stopping, then booting with new certificates");
                 Ok(provider.rebuild_server(&renewed(self.request(node)?)).await?)
             }
-            Action::Correct { node, .. } => {
-                tracing::info!("{node}: stopping, then booting with what the file says now");
-                Ok(provider.rebuild_server(&self.begun(self.request(node)?)).await?)
-            }
             Action::PowerOn { node } => {
                 tracing::info!("{node}: powering on");
                 Ok(provider.power_on(node).await?)
             }
             Action::RestartPatroni { node } => self.restart_patroni(node).await,
-            Action::ClearAutoConf { node } => {
+            Action::ClearAutoConf { node, .. } => {
                 tracing::info!("{node}: emptying postgresql.auto.conf");
                 Ok(self.operator.daemons.clear_auto_conf(self.node(node)?).await?)
             }

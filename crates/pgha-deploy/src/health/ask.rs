@@ -4,7 +4,8 @@ use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
 
 use super::{Health, NodeHealth};
-use crate::fleet::{Fleet, NodeError, with_causes};
+use crate::fleet::{Fleet, with_causes};
+use crate::node_error::NodeError;
 use crate::patroni::{Instance, View};
 use crate::probe::POOLER;
 use crate::{haproxy, units};

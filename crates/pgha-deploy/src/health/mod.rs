@@ -150,7 +150,8 @@ impl Health {
         self.nodes[&node.name].instance.is_some() && !self.leads_or_streams(node)
     }
 
-    fn leads_or_streams(&self, node: &Node) -> bool {
+    /// Whether its copy of the database is whole, as far as Patroni says.
+    pub(crate) fn leads_or_streams(&self, node: &Node) -> bool {
         let member = || self.view()?.members.iter().find(|member| member.name == node.name);
         member().is_some_and(|member| member.is_leader() || member.is_streaming())
     }

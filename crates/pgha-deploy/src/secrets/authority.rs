@@ -32,20 +32,43 @@ pub(super) fn key() -> Result<String, rcgen::Error> {
     Ok(KeyPair::generate()?.serialize_pem())
 }
 
-/// Makes a certificate, PEM, for a daemon with this key that serves under `names` and also calls
-/// others.
+/// What a certificate may be shown for. A key that only serves clients opens nothing elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Serve,
+    Call,
+    ServeAndCall,
+}
+
+impl Use {
+    pub(super) fn serves(self) -> bool {
+        self != Self::Call
+    }
+
+    pub(super) fn calls(self) -> bool {
+        self != Self::Serve
+    }
+
+    fn purposes(self) -> Vec<ExtendedKeyUsagePurpose> {
+        let serves = self.serves().then_some(ExtendedKeyUsagePurpose::ServerAuth);
+        let calls = self.calls().then_some(ExtendedKeyUsagePurpose::ClientAuth);
+        serves.into_iter().chain(calls).collect()
+    }
+}
+
+/// Makes a certificate, PEM, for `key`. Who serves does so under `names`.
 pub(super) fn sign(
     authority: &Pair,
     key: &KeyPair,
     name: &str,
     names: &[SanType],
+    usage: Use,
 ) -> Result<String, rcgen::Error> {
     let mut params = params(name, CERTIFICATE_DAYS);
     params.subject_alt_names = names.to_vec();
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = usage.purposes();
     let issuer =
         Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
     Ok(params.signed_by(key, &issuer)?.pem())

@@ -10,7 +10,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
 
-use super::authority::{self, Pair};
+use super::authority::{self, Pair, Use};
 use super::{Secrets, SecretsError};
 
 /// Days before its end at which a certificate is signed anew. The next `apply` then brings it to
@@ -24,17 +24,24 @@ pub(crate) const RENEW_DAYS: i64 = 120;
 pub(super) fn ensure(secrets: &mut Secrets, cluster: &Cluster) -> Result<(), SecretsError> {
     let services = ensure_authority(secrets, "ca", &format!("pgha {} services", cluster.name))?;
     let etcd = ensure_authority(secrets, "etcd-ca", &format!("pgha {} etcd", cluster.name))?;
-    ensure_certificate(secrets, &services, "operator", "pgha operator", &[])?;
-    ensure_certificate(secrets, &etcd, "etcd-operator", "pgha operator", &[])?;
+    ensure_certificate(secrets, &services, "operator", "pgha operator", &[], Use::Call)?;
+    ensure_certificate(secrets, &etcd, "etcd-operator", "pgha operator", &[], Use::Call)?;
     for node in &cluster.nodes {
         let own = names(&[node]);
         let file = |what: &str| format!("nodes/{}/{what}", node.name);
         if node.role_set.has(Role::Etcd) {
-            ensure_certificate(secrets, &etcd, &file("etcd"), &node.name, &own)?;
+            ensure_certificate(secrets, &etcd, &file("etcd"), &node.name, &own, Use::ServeAndCall)?;
         }
         if node.role_set.has(Role::Postgres) {
-            ensure_certificate(secrets, &services, &file("postgres"), &node.name, &own)?;
-            ensure_certificate(secrets, &etcd, &file("patroni-etcd"), &node.name, &own)?;
+            ensure_certificate(
+                secrets,
+                &services,
+                &file("postgres"),
+                &node.name,
+                &own,
+                Use::ServeAndCall,
+            )?;
+            ensure_certificate(secrets, &etcd, &file("patroni-etcd"), &node.name, &own, Use::Call)?;
             // A client names the HAProxy it connects to, but TLS ends at whichever PgBouncer is
             // behind it.
             let endpoints = cluster
@@ -48,10 +55,11 @@ pub(super) fn ensure(secrets: &mut Secrets, cluster: &Cluster) -> Result<(), Sec
                 &file("pgbouncer"),
                 &node.name,
                 &names(&endpoints),
+                Use::Serve,
             )?;
         }
         if node.role_set.has(Role::Haproxy) {
-            ensure_certificate(secrets, &services, &file("haproxy"), &node.name, &own)?;
+            ensure_certificate(secrets, &services, &file("haproxy"), &node.name, &own, Use::Serve)?;
         }
     }
     Ok(())
@@ -91,6 +99,7 @@ fn ensure_certificate(
     file: &str,
     name: &str,
     names: &[SanType],
+    usage: Use,
 ) -> Result<(), SecretsError> {
     let (certificate, key) = (format!("{file}.crt"), format!("{file}.key"));
     let had_key = secrets.files.contains_key(&key);
@@ -100,11 +109,11 @@ fn ensure_certificate(
         && secrets
             .files
             .get(&certificate)
-            .is_some_and(|pem| fits(pem.expose(), names, &pair, issuer).unwrap_or(false));
+            .is_some_and(|pem| fits(pem.expose(), names, usage, &pair, issuer).unwrap_or(false));
     if fits {
         return Ok(());
     }
-    let signed = authority::sign(issuer, &pair, name, names).map_err(failed(file))?;
+    let signed = authority::sign(issuer, &pair, name, names, usage).map_err(failed(file))?;
     secrets.put(&certificate, signed);
     Ok(())
 }
@@ -114,9 +123,9 @@ fn failed(file: &str) -> impl FnOnce(rcgen::Error) -> SecretsError {
     move |source| SecretsError::Certificate { name, source }
 }
 
-/// Whether a certificate is valid for exactly these names, and for long enough, belongs to `key`,
-/// and was signed by `issuer`.
-fn fits(pem: &str, names: &[SanType], key: &KeyPair, issuer: &Pair) -> Option<bool> {
+/// Whether a certificate is valid for exactly these names and this use, and for long enough, belongs
+/// to `key`, and was signed by `issuer`.
+fn fits(pem: &str, names: &[SanType], usage: Use, key: &KeyPair, issuer: &Pair) -> Option<bool> {
     let (pem, issuer) = (first(pem)?, first(&issuer.certificate)?);
     let (certificate, issuer) = (pem.parse_x509().ok()?, issuer.parse_x509().ok()?);
     let left = certificate.validity().time_to_expiration().map_or(0, |left| left.whole_days());
@@ -124,10 +133,12 @@ fn fits(pem: &str, names: &[SanType], key: &KeyPair, issuer: &Pair) -> Option<bo
     let has = has.map_or(BTreeSet::new(), |extension| {
         extension.value.general_names.iter().map(said).collect()
     });
+    let may = certificate.extended_key_usage().ok().flatten()?.value;
     let own = certificate.public_key().raw == key.subject_public_key_info();
     Some(
         left >= RENEW_DAYS
             && has == names.iter().map(wanted).collect()
+            && (may.server_auth, may.client_auth) == (usage.serves(), usage.calls())
             && own
             && signer(&certificate)? == identifier(&issuer)?,
     )

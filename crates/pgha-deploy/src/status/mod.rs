@@ -17,9 +17,10 @@ use serde::Serialize;
 
 use crate::daemons::Daemons;
 use crate::etcd::EtcdStatus;
-use crate::fleet::{ANSWER, Fleet};
+use crate::fleet::Fleet;
 use crate::haproxy::Pools;
 use crate::health::{Condition, Health, NodeHealth};
+use crate::node_error::ANSWER;
 use crate::pooler::{self, Pool};
 use crate::probe::Answer;
 use crate::{observe, secrets, seed};
@@ -257,7 +258,7 @@ async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
     let certificates = certificates.split(' ').collect::<Vec<_>>();
     let (manifest, guard, refused, failed, pem, pooler, volume) = tokio::join!(
         read("/etc/pgha/manifest.json"),
-        read("/run/pgha/guard"),
+        read("/run/pgha-guard/state"),
         read("/run/pgha/refused"),
         link.session.run(&units, b""),
         link.session.run(&certificates, b""),

@@ -7,9 +7,9 @@ use pgha_core::inventory::Ailment;
 use pgha_core::object::{Object, declared};
 use pgha_deploy::daemons::Daemons;
 use pgha_deploy::etcd::EtcdStatus;
-use pgha_deploy::fleet::NodeError;
 use pgha_deploy::haproxy::Pools;
 use pgha_deploy::health::{Health, NodeHealth};
+use pgha_deploy::node_error::NodeError;
 use pgha_deploy::patroni::{Change, Instance, Member, View};
 use pgha_deploy::probe::{Answer, Sessions};
 use pgha_deploy::secrets::Secrets;
@@ -188,6 +188,10 @@ impl Daemons for Pgha<'_> {
         (state.has_quorum() && !silent).then(|| state.dynamic.clone())
     }
 
+    async fn is_blank(&self, _: &Cluster) -> bool {
+        panic!("the cluster is formed")
+    }
+
     async fn objects(&self, _: &Node, cluster: &Cluster) -> Option<BTreeSet<Object>> {
         Some(declared(cluster).into_iter().collect())
     }
@@ -210,8 +214,8 @@ impl Daemons for Pgha<'_> {
         String::new()
     }
 
-    async fn overridden(&self, _: &[&Node]) -> Vec<String> {
-        Vec::new()
+    async fn overrides(&self, _: &[&Node]) -> BTreeMap<String, Vec<String>> {
+        BTreeMap::new()
     }
 
     async fn clear_auto_conf(&self, node: &Node) -> Result<(), NodeError> {

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use pgha_deploy::fleet::NodeError;
+use pgha_deploy::node_error::NodeError;
 use pgha_platform::ProviderError;
 use rand::RngExt;
 use tokio::time::Instant;

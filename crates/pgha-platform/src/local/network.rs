@@ -95,7 +95,11 @@ impl Switch {
             remove(machine).await?;
             ip(None, &["netns", "add", machine]).await?;
             let prefix = self.prefix;
-            let link = format!("link add eth0 type veth peer name {cable} netns {space}");
+            // One that is made anew is reached at once: others remember who has its address.
+            let hardware = hardware(machine);
+            let link = format!(
+                "link add eth0 address {hardware} type veth peer name {cable} netns {space}"
+            );
             let inside = [
                 link,
                 format!("addr add {address}/{prefix} dev eth0"),
@@ -153,6 +157,12 @@ fn port(prefix: &str, machine: &str) -> String {
         "{prefix}-{}",
         hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>()
     )
+}
+
+/// A locally administered MAC address.
+fn hardware(machine: &str) -> String {
+    let hash = Sha256::digest(machine.as_bytes());
+    format!("02{}", hash.iter().take(5).map(|byte| format!(":{byte:02x}")).collect::<String>())
 }
 
 fn exists(namespace: &str) -> bool {

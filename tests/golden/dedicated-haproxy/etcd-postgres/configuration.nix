@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "100ee387caeba6aa6970c6da0c2881e380f242f8d0866455e93088e71aa3b0ab";
+    treeDigest = "4aceee0f10b0563de34a9f629702f5096b7d7890ec9420dd5cb2a54f73ba98c5";
     roles = [
       "etcd"
       "postgres"

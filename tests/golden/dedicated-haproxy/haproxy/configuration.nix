@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "7d9fc34f5c2b91baa10b886cc852492baf966f878831ee7a8ff5d525d41db07d";
+    treeDigest = "b217ab9560e9bf74513cbd0cc2c3e2606f024f288b6e43233151fbb073c4155c";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c57d450395e3774c20747ce10df1d2868eb3a0bbb1775c7af4c58a352924f432";
+    treeDigest = "ddbd82764703396906fb79e5c0cbf35a22c1d078f9911251ae13b04d5031b979";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "2cb79f1db6b2ef616ad6a6f779686c8389132e9f958e6a1a348de62f5032a23f";
+    treeDigest = "54a5c53a9e4aced1aeed98826f7385eae7bdadb35852a6624213c85ad47192ab";
     roles = [
       "etcd"
       "haproxy"

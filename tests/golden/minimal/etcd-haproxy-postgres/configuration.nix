@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "cacf860ccc752820f6ba3966f5a4c632525ada0564179995aeb5a5468a487154";
+    treeDigest = "1988e341ccc21d081b045fa6337214a9d5b4b90c2c671ad3e9af2929857f134e";
     roles = [
       "etcd"
       "haproxy"

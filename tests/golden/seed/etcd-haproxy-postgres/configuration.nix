@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "087a91d74a2993c22487f4cd462e795659a03c5535b8faeeebb32cdd6fd6f3e1";
+    treeDigest = "ac4a5d235c53ff753f9f1660f09a7828c5be730e18e4b3442ff3baf7aa416e92";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "52531527d57799a6dd4aeeee1d3562bea4ee9213e0fa50e0b1ccb2c10073b850";
+    treeDigest = "025888aa928056f831b0d12ab6f6c26d95f187a5a6c1b0ce52a8a276551151ea";
     roles = [
       "etcd"
       "haproxy"
