@@ -203,6 +203,17 @@ pub fn free_bytes(path: &Path) -> Result<u64, FileError> {
     Ok(stat.blocks_available() * stat.fragment_size())
 }
 
+/// Bytes of the file system that holds `path`, or will once it is made.
+///
+/// # Errors
+/// When the file system cannot be asked.
+pub fn size(path: &Path) -> Result<u64, FileError> {
+    let there = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(path);
+    let stat = nix::sys::statvfs::statvfs(there)
+        .map_err(|errno| FileError::at("examine", there)(errno.into()))?;
+    Ok(stat.blocks() * stat.fragment_size())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;

@@ -47,6 +47,13 @@ impl Workspace {
         })
     }
 
+    /// The same, with the limits that fit the data volumes of this machine.
+    pub(crate) fn fitted(mut self) -> Result<Self, Failure> {
+        self.cluster.fit(self.provider.volume_bytes()?);
+        self.rendered = render::render(&self.cluster)?;
+        Ok(self)
+    }
+
     /// The secrets as the cluster file needs them. What there is not yet is only in memory.
     pub(crate) async fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
         let running = self.servers().await?.into_iter().map(|server| server.name);

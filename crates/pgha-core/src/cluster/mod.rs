@@ -6,6 +6,7 @@ mod number;
 pub(crate) mod parameter;
 mod rules;
 mod timing;
+pub(crate) mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -68,6 +69,8 @@ pub struct Postgresql {
     pub major: u16,
     /// Parameters of the file over pgha's own.
     pub parameters: BTreeMap<String, serde_json::Value>,
+    /// Limits that the file leaves to pgha, as far as a data volume can be too small for them.
+    pub(crate) open_limits: Vec<volume::Limit>,
     /// Extra lines of pg_hba.conf.
     pub hba: Vec<String>,
     /// Login roles.

@@ -23,7 +23,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use crate::command::is_root;
-use crate::files::{self, Lock};
+use crate::files::{self, FileError, Lock};
 use crate::label;
 use crate::provider::{Check, ImageFile, Provider, ProviderError, Server, ServerRequest, When};
 use network::Switch;
@@ -63,6 +63,14 @@ impl Local {
         let dir = records.dir.clone();
         let switch = Switch::new(&options.cluster, options.gateway, options.prefix, dir);
         Self { options, records, switch }
+    }
+
+    /// Bytes of the disk that every data volume is on.
+    ///
+    /// # Errors
+    /// When its file system cannot be asked.
+    pub fn volume_bytes(&self) -> Result<u64, FileError> {
+        files::size(&self.options.state_dir)
     }
 
     fn machine(&self, name: &str) -> String {

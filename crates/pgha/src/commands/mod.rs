@@ -39,6 +39,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What the file becomes, wherever the nodes are to be.
 async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Check => file::check(&workspace),
@@ -48,6 +49,13 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
             let blank = if *new_volume { BlankDisk::Format } else { BlankDisk::Refuse };
             seed::run(&workspace, node, out, blank, *make_secrets).await?
         }
+        _ => return run_on_cluster(cli, workspace.fitted()?).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_on_cluster(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failure> {
+    match &cli.command {
         Command::Plan { detailed_exitcode, images, json } => {
             return apply::plan(&workspace, images, json.json, *detailed_exitcode).await;
         }
@@ -73,7 +81,13 @@ async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failur
         Command::Switchover { to } => switchover::run(&workspace, to.as_deref()).await?,
         Command::Verify(args) => return verify::run(&workspace, args).await,
         Command::Doctor(args) => return doctor::run(&workspace, args).await,
-        Command::Init { .. } | Command::Schema | Command::Completions { .. } => {}
+        Command::Init { .. }
+        | Command::Schema
+        | Command::Completions { .. }
+        | Command::Check
+        | Command::Render { .. }
+        | Command::Build(_)
+        | Command::Seed { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "4aceee0f10b0563de34a9f629702f5096b7d7890ec9420dd5cb2a54f73ba98c5";
+    treeDigest = "375d405415f813f2257d651d2d200831e6b80181c023e82a07cac832aa838680";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b217ab9560e9bf74513cbd0cc2c3e2606f024f288b6e43233151fbb073c4155c";
+    treeDigest = "1f11bf66fae4d29c3dfb217a9318afe698e55327765aaf5d70890d5ca927de1e";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ddbd82764703396906fb79e5c0cbf35a22c1d078f9911251ae13b04d5031b979";
+    treeDigest = "5aeb315b1e0af01113f690f5749fd304e25844b320db9c62fc3e22a1a5939c65";
     roles = [
       "etcd"
       "haproxy"

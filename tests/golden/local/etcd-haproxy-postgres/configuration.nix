@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "54a5c53a9e4aced1aeed98826f7385eae7bdadb35852a6624213c85ad47192ab";
+    treeDigest = "957148be3617ccbf734f381208ed2271ac7e0e6e9e0ea6b27f958391f65c9adf";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "1988e341ccc21d081b045fa6337214a9d5b4b90c2c671ad3e9af2929857f134e";
+    treeDigest = "d44aeb62d7d772a183e7eafbd8fde1c3a5f47cde3aaef3678df7281bbdcf9fa3";
     roles = [
       "etcd"
       "haproxy"

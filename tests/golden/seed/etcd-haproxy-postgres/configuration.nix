@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ac4a5d235c53ff753f9f1660f09a7828c5be730e18e4b3442ff3baf7aa416e92";
+    treeDigest = "7c84b68af71cb33750b21cadb70b05757eac50649ff13ef5d774b2e45e5bc308";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "025888aa928056f831b0d12ab6f6c26d95f187a5a6c1b0ce52a8a276551151ea";
+    treeDigest = "e0d40a13dd9b5dca5838b8c7ae41a321a674c859244fc467e8a74b5af2ade008";
     roles = [
       "etcd"
       "haproxy"

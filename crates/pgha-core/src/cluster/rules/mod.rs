@@ -15,7 +15,9 @@ use std::ops::Range;
 
 use serde_spanned::Spanned;
 
-use super::{Base, Cluster, Database, Durability, Haproxy, Node, Pgbouncer, Postgresql, Role};
+use super::{
+    Base, Cluster, Database, Durability, Haproxy, Node, Pgbouncer, Postgresql, Role, volume,
+};
 use crate::diagnostic::Diagnostic;
 use crate::spec::Spec;
 
@@ -69,6 +71,7 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
             provider: spec.cluster.provider,
             postgresql: Postgresql {
                 major: *spec.cluster.postgresql.get_ref(),
+                open_limits: volume::open(spec),
                 parameters,
                 hba: spec.postgresql.hba.iter().map(|line| line.get_ref().clone()).collect(),
                 users,
