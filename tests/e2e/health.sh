@@ -51,7 +51,7 @@ grep -q 'not allowed in this environment' "$work/out" || fail "$(cat "$work/out"
 say "a file that beats the cluster file is seen, and emptied"
 for node in "$lead" "$behind"; do
     on "$node" sh -c 'printf "synchronous_commit = off\nlog_statement = all\n" >>/var/lib/pgha/postgresql/data/postgresql.auto.conf'
-    as_postgres "$node" 'select pg_reload_conf()'
+    as_postgres "$node" 'select pg_reload_conf()' >/dev/null
 done
 unhealthy "$behind: postgresql.auto.conf sets log_statement"
 pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "375d405415f813f2257d651d2d200831e6b80181c023e82a07cac832aa838680";
+    treeDigest = "0c7588d49227654fda8355994be8676720f1848bf3c17e5949fca2cc0dc3a243";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "5aeb315b1e0af01113f690f5749fd304e25844b320db9c62fc3e22a1a5939c65";
+    treeDigest = "b1855376a6cee56fb3d6b18dcd98d2c237d6cfad07307e552ee7c96d5268f1c2";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "957148be3617ccbf734f381208ed2271ac7e0e6e9e0ea6b27f958391f65c9adf";
+    treeDigest = "60c78a121b446c80c78387a46b365c54264ccf5e2ce83aba89ec1303e353071c";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "d44aeb62d7d772a183e7eafbd8fde1c3a5f47cde3aaef3678df7281bbdcf9fa3";
+    treeDigest = "99d1a2c49cf3ebd22b5e38efb87ed38f39d797518d1eb02ed7935bbdefa6163d";
     roles = [
       "etcd"
       "haproxy"

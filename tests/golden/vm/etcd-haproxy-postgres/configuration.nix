@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "e0d40a13dd9b5dca5838b8c7ae41a321a674c859244fc467e8a74b5af2ade008";
+    treeDigest = "c74ab728cc5379c8cfd69b2991cadffb24eb3e93742a13aaa44530ac2625084a";
     roles = [
       "etcd"
       "haproxy"
