@@ -3,6 +3,7 @@
 mod report;
 mod run;
 mod scenario;
+mod stall;
 
 use std::process::ExitCode;
 use std::task::Poll;

@@ -10,6 +10,7 @@ use pgha_platform::Provider;
 
 use pgha_deploy::declare;
 
+use super::stall;
 use crate::commands::{apply, switchover};
 use crate::failure::Failure;
 use crate::workspace::Workspace;
@@ -31,6 +32,9 @@ pub(crate) enum Scenario {
     /// leadership on it, as a paused virtual machine; then it goes on. A second writer stays beside
     /// the leader.
     NodePaused,
+    /// The same, and Patroni of a replica stalls once it has given its vote to the next leader: its
+    /// PostgreSQL goes on following the paused one when that wakes.
+    NodePausedStandbyStalled,
     /// A planned change of leader.
     Switchover,
     /// The etcd member on the leader's node is killed and stays down.
@@ -51,7 +55,11 @@ impl Scenario {
     /// Those that are played where none is named. What a paused node may still do in the moment when
     /// it wakes is not closed (README, "Limits"): that is played on request alone.
     pub(super) fn usual() -> Vec<Self> {
-        Self::every().filter(|scenario| *scenario != Self::NodePaused).collect()
+        Self::every().filter(|scenario| !scenario.pauses()).collect()
+    }
+
+    fn pauses(self) -> bool {
+        matches!(self, Self::NodePaused | Self::NodePausedStandbyStalled)
     }
 
     pub(super) fn every() -> impl Iterator<Item = Self> {
@@ -61,9 +69,11 @@ impl Scenario {
     /// What the promised length of the write stop depends on.
     pub(super) fn fault(self) -> Fault {
         match self {
-            Self::LeaderPowerOff | Self::LeaderCutOff | Self::PatroniFrozen | Self::NodePaused => {
-                Fault::LeaderLost
-            }
+            Self::LeaderPowerOff
+            | Self::LeaderCutOff
+            | Self::PatroniFrozen
+            | Self::NodePaused
+            | Self::NodePausedStandbyStalled => Fault::LeaderLost,
             Self::LeaderKillPostgres => Fault::PostgresKilled,
             Self::Switchover | Self::Roll => Fault::Switchover,
             Self::EtcdOneDown => Fault::MinorityLost,
@@ -72,7 +82,7 @@ impl Scenario {
 
     /// Whether a second writer stays beside the leader.
     pub(super) fn has_inside(self) -> bool {
-        matches!(self, Self::LeaderCutOff | Self::PatroniFrozen | Self::NodePaused)
+        self.pauses() || matches!(self, Self::LeaderCutOff | Self::PatroniFrozen)
     }
 
     /// Seconds the fault lasts: long enough for its whole effect to show.
@@ -104,8 +114,11 @@ impl Scenario {
                 on(fleet, leader, &["pkill", "-KILL", "--oldest", "--exact", "postgres"]).await
             }
             Self::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGSTOP")).await,
-            Self::NodePaused => {
+            Self::NodePaused | Self::NodePausedStandbyStalled => {
                 lead_etcd(fleet, leader).await?;
+                if self == Self::NodePausedStandbyStalled {
+                    stall::after_the_vote(workspace, fleet, leader, self).await?;
+                }
                 Ok(workspace.provider.freeze(&leader.name).await?)
             }
             Self::EtcdOneDown => {
@@ -128,7 +141,9 @@ impl Scenario {
             Self::LeaderPowerOff => Ok(workspace.provider.power_on(&leader.name).await?),
             Self::LeaderCutOff => Ok(workspace.provider.heal().await?),
             Self::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGCONT")).await,
-            Self::NodePaused => Ok(workspace.provider.thaw(&leader.name).await?),
+            Self::NodePaused | Self::NodePausedStandbyStalled => {
+                Ok(workspace.provider.thaw(&leader.name).await?)
+            }
             Self::EtcdOneDown => on(fleet, leader, &["systemctl", "start", "etcd.service"]).await,
             Self::Roll => {
                 for node in &workspace.cluster.nodes {
@@ -158,6 +173,7 @@ impl Scenario {
             | Self::NodePaused
             | Self::Switchover
             | Self::Roll => led_by_another,
+            Self::NodePausedStandbyStalled => led_by_another && stall::is_seen(victim, during),
             Self::LeaderKillPostgres => restarted,
             Self::EtcdOneDown => {
                 during.nodes[&victim.name].etcd.is_none() || !victim.role_set.has(Role::Etcd)
@@ -187,7 +203,7 @@ fn signal_patroni(signal: &str) -> [&str; 5] {
     ["systemctl", "kill", "--kill-whom=main", signal, "patroni.service"]
 }
 
-async fn on(fleet: &Fleet, node: &Node, arguments: &[&str]) -> Result<(), Failure> {
+pub(super) async fn on(fleet: &Fleet, node: &Node, arguments: &[&str]) -> Result<(), Failure> {
     fleet.link(node).await?.session.run(arguments, b"").await?;
     Ok(())
 }
