@@ -117,6 +117,15 @@ pub struct WriteStop {
 }
 
 impl WriteStop {
+    /// The same, where something else adds to it.
+    #[must_use]
+    pub fn longer_by(self, what: &str, seconds: u32) -> Self {
+        Self {
+            worst_seconds: self.worst_seconds + f64::from(seconds),
+            because: format!("{} + {what} {seconds}", self.because),
+        }
+    }
+
     /// Up to the next half second.
     fn sum(terms: &[(&str, f64)]) -> Self {
         let sum = terms.iter().map(|(_, seconds)| seconds).sum::<f64>();

@@ -8,8 +8,8 @@ use pgha_platform::files::{self, FileError};
 use pgha_verify::{Findings, History, checker};
 use serde::Serialize;
 
-use super::Scenario;
 use super::run::Played;
+use super::{Scenario, stall};
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
@@ -112,6 +112,9 @@ fn unfinished(scenario: Scenario, played: &Played) -> Vec<String> {
 /// How long one stop of writes may take, whatever stops them in this scenario.
 fn promise(scenario: Scenario, cluster: &Cluster) -> WriteStop {
     let fault = cluster.timing.write_stop(scenario.fault());
+    if scenario == Scenario::NodePausedStandbyStalled && cluster.durability == Durability::Strict {
+        return fault.longer_by("stalled standby", stall::seconds(&cluster.timing, scenario));
+    }
     let replica = cluster.timing.write_stop(Fault::ReplicaStopped);
     let waits = scenario == Scenario::Roll && !any_replica_will_do(cluster);
     if waits && replica.worst_seconds > fault.worst_seconds { replica } else { fault }

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pgha_core::cluster::{Node, Role};
+use pgha_core::cluster::{Node, Role, Timing};
 use pgha_core::render::ETCD_JSON_PORT;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
@@ -27,6 +27,11 @@ curl -sN --max-time 120 $proof -d "$1" "$4/v3/watch" | while read -r event; do
     esac
 done"#;
 
+/// How long Patroni of the replica stalls: from the vote until the paused node is awake, and longer.
+pub(super) fn seconds(timing: &Timing, scenario: Scenario) -> u32 {
+    (scenario.hold_seconds(timing) + LATE) as u32 - timing.ttl
+}
+
 /// Arms every replica: those that are not the next leader stall from the moment there is one.
 pub(super) async fn after_the_vote(
     workspace: &Workspace,
@@ -34,15 +39,15 @@ pub(super) async fn after_the_vote(
     leader: &Node,
     scenario: Scenario,
 ) -> Result<(), Failure> {
-    let (cluster, timing) = (&workspace.cluster, &workspace.cluster.timing);
+    let cluster = &workspace.cluster;
     let key = STANDARD.encode(format!("/service/{}/leader", cluster.name));
     let watch = json!({ "create_request": { "key": key } }).to_string();
-    let seconds = scenario.hold_seconds(timing) - u64::from(timing.ttl) + LATE;
     let members = cluster.nodes_with(Role::Etcd).find(|node| node.name != leader.name);
     let etcd = members.map(|node| format!("https://{}:{ETCD_JSON_PORT}", node.address));
     let etcd = etcd.unwrap_or_default();
     for node in cluster.nodes_with(Role::Postgres).filter(|node| node.name != leader.name) {
-        let (own, seconds) = (STANDARD.encode(&node.name), seconds.to_string());
+        let own = STANDARD.encode(&node.name);
+        let seconds = seconds(&cluster.timing, scenario).to_string();
         let run = ["systemd-run", "--quiet", "--collect", "/bin/sh", "-c", STALL, "sh"];
         let arguments = [watch.as_str(), &own, &seconds, &etcd];
         on(fleet, node, &run.into_iter().chain(arguments).collect::<Vec<_>>()).await?;
