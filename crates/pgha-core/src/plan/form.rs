@@ -7,15 +7,22 @@ use crate::inventory::{Inventory, Server};
 /// Seconds a new cluster may take: bootstrap, base backups and the first checks.
 const FORMATION_SECONDS: u32 = 240;
 
-/// The steps.
+/// The steps, and whether more follow that need a cluster that is up.
 ///
 /// # Errors
-/// When a server was begun with something else than is wanted, and the cluster may hold data.
-pub(super) fn steps(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
-    match world.servers.iter().find(|server| !is_begun_so(desired, server)) {
-        None => Ok(first(desired, world)),
-        Some(_) if world.is_blank => Ok(anew(desired, world)),
+/// When a server was begun with another image or seed than is wanted, and the cluster may hold data.
+pub(super) fn steps(
+    desired: &Desired<'_>,
+    world: &Inventory,
+) -> Result<(Vec<Step>, bool), Refused> {
+    let mut servers = world.servers.iter();
+    let other = servers.clone().find(|server| !desired.is_current(server));
+    // A cluster that PostgreSQL began gets another dynamic configuration once it is up.
+    let configured = servers.any(|server| is_configured_otherwise(desired, server));
+    match other {
+        _ if world.is_blank && (other.is_some() || configured) => Ok((anew(desired, world), false)),
         Some(server) => Err(begun_otherwise(server)),
+        None => Ok((first(desired, world), configured)),
     }
 }
 
@@ -47,7 +54,7 @@ fn anew(desired: &Desired<'_>, world: &Inventory) -> Vec<Step> {
 
 fn begun_otherwise(server: &Server) -> Refused {
     let reason = format!(
-        "`{}` was started with another image, seed or configuration, and the cluster has never been healthy, but may hold data",
+        "`{}` was started with another image or seed, and the cluster has never been healthy, but may hold data",
         server.name
     );
     Refused::new(
@@ -57,10 +64,9 @@ fn begun_otherwise(server: &Server) -> Refused {
 }
 
 /// Its first start reads the dynamic configuration from its seed, whose digest does not tell.
-fn is_begun_so(desired: &Desired<'_>, server: &Server) -> bool {
+fn is_configured_otherwise(desired: &Desired<'_>, server: &Server) -> bool {
     let dynamic = Digest::of(desired.dynamic.to_string().as_bytes());
-    let begun_with = server.dynamic.as_ref();
-    desired.is_current(server) && begun_with.is_none_or(|begun_with| *begun_with == dynamic)
+    server.dynamic.as_ref().is_some_and(|begun_with| *begun_with != dynamic)
 }
 
 /// A manifest of another cluster file has images for other roles.

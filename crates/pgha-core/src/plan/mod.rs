@@ -115,7 +115,7 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
     form::no_foreign_servers(desired, world)?;
     form::no_changed_servers(desired, world)?;
     let (steps, more_follows) = match world.servers.iter().any(|server| server.formed) {
-        false => (form::steps(desired, world)?, false),
+        false => form::steps(desired, world)?,
         true => roll::steps(desired, world)?,
     };
     let newest = world.newest_generation();

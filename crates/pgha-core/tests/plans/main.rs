@@ -132,6 +132,12 @@ cases! {
             (server.formed, server.dynamic) = (false, Some(digest("bad")));
         }
     }),
+    formation_interrupted_then_configured: Case::new(THREE).with(|world| {
+        world.observed = None;
+        for server in &mut world.servers {
+            (server.formed, server.dynamic) = (false, Some(digest("another")));
+        }
+    }),
     auto_conf_sets_something: Case::new(THREE).observed(|observed| {
         let set = |node: &str| (node.to_owned(), vec!["work_mem".to_owned()]);
         observed.overrides = [set("node-1"), set("node-3")].into();
