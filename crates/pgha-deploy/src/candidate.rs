@@ -100,7 +100,7 @@ FROM wanted, pg_replication_slots WHERE name = 'wal_level' AND lower(value) <> '
 const NOT_TAKEN: &str = "
 WITH wanted (name, value) AS ({wanted})
 SELECT concat_ws(': ', coalesce(name, 'line ' || sourceline || ' of ' || sourcefile), error) FROM pg_file_settings
-WHERE error IS NOT NULL AND (name IS NULL
+WHERE error IS NOT NULL AND error NOT LIKE '%cannot be changed without restarting the server' AND (name IS NULL
     OR lower(name) NOT IN (SELECT lower(name) FROM pg_settings WHERE source = 'command line' OR pending_restart))
 UNION ALL
 SELECT 'postgresql.auto.conf sets ' || name FROM ({overrides}) AS overrides (name)

@@ -21,8 +21,9 @@ const NEWEST: &str = "journalctl --no-pager --output=cat --since=-30s --lines=1"
 
 /// What ended PostgreSQL or its WAL receiver: two spaces follow the word, sessions have a user before
 /// it, and those who stop it on purpose say `terminating`. And what Patroni says of a directory in
-/// which a base backup was interrupted (`ha.py`).
-const ENDED: &str = "^[^@]*(FATAL|PANIC):\\s\\s(?!terminating|the\\sdatabase\\ssystem\\sis)|system\\sID\\sis\\sinvalid";
+/// which a base backup was interrupted (`ha.py`); and PostgreSQL, on its third line and without either
+/// word, where there is no `pg_control` (`postmaster.c`).
+const ENDED: &str = "^[^@]*(FATAL|PANIC):\\s\\s(?!terminating|the\\sdatabase\\ssystem\\sis)|system\\sID\\sis\\sinvalid|^but\\scould\\snot\\sopen\\sfile";
 
 /// As PostgreSQL 14 to 17 say it (`sysv_shmem.c`, `miscinit.c`).
 const LEFTOVER: [&str; 2] =
@@ -169,6 +170,8 @@ mod tests {
         let damaged = "[457] FATAL:  could not open file \"global/pg_filenode.map\": No such file";
         let words = "could not open file \"global/pg_filenode.map\": No such file".to_owned();
         assert_eq!(ailment("starting", damaged), Some(Ailment::Damaged(words)));
+        let gone = "but could not open file \"/var/lib/pgha/postgresql/data/global/pg_control\": No such file or directory";
+        assert!(matches!(ailment("start failed", gone), Some(Ailment::Damaged(_))));
         let wedged = "INFO: data dir for the cluster is not empty, but system ID is invalid; consider doing reinitialize";
         assert!(matches!(ailment("stopped", wedged), Some(Ailment::Damaged(_))));
     }

@@ -173,6 +173,13 @@ pub(crate) fn bytes(name: &str, value: &Value) -> Option<u64> {
     (bytes >= 0.0).then_some(bytes as u64)
 }
 
+/// A parameter of time in milliseconds. Absent: it has none, or PostgreSQL could not read `value`.
+pub(crate) fn milliseconds(name: &str, value: &Value) -> Option<f64> {
+    let Kind::Number { unit: Some(unit), .. } = find(name)?.kind else { return None };
+    let (amount, given) = number(value)?;
+    convert(amount, Some(given.unwrap_or(unit)), Some("ms"))
+}
+
 /// `number` in `unit`. Absent: it was given in one that measures something else.
 fn convert(number: f64, given: Option<&str>, unit: Option<&str>) -> Option<f64> {
     let Some(given) = given else { return Some(number) };

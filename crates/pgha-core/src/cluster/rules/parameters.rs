@@ -143,6 +143,10 @@ fn harmful(key: &str, value: &Value, durability: Durability) -> Option<Complaint
             "`default_transaction_read_only` would keep every session from writing".to_owned(),
             "set it for single roles: ALTER ROLE ... SET",
         ),
+        "idle_session_timeout" if cuts_own_sessions(value) => (
+            "`idle_session_timeout` would cut the sessions of Patroni and the pooler".to_owned(),
+            "2min at least, or set it for single roles: ALTER ROLE ... SET",
+        ),
         "wal_level" if word == "minimal" => {
             ("`wal_level = minimal` forbids replication".to_owned(), "use replica or logical")
         }
@@ -157,6 +161,13 @@ fn harmful(key: &str, value: &Value, durability: Durability) -> Option<Complaint
         _ => return None,
     };
     Some((message, "refused", help.to_owned()))
+}
+
+/// The pooler keeps an idle one for a minute, Patroni for as long as it lives: it asks in each of its
+/// rounds.
+fn cuts_own_sessions(value: &Value) -> bool {
+    parameter::milliseconds("idle_session_timeout", value)
+        .is_some_and(|ms| 0.0 < ms && ms < 120_000.0)
 }
 
 /// PostgreSQL takes any beginning of a word that is not ambiguous.
