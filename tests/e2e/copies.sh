@@ -38,6 +38,12 @@ named "PostgreSQL of $victim cannot start with its data"
 ended_by "reclone +$victim"
 grep -q "rejoin *etcd of $victim" "$work/out" || fail "$(cat "$work/out")"
 
+say "a replica whose data is half gone: PostgreSQL says neither FATAL nor PANIC of that"
+victim=$(replica)
+on "$victim" sh -c 'rm -r /var/lib/pgha/postgresql/data/global; pkill -KILL --oldest --exact postgres'
+named "PostgreSQL of $victim cannot start with its data (but could not open file"
+ended_by "reclone +$victim"
+
 say "a node that boots with an etcd member that was removed meanwhile"
 victim=$(replica)
 etcdctl_on "$(leader)" member remove "$(etcdctl_on "$victim" member list | grep " $victim," | cut -d, -f1)" >/dev/null

@@ -30,6 +30,15 @@ refused 'max_prepared_transactions = 0 is less than the 1 prepared transactions'
 superuser "rollback prepared 'a'"
 pgha apply --yes >"$work/out" 2>&1 || fail "$(cat "$work/out")"
 
+say "a parameter that goes waits for its restart like one that comes"
+with 'parameters = { max_files_per_process = 64 }'
+pgha apply --yes >"$work/out" 2>&1 || fail "$(cat "$work/out")"
+with 'parameters = { max_connections = 210 }'
+pgha apply --yes >"$work/out" 2>&1 || fail "$(cat "$work/out")"
+[ "$(sql 'show max_files_per_process')" = 1000 ] || fail "it is not gone"
+cp "$work/good" "$file"
+pgha apply --yes >"$work/out" 2>&1 || fail "$(cat "$work/out")"
+
 # behind JSON: changes the dynamic configuration as somebody with patronictl would.
 behind() {
     on node-1 curl -sk --fail --cert /run/pgha/tls/postgres.crt --key /run/pgha/tls/postgres.key -u "pgha:$(cat "${file%.toml}.secrets/passwords/rest-api")" \
