@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest. Its full form is 64 hexadecimal digits; [`Digest::short`] is what people read.
@@ -16,6 +17,11 @@ impl Digest {
         let mut hasher = Hasher::default();
         hasher.raw(bytes);
         hasher.finish()
+    }
+
+    /// The digest of a JSON value, as it is written without spaces.
+    pub fn of_json(value: &Value) -> Self {
+        Self::of(value.to_string().as_bytes())
     }
 
     /// The first eight hexadecimal digits.

@@ -162,7 +162,7 @@ impl Inventory {
     /// Whether the cluster has not been healthy with this dynamic configuration yet, as far as the
     /// servers' labels tell.
     pub fn is_unproven(&self, dynamic: &Value) -> bool {
-        let digest = Digest::of(dynamic.to_string().as_bytes());
+        let digest = Digest::of_json(dynamic);
         let mut known = self.servers.iter().filter_map(|server| server.dynamic.as_ref()).peekable();
         known.peek().is_some() && known.all(|known| *known != digest)
     }

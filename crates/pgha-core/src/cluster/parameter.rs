@@ -167,17 +167,18 @@ impl Parameter {
 
 /// A parameter of memory in bytes. Absent: it has none, or PostgreSQL could not read `value`.
 pub(crate) fn bytes(name: &str, value: &Value) -> Option<u64> {
-    let Kind::Number { unit: Some(unit), .. } = find(name)?.kind else { return None };
-    let (amount, given) = number(value)?;
-    let bytes = convert(amount, Some(given.unwrap_or(unit)), Some("B"))?;
-    (bytes >= 0.0).then_some(bytes as u64)
+    measured(name, value, "B").filter(|bytes| *bytes >= 0.0).map(|bytes| bytes as u64)
 }
 
 /// A parameter of time in milliseconds. Absent: it has none, or PostgreSQL could not read `value`.
 pub(crate) fn milliseconds(name: &str, value: &Value) -> Option<f64> {
-    let Kind::Number { unit: Some(unit), .. } = find(name)?.kind else { return None };
+    measured(name, value, "ms")
+}
+
+fn measured(name: &str, value: &Value, unit: &str) -> Option<f64> {
+    let Kind::Number { unit: Some(own), .. } = find(name)?.kind else { return None };
     let (amount, given) = number(value)?;
-    convert(amount, Some(given.unwrap_or(unit)), Some("ms"))
+    convert(amount, Some(given.unwrap_or(own)), Some(unit))
 }
 
 /// `number` in `unit`. Absent: it was given in one that measures something else.

@@ -15,10 +15,9 @@ pub(super) fn steps(
     desired: &Desired<'_>,
     world: &Inventory,
 ) -> Result<(Vec<Step>, bool), Refused> {
-    let mut servers = world.servers.iter();
-    let other = servers.clone().find(|server| !desired.is_current(server));
+    let other = world.servers.iter().find(|server| !desired.is_current(server));
     // A cluster that PostgreSQL began gets another dynamic configuration once it is up.
-    let configured = servers.any(|server| is_configured_otherwise(desired, server));
+    let configured = world.servers.iter().any(|server| is_configured_otherwise(desired, server));
     match other {
         _ if world.is_blank && (other.is_some() || configured) => Ok((anew(desired, world), false)),
         Some(server) => Err(begun_otherwise(server)),
@@ -65,7 +64,7 @@ fn begun_otherwise(server: &Server) -> Refused {
 
 /// Its first start reads the dynamic configuration from its seed, whose digest does not tell.
 fn is_configured_otherwise(desired: &Desired<'_>, server: &Server) -> bool {
-    let dynamic = Digest::of(desired.dynamic.to_string().as_bytes());
+    let dynamic = Digest::of_json(desired.dynamic);
     server.dynamic.as_ref().is_some_and(|begun_with| *begun_with != dynamic)
 }
 

@@ -171,7 +171,7 @@ pub fn plan_destroy(cluster: &str, world: &Inventory) -> Plan {
     steps.push(Step::free(Action::DeleteNetwork));
     let mut hasher = Hasher::default();
     hasher.part(cluster.as_bytes()).part(b"destroy");
-    hash_servers(&mut hasher, world);
+    hash_world(&mut hasher, world);
     let (cluster, fingerprint) = (cluster.to_owned(), hasher.finish());
     let (generation, wish) = (world.newest_generation(), Digest::of(b""));
     Plan { cluster, fingerprint, generation, wish, steps, more_follows: false, remarks: Vec::new() }
@@ -181,32 +181,26 @@ fn fingerprint(desired: &Desired<'_>, world: &Inventory) -> Digest {
     let mut hasher = Hasher::default();
     hasher.part(desired.cluster.name.as_bytes()).part(desired.dynamic.to_string().as_bytes());
     hasher.part(desired.wish().as_str().as_bytes());
-    hash_servers(&mut hasher, world);
-    if let Some(observed) = &world.observed {
-        hash_observed(&mut hasher, desired, observed);
-    }
+    hash_world(&mut hasher, world);
     hasher.finish()
 }
 
-fn hash_servers(hasher: &mut Hasher, world: &Inventory) {
+/// Servers, digests, the leader and the dynamic configuration; not lag, which changes all the time.
+fn hash_world(hasher: &mut Hasher, world: &Inventory) {
     for server in &world.servers {
         hasher
             .part(server.name.as_bytes())
             .part(&[u8::from(server.running), u8::from(server.formed)]);
         hasher.part(server.image.as_str().as_bytes()).part(server.seed.as_str().as_bytes());
     }
-}
-
-/// The leader and what differs; not lag, which changes all the time. A cluster that is being formed
-/// comes to have the wanted configuration by itself: that is no other world.
-fn hash_observed(hasher: &mut Hasher, desired: &Desired<'_>, observed: &Observed) {
-    hasher.part(observed.leader.as_deref().unwrap_or_default().as_bytes());
-    let other = observed.dynamic.as_ref().filter(|dynamic| *dynamic != desired.dynamic);
-    hasher.part(other.map(Value::to_string).unwrap_or_default().as_bytes());
-    for object in observed.objects.iter().flatten() {
-        hasher.part(object.to_string().as_bytes());
-    }
-    for text in observed.pending.iter().flat_map(|p| [&p.node, &p.parameter, &p.new]) {
-        hasher.part(text.as_bytes());
+    if let Some(observed) = &world.observed {
+        hasher.part(observed.leader.as_deref().unwrap_or_default().as_bytes());
+        hasher.part(observed.dynamic.as_ref().map(Value::to_string).unwrap_or_default().as_bytes());
+        for object in observed.objects.iter().flatten() {
+            hasher.part(object.to_string().as_bytes());
+        }
+        for text in observed.pending.iter().flat_map(|p| [&p.node, &p.parameter, &p.new]) {
+            hasher.part(text.as_bytes());
+        }
     }
 }

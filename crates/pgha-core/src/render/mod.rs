@@ -42,7 +42,7 @@ pub struct Rendered {
 impl Rendered {
     /// The digest of the dynamic configuration.
     pub fn dynamic_digest(&self) -> Digest {
-        Digest::of(self.dynamic.to_string().as_bytes())
+        Digest::of_json(&self.dynamic)
     }
 }
 

@@ -52,9 +52,9 @@ macro_rules! cases {
 }
 
 mod copies;
+mod forming;
 
 cases! {
-    nothing_there: Case::new(THREE).with(|world| *world = Inventory::default()),
     nothing_to_do: Case::new(THREE),
     certificates_ended: Case::new(THREE).with(|world| {
         for server in &mut world.servers {
@@ -115,28 +115,6 @@ cases! {
     own_role_gone_and_degraded: Case::new(THREE).observed(|observed| {
         observed.objects.as_mut().expect("objects").remove(&Object::Probe);
         observed.unmet = vec!["sessions at 0 of 12 doors".to_owned()];
-    }),
-    formation_interrupted: Case::new(THREE).with(|world| {
-        world.servers.truncate(2);
-        world.servers.iter_mut().for_each(|server| server.formed = false);
-        world.servers[1].running = false;
-    }),
-    formation_interrupted_then_edited: Case::new(THREE).with(|world| {
-        world.servers.iter_mut().for_each(|server| server.formed = false);
-        world.observed = None;
-    }).with(old(&[0])),
-    formation_stopped_short_then_edited: Case::new(THREE).with(|world| {
-        world.servers.truncate(2);
-        (world.observed, world.is_blank) = (None, true);
-        for server in &mut world.servers {
-            (server.formed, server.dynamic) = (false, Some(digest("bad")));
-        }
-    }),
-    formation_interrupted_then_configured: Case::new(THREE).with(|world| {
-        world.observed = None;
-        for server in &mut world.servers {
-            (server.formed, server.dynamic) = (false, Some(digest("another")));
-        }
     }),
     auto_conf_sets_something: Case::new(THREE).observed(|observed| {
         let set = |node: &str| (node.to_owned(), vec!["work_mem".to_owned()]);
@@ -231,7 +209,6 @@ cases! {
             (dynamic["ttl"], dynamic["synchronous_mode"]) = (json!(20), json!("quorum"));
         }
     }),
-    half_sealed: Case::new(THREE).with(|world| world.servers[2].formed = false),
     grows_beside_what_was_never_taken_up: Case::new(THREE).parameter("max_connections", json!(200)).observed(|observed| {
         if let Some(dynamic) = observed.dynamic.as_mut() {
             dynamic["postgresql"]["parameters"]["max_connections"] = json!(9999);

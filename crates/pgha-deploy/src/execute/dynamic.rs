@@ -151,7 +151,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let waits = daemons.health().await.view().is_none_or(|view| view.waits_for_restart());
         match daemons.config().await.filter(|_| !waits) {
             Some(config) => {
-                let digest = Digest::of(config.to_string().as_bytes());
+                let digest = Digest::of_json(&config);
                 self.label_all(&[(label::DYNAMIC, digest.as_str())]).await
             }
             None => Ok(()),

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use pgha_core::Digest;
 use pgha_core::manifest::Layer;
 use pgha_platform::{ImageFile, Provider, ServerRequest, clock};
 
@@ -51,7 +50,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     /// The same, for a cluster that is to begin with the wanted dynamic configuration.
     pub(super) fn begun(&self, mut request: ServerRequest) -> ServerRequest {
-        let dynamic = Digest::of(self.operator.rendered.dynamic.to_string().as_bytes());
+        let dynamic = self.operator.rendered.dynamic_digest();
         request.labels.insert(label::DYNAMIC.to_owned(), dynamic.as_str().to_owned());
         request
     }

@@ -135,8 +135,7 @@ impl Status {
             join_all(fleet.nodes.iter().map(|node| inside(fleet, node, &health.nodes[&node.name])))
                 .await;
         let config = insides.iter().find_map(|inside| inside.config.as_ref());
-        let dynamic =
-            config.map(|config| Digest::of(config.to_string().as_bytes()).short().to_owned());
+        let dynamic = config.map(|config| Digest::of_json(config).short().to_owned());
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
         let mut conditions = health.conditions(cluster);
         if let Some(config) = config.filter(|_| health.leader().is_some()) {
