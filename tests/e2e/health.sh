@@ -32,10 +32,14 @@ as_postgres "$lead" 'create table wal as select repeat(md5(g::text), 30) from ge
 unhealthy "$behind lacks 0.0 MiB, has"
 [ "$(pgha status --json | jq "[.nodes[] | select(.name == \"$behind\").replay_lag_bytes > 16777216] | all")" = true ] || fail "$(pgha status)"
 refused 'MiB to replay' 1 pgha switchover --to "$behind"
+frozen_since=$SECONDS
 for _ in $(seq 60); do pgha status --json >"$work/status.json"; [ "$(jq "[.nodes[].haproxy.replicas[\"$behind\"] | startswith(\"UP\")] | any" "$work/status.json")" = true ] || break; sleep 0.5; done
 [ "$(jq "[.nodes[].haproxy.replicas[\"$behind\"] | startswith(\"UP\")] | any" "$work/status.json")" = false ] || fail "readers are sent to old rows"
-signal "$behind" CONT 'startup recovering'
 as_postgres "$lead" 'drop table wal'
+while [ $((SECONDS - frozen_since)) -lt 62 ]; do sleep 1; done
+unhealthy 'MiB to replay, and replays nothing'
+pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+grep -q "restart .*Patroni and PostgreSQL of $behind" "$work/apply.log" || fail "$(cat "$work/apply.log")"
 healthy
 
 say "what lets commits of a role or in a database go unconfirmed is seen, and taken back"
@@ -48,14 +52,38 @@ healthy
 ! on "$lead" runuser -u postgres -- /etc/pgha/bin/psql -c 'alter system set synchronous_commit = off' 2>"$work/out" || fail "ALTER SYSTEM was taken"
 grep -q 'not allowed in this environment' "$work/out" || fail "$(cat "$work/out")"
 
-say "a file that beats the cluster file is seen, and emptied"
+say "what is declared and locked is told, and left as it is"
+as_postgres "$lead" "alter role app nologin valid until '2020-01-01' connection limit 0; alter database app set default_transaction_read_only = on; \
+    alter database app connection limit 0; revoke connect on database app from app"
+pgha status >"$work/status.out"
+for words in 'role app may not log in' 'password of role app was valid until 2020-01-01' 'role app may have no connection' 'database app may have no connection' \
+    'role app may not connect to its database app' 'sessions in database app may only read'; do
+    grep -q "^warning: .*$words" "$work/status.out" || fail "$words: $(cat "$work/status.out")"
+    pgha plan | grep -q "note: .*$words" || fail "$words: $(pgha plan)"
+done
+as_postgres "$lead" "alter role app login valid until 'infinity' connection limit -1; alter database app reset default_transaction_read_only; \
+    alter database app connection limit -1; grant connect on database app to app"
+! pgha status | grep -q '^warning' || fail "$(pgha status)"
+
+say "files that are not what Patroni wrote are seen, and written anew"
+on "$lead" sh -c 'cd /var/lib/pgha/postgresql/data && echo "host all all 0.0.0.0/0 trust" >>pg_hba.conf && echo "log_statement = all" >>postgresql.conf'
+on "$behind" sh -c 'cd /var/lib/pgha/postgresql/data && sed -i "/ rewind /d" pg_hba.conf'
+unhealthy "of pg_hba.conf is not wanted: host all all 0.0.0.0/0 trust"
+grep -q "$lead: postgresql.conf sets log_statement" "$work/out" || fail "$(cat "$work/out")"
+grep -q "$behind: pg_hba.conf lacks: hostssl all rewind" "$work/out" || fail "$(cat "$work/out")"
+pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+[ "$(grep -c 'restore .*configuration of' "$work/apply.log")" = 2 ] || fail "$(cat "$work/apply.log")"
+healthy
+! on "$lead" grep -q trust /var/lib/pgha/postgresql/data/pg_hba.conf || fail "anybody may come in"
+
+say "... and a file that beats them is emptied"
 for node in "$lead" "$behind"; do
     on "$node" sh -c 'printf "synchronous_commit = off\nlog_statement = all\n" >>/var/lib/pgha/postgresql/data/postgresql.auto.conf'
     as_postgres "$node" 'select pg_reload_conf()' >/dev/null
 done
 unhealthy "$behind: postgresql.auto.conf sets log_statement"
 pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
-[ "$(grep -c 'clear .*postgresql.auto.conf of' "$work/apply.log")" = 2 ] || fail "$(cat "$work/apply.log")"
+[ "$(grep -c 'restore .*postgresql.auto.conf sets log_statement' "$work/apply.log")" = 2 ] || fail "$(cat "$work/apply.log")"
 healthy
 on "$lead" grep -q log_statement /var/lib/pgha/postgresql/data/postgresql.auto.conf.cleared || fail "what was there is lost"
 
@@ -121,5 +149,14 @@ on "$behind" sh -c 'kill -KILL $(head -n 1 /var/lib/pgha/postgresql/data/postmas
 for _ in $(seq 60); do left=$(pgha status --json | jq -r '.warnings[] | select(contains("a process that a crash left"))') && [ -n "$left" ] && break; sleep 0.5; done
 [[ $left == *"$behind"* ]] || fail "it starts: $(pgha status)"
 pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
-grep -q "again       $behind" "$work/apply.log" || fail "$(cat "$work/apply.log")"
+grep -q "reboot      $behind" "$work/apply.log" || fail "$(cat "$work/apply.log")"
+healthy
+
+say "a node that does not let anybody in is booted anew"
+hung=$(replica)
+signal "$hung" STOP '^sshd: /usr/sbin/sshd'
+unhealthy "2 of 3 nodes answer (not $hung)"
+grep -q "warning: $hung runs, and does not answer" "$work/out" || fail "$(cat "$work/out")"
+pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+grep -q "reboot .*$hung" "$work/apply.log" || fail "$(cat "$work/apply.log")"
 healthy

@@ -80,43 +80,37 @@ pub struct Observed {
     pub lost: Vec<String>,
     /// Nodes whose Patroni answers and whose PostgreSQL does not start.
     pub stuck: Vec<String>,
-    /// Replicas whose copy does not become whole by waiting, and why.
+    /// Nodes whose copy does not become whole by waiting, and why.
     pub ailing: BTreeMap<String, Ailment>,
     /// Replicas whose copy is being made: it becomes whole by waiting.
     pub copying: Vec<String>,
     /// The node whose etcd member has lost its data, while all others are whole.
     pub etcd_lost: Option<String>,
-    /// Replicas whose PostgreSQL runs and tells its Patroni nothing. It takes no new configuration
-    /// either, until it is started anew.
-    pub mute: Vec<String>,
-    /// What `postgresql.auto.conf` sets, by member.
-    pub overrides: BTreeMap<String, Vec<String>>,
+    /// Members whose PostgreSQL runs, and tells its Patroni nothing or replays nothing. It stays so
+    /// until it is started anew.
+    pub hung: Vec<String>,
+    /// What declared roles and databases are kept from being used by, as people read it.
+    pub barred: Vec<String>,
     /// Replication slots that are on the leader alone.
     pub slots: Vec<String>,
     /// Whether etcd takes no writes, because a member's database has reached its quota.
     pub etcd_is_full: bool,
     /// The dynamic configuration in etcd.
     pub dynamic: Option<Value>,
-    /// What some member has not taken of it, in PostgreSQL's words.
-    pub untaken: Vec<String>,
+    /// What a member has not taken of it, or has beside it, in PostgreSQL's words.
+    pub untaken: BTreeMap<String, Vec<String>>,
     /// Changed parameters that wait for a restart of PostgreSQL.
     pub pending: Vec<Pending>,
     /// What is inside PostgreSQL. Absent: the leader did not say.
     pub objects: Option<BTreeSet<Object>>,
 }
 
-impl Observed {
-    /// Whether all is well but for what some member has not taken of the dynamic configuration. One
-    /// that does not run takes nothing, and that is said already.
-    pub(crate) fn only_lacks_configuration(&self) -> bool {
-        !self.untaken.is_empty() && self.unmet.len() == self.untaken.len()
-    }
-}
-
-/// What keeps the copy of a replica from becoming whole.
+/// What keeps the copy of a node from becoming whole, or from being known to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "words", rename_all = "kebab-case")]
 pub enum Ailment {
+    /// The node runs, and does not answer.
+    Silent,
     /// A process that a crash left holds what PostgreSQL needs to start. It does not end by itself.
     Leftover,
     /// The leader has dropped WAL that the replica lacks.
@@ -132,6 +126,7 @@ pub enum Ailment {
 impl fmt::Display for Ailment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Silent => "it runs, and does not answer",
             Self::Leftover => "a process that a crash left",
             Self::Behind => "the leader has dropped WAL that it lacks",
             Self::Full => "no room",

@@ -39,41 +39,33 @@ pub(crate) async fn in_use(session: &Session, dynamic: &Value) -> Result<String,
     Ok(sql(session, "postgres", &query).await?.trim().to_owned())
 }
 
-/// What PostgreSQL of the node behind `session` has not taken of a configuration, one in each line.
+/// What PostgreSQL of the node behind `session` has not taken of a configuration, and what its files say
+/// beside it.
 ///
 /// # Errors
 /// When psql fails.
-pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<String, SshError> {
-    let lines = lines(dynamic).map(|line| format!("({})", literal(line)));
+pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<Vec<String>, SshError> {
+    let lines = lines(dynamic).enumerate().map(|(n, line)| format!("({n}, {})", literal(line)));
     let lines = lines.collect::<Vec<_>>().join(", ");
     let query = NOT_TAKEN
         .replace("{wanted}", &wanted(dynamic))
         .replace("{lines}", &lines)
-        .replace("{overrides}", OVERRIDES);
-    Ok(sql(session, "postgres", &query).await?.trim().to_owned())
+        .replace("{patroni}", PATRONI_SETS);
+    Ok(sql(session, "postgres", &query).await?.lines().map(str::to_owned).collect())
 }
 
 /// What `ALTER SYSTEM` writes. It outlives every change of the dynamic configuration, and beats it.
 const AUTO_CONF: &str = "/var/lib/pgha/postgresql/data/postgresql.auto.conf";
 
-/// What that sets for PostgreSQL of the node behind `session`, or set before it was emptied and is still in
-/// force: names of parameters.
-///
-/// # Errors
-/// When psql fails.
-pub(crate) async fn overrides(session: &Session) -> Result<Vec<String>, SshError> {
-    Ok(sql(session, "postgres", OVERRIDES).await?.lines().map(str::to_owned).collect())
-}
-
-const OVERRIDES: &str = "
-SELECT coalesce(name, 'something in line ' || sourceline) FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf'
-UNION SELECT name FROM pg_settings WHERE sourcefile LIKE '%/postgresql.auto.conf' ORDER BY 1";
-
-/// Empties it. Copies stay beside it.
+/// Empties it, if it says anything. Copies stay beside it.
 ///
 /// # Errors
 /// When it cannot be written.
 pub(crate) async fn clear(session: &Session) -> Result<(), SshError> {
+    let grep = ["grep", "-q", "^[[:space:]]*[^#[:space:]]", AUTO_CONF];
+    if session.output(&grep, b"").await?.status != Some(0) {
+        return Ok(());
+    }
     let copy = format!("cp --preserve --backup=numbered {AUTO_CONF} {AUTO_CONF}.cleared");
     for command in [copy, format!("truncate --size=0 {AUTO_CONF}")] {
         let command = ["runuser", "-u", "postgres", "--"].into_iter().chain(command.split(' '));
@@ -95,20 +87,38 @@ UNION ALL
 SELECT 'wal_level = ' || value || ' is too little for the logical slots that there are: ' || string_agg(slot_name, ', ')
 FROM wanted, pg_replication_slots WHERE name = 'wal_level' AND lower(value) <> 'logical' AND slot_type = 'logical' GROUP BY value";
 
+/// What Patroni 4.1 writes into postgresql.conf beside the dynamic configuration: what it puts on the
+/// command line as well, and where it replicates from (`postgresql/config.py`: `CMDLINE_OPTIONS`,
+/// `_RECOVERY_PARAMETERS`).
+const PATRONI_SETS: &str = "^(cluster_name|hba_file|hot_standby|ident_file|listen_addresses|max_connections\
+|max_locks_per_transaction|max_prepared_transactions|max_replication_slots|max_wal_senders|max_worker_processes|port\
+|primary_conninfo|primary_slot_name|recovery_.*|synchronous_standby_names|track_commit_timestamp|wal_keep_size|wal_level|wal_log_hints)$";
+
 /// What waits for a restart is taken. What Patroni puts on the command line instead of into the file,
-/// it compares itself.
+/// it compares itself. What initdb has written into postgresql.base.conf is beaten by what is wanted.
 const NOT_TAKEN: &str = "
-WITH wanted (name, value) AS ({wanted})
+WITH wanted (name, value) AS ({wanted}), access (number, line) AS (VALUES {lines}), file (number, line) AS (
+    SELECT number, line FROM regexp_split_to_table(pg_read_file(current_setting('hba_file')), '\n') WITH ORDINALITY AS f (line, number)
+    WHERE line !~ '^[[:space:]]*(#|$)')
 SELECT concat_ws(': ', coalesce(name, 'line ' || sourceline || ' of ' || sourcefile), error) FROM pg_file_settings
 WHERE error IS NOT NULL AND error NOT LIKE '%cannot be changed without restarting the server' AND (name IS NULL
     OR lower(name) NOT IN (SELECT lower(name) FROM pg_settings WHERE source = 'command line' OR pending_restart))
 UNION ALL
-SELECT 'postgresql.auto.conf sets ' || name FROM ({overrides}) AS overrides (name)
+SELECT DISTINCT 'postgresql.auto.conf sets ' || coalesce(name, 'something in line ' || sourceline)
+FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf'
+UNION ALL
+SELECT DISTINCT 'postgresql.conf sets ' || name FROM pg_file_settings
+WHERE sourcefile LIKE '%/postgresql.conf' AND lower(name) NOT IN (SELECT name FROM wanted) AND lower(name) !~ '{patroni}'
 UNION ALL
 SELECT concat('line ', line_number, ' of pg_hba.conf: ', error) FROM pg_hba_file_rules WHERE error IS NOT NULL
 UNION ALL
-SELECT 'pg_hba.conf lacks: ' || line FROM (VALUES {lines}) AS access (line)
-WHERE line NOT IN (SELECT regexp_split_to_table(pg_read_file(current_setting('hba_file')), '\n'))
+SELECT 'pg_hba.conf lacks: ' || line FROM access WHERE line NOT IN (SELECT line FROM file)
+UNION ALL
+SELECT concat('line ', number, ' of pg_hba.conf is not wanted: ', line) FROM file WHERE line NOT IN (SELECT line FROM access)
+UNION ALL
+SELECT 'pg_hba.conf has its lines in another order, or some twice'
+WHERE (SELECT array_agg(line ORDER BY number) FROM file) <> (SELECT array_agg(line ORDER BY number) FROM access)
+    AND NOT EXISTS (SELECT line FROM file EXCEPT SELECT line FROM access) AND NOT EXISTS (SELECT line FROM access EXCEPT SELECT line FROM file)
 UNION ALL
 SELECT name || ' is not ' || value FROM wanted
 WHERE NOT EXISTS (SELECT FROM pg_file_settings f JOIN pg_settings s ON lower(s.name) = lower(f.name)

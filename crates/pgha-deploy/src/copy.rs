@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::daemons::Daemons;
 use crate::health::Health;
-use crate::patroni::Instance;
+use crate::instance::Instance;
 
 /// Newest line of the last half minute. It is tried again every second or two.
 const NEWEST: &str = "journalctl --no-pager --output=cat --since=-30s --lines=1";

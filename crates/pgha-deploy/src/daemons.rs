@@ -12,16 +12,31 @@ use pgha_core::render::ETCD_PEER_PORT;
 use pgha_core::{Cluster, Object};
 use serde_json::Value;
 
+use crate::barred;
 use crate::candidate;
 use crate::copy;
 use crate::declare;
-use crate::fleet::{Fleet, Link, with_causes};
+use crate::fleet::{Fleet, Link};
 use crate::health::Health;
 use crate::node_error::NodeError;
 use crate::secrets::Secrets;
 use crate::units;
 
 type Done = Result<(), NodeError>;
+
+/// Why a member has taken nothing, as far as anybody knows.
+const UNTOLD: &str = "its PostgreSQL does not tell";
+
+/// What has not been taken of a configuration, by member.
+pub type Untaken = BTreeMap<String, Vec<String>>;
+
+/// The same, one in each line.
+pub(crate) fn told(untaken: &Untaken) -> Vec<String> {
+    let said = |(node, said): (&String, &Vec<String>)| {
+        said.iter().map(|line| format!("{node}: {line}")).collect::<Vec<_>>()
+    };
+    untaken.iter().flat_map(said).collect()
+}
 
 /// The daemons of a cluster.
 pub trait Daemons: Sync {
@@ -52,18 +67,15 @@ pub trait Daemons: Sync {
     /// with it, and with what is in use. Empty: nothing.
     fn judge(&self, config: &Value) -> impl Future<Output = Result<String, NodeError>> + Send;
 
-    /// What any of these members has not taken of the dynamic configuration, in PostgreSQL's words.
-    /// Empty: all of them have all of it.
-    fn not_taken(&self, members: &[&Node], config: &Value) -> impl Future<Output = String> + Send;
+    /// What any of these members has not taken of the dynamic configuration, or has beside it, in
+    /// PostgreSQL's words. Empty: all of them have all of it.
+    fn not_taken(&self, members: &[&Node], config: &Value) -> impl Future<Output = Untaken> + Send;
 
-    /// What `postgresql.auto.conf` sets, by member.
-    fn overrides(
-        &self,
-        members: &[&Node],
-    ) -> impl Future<Output = BTreeMap<String, Vec<String>>> + Send;
+    /// Writes the configuration files of a node's PostgreSQL anew, and empties `postgresql.auto.conf`.
+    fn restore(&self, node: &Node) -> impl Future<Output = Done> + Send;
 
-    /// Empties `postgresql.auto.conf` of a node.
-    fn clear_auto_conf(&self, node: &Node) -> impl Future<Output = Done> + Send;
+    /// What declared roles and databases are kept from being used by, as `leader` has it.
+    fn barred(&self, leader: &Node, cluster: &Cluster) -> impl Future<Output = Vec<String>> + Send;
 
     /// Replaces the dynamic configuration, through the first Patroni that takes it.
     fn set_config(&self, config: &Value) -> impl Future<Output = Done> + Send;
@@ -140,8 +152,13 @@ impl Daemons for Fleet {
         Some(units::report(&link.session, &link.units).await)
     }
 
+    /// Any Patroni takes the request. Only one that cannot be reached leaves it to the next: another
+    /// might have been carried out.
     async fn switchover(&self, from: &Node, to: Option<&str>) -> Done {
-        let link = self.link(from).await?;
+        let mut members = self.nodes.iter().collect::<Vec<_>>();
+        members.sort_by_key(|node| node.name != from.name);
+        let reached = async |link: Arc<Link>| Ok(link);
+        let link = self.first_of(members, Role::Postgres, reached).await?;
         link.patroni()?.switchover(&from.name, to).await.map(drop)
     }
 
@@ -161,7 +178,7 @@ impl Daemons for Fleet {
         self.first_of(members, Role::Postgres, ask).await
     }
 
-    async fn not_taken(&self, members: &[&Node], config: &Value) -> String {
+    async fn not_taken(&self, members: &[&Node], config: &Value) -> Untaken {
         let asked = join_all(members.iter().map(async |node| {
             let said = match self.link(node).await {
                 Ok(link) => {
@@ -169,25 +186,23 @@ impl Daemons for Fleet {
                 }
                 Err(error) => Err(error),
             };
-            let said = said.unwrap_or_else(|error| with_causes(&error));
-            said.lines().map(|line| format!("{}: {line}\n", node.name)).collect::<String>()
+            let said = said.inspect_err(|error| tracing::debug!("{error}"));
+            (node.name.clone(), said.unwrap_or_else(|_| vec![UNTOLD.to_owned()]))
         }));
-        asked.await.concat().trim_end().to_owned()
+        asked.await.into_iter().filter(|(_, said)| !said.is_empty()).collect()
     }
 
-    async fn overrides(&self, members: &[&Node]) -> BTreeMap<String, Vec<String>> {
-        let asked = join_all(members.iter().map(async |node| {
-            let link = self.link(node).await.ok()?;
-            Some((node.name.clone(), candidate::overrides(&link.session).await.ok()?))
-        }));
-        asked.await.into_iter().flatten().filter(|(_, set)| !set.is_empty()).collect()
-    }
-
-    async fn clear_auto_conf(&self, node: &Node) -> Done {
+    async fn restore(&self, node: &Node) -> Done {
         let link = self.link(node).await?;
         candidate::clear(&link.session).await?;
-        // Through Patroni, which then finds out what waits for a restart.
+        // Through Patroni, which writes the other files anew, and finds out what waits for a restart.
         link.patroni()?.reload().await
+    }
+
+    async fn barred(&self, leader: &Node, cluster: &Cluster) -> Vec<String> {
+        let Ok(link) = self.link(leader).await else { return Vec::new() };
+        let asked = barred::barred(&link.session, cluster).await;
+        asked.inspect_err(|error| tracing::debug!("{error}")).unwrap_or_default()
     }
 
     async fn set_config(&self, config: &Value) -> Done {

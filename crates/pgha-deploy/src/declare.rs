@@ -53,6 +53,10 @@ fn probe_verifier(secrets: &Secrets) -> &str {
     secrets.file(&format!("verifiers/{}", probe::ROLE)).expose()
 }
 
+/// Whatever sessions are set to, these have to see it and to end it.
+const UNHINDERED: &str = "PGOPTIONS=-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 \
+    -c transaction_timeout=0 -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0";
+
 /// Runs SQL as the superuser on the node behind `session`, through its local socket. Gives what
 /// psql printed.
 ///
@@ -64,6 +68,8 @@ pub async fn sql(session: &Session, database: &str, script: &str) -> Result<Stri
         "-u",
         "postgres",
         "--",
+        "env",
+        UNHINDERED,
         "/etc/pgha/bin/psql",
         "-XqAt",
         "-v",

@@ -7,6 +7,7 @@
 //! the plan does not name, but for taking back one that failed; a file of the secrets written before
 //! somebody has said yes.
 
+mod barred;
 mod candidate;
 mod contract;
 mod copy;
@@ -19,6 +20,7 @@ pub mod gate;
 pub mod haproxy;
 pub mod health;
 pub mod image;
+pub mod instance;
 pub mod journal;
 mod label;
 pub mod lease;

@@ -11,7 +11,7 @@ use pgha_core::{Cluster, DataFormat, Digest};
 use pgha_platform::{Provider, ProviderError};
 use tokio::time::Instant;
 
-use crate::daemons::Daemons;
+use crate::daemons::{Daemons, Untaken, told};
 use crate::health::{Condition, Health};
 use crate::label;
 use crate::patroni::Member;
@@ -77,7 +77,13 @@ pub async fn world<P: Provider, D: Daemons>(
     let runs =
         |formed| world.servers.iter().any(|server| server.running && server.formed == formed);
     if runs(true) {
-        world.observed = Some(observed(daemons, cluster).await);
+        let mut observed = observed(daemons, cluster).await;
+        // One that is off is silent, and that does not ail it.
+        let is_off = |server: &Server| !server.running;
+        for server in world.servers.iter().filter(|server| is_off(server)) {
+            observed.ailing.remove(&server.name);
+        }
+        world.observed = Some(observed);
     } else if runs(false) {
         world.is_blank = daemons.is_blank(cluster).await;
     }
@@ -91,24 +97,25 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
     // finds nothing broken.
     let running = running(cluster, dynamic.as_ref());
     let health = settled(daemons, &running).await;
-    let (objects, slots) = match health.leader().and_then(|leader| cluster.node(&leader.name)) {
-        Some(leader) => (daemons.objects(leader, &running).await, daemons.slots(leader).await),
-        None => (None, Vec::new()),
+    let leader = health.leader().and_then(|leader| cluster.node(&leader.name));
+    let (objects, slots, barred) = match leader {
+        Some(leader) => tokio::join!(
+            daemons.objects(leader, &running),
+            daemons.slots(leader),
+            daemons.barred(leader, &running)
+        ),
+        None => Default::default(),
     };
     let untaken = match &dynamic {
         Some(dynamic) if health.leader().is_some() => {
             untaken(daemons, &health.taking(cluster), dynamic).await
         }
-        _ => Vec::new(),
-    };
-    let overrides = match untaken.is_empty() {
-        true => BTreeMap::new(),
-        false => daemons.overrides(&health.taking(cluster)).await,
+        _ => Untaken::new(),
     };
     let unmet = health.conditions(&running).into_iter().filter(|condition| !condition.met);
     Observed {
         leader: health.leader().map(|member| member.name.clone()),
-        unmet: unmet.map(|condition| condition.text).chain(untaken.clone()).collect(),
+        unmet: unmet.map(|condition| condition.text).chain(told(&untaken)).collect(),
         paused: health.view().is_some_and(|view| view.pause),
         sick: health.sick(&running),
         lost: health.lost(&running),
@@ -116,11 +123,11 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         ailing: ailing(daemons, &running, &health).await,
         copying: health.copying(&running).map(|node| node.name.clone()).collect(),
         etcd_lost: etcd_lost(daemons, &running, &health).await.map(str::to_owned),
-        mute: health.mute(),
+        hung: health.hung(),
         etcd_is_full: health.etcd_is_full(),
         pending: pending(&health, cluster),
         objects,
-        overrides,
+        barred,
         slots,
         untaken,
         dynamic,
@@ -137,13 +144,14 @@ pub(crate) async fn etcd_lost<'c, D: Daemons>(
     daemons.has_lost_member(node).await.then_some(node.name.as_str())
 }
 
-/// Replicas whose copy does not become whole by waiting, and why.
+/// Nodes whose copy does not become whole by waiting, and why.
 pub(crate) async fn ailing<D: Daemons>(
     daemons: &D,
     cluster: &Cluster,
     health: &Health,
 ) -> BTreeMap<String, Ailment> {
-    let mut ailing = BTreeMap::new();
+    let silent = health.silent().map(|node| (node.to_owned(), Ailment::Silent));
+    let mut ailing = silent.collect::<BTreeMap<_, _>>();
     for node in cluster.nodes.iter().filter(|node| health.lacks_its_copy(node)) {
         if let Some(ailment) = daemons.ailment(node, health).await {
             ailing.insert(node.name.clone(), ailment);
@@ -157,12 +165,12 @@ async fn untaken<D: Daemons>(
     daemons: &D,
     members: &[&Node],
     dynamic: &serde_json::Value,
-) -> Vec<String> {
+) -> Untaken {
     let until = Instant::now() + SETTLE;
     loop {
-        let said = daemons.not_taken(members, dynamic).await;
-        if said.is_empty() || Instant::now() > until {
-            return said.lines().map(str::to_owned).collect();
+        let untaken = daemons.not_taken(members, dynamic).await;
+        if untaken.is_empty() || Instant::now() > until {
+            return untaken;
         }
         tokio::time::sleep(SETTLE_PAUSE).await;
     }

@@ -7,6 +7,7 @@ use pgha_platform::http;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::instance::Instance;
 use crate::node_error::{ANSWER, NodeError};
 use crate::secrets::Secret;
 
@@ -69,79 +70,6 @@ pub struct Change {
     pub old_value: String,
     /// The value after a restart.
     pub new_value: String,
-}
-
-/// One Patroni's word on its own PostgreSQL, of this very moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Instance {
-    /// `primary` or `replica`.
-    pub role: String,
-    /// `running`, `starting`, `start failed`, `crashed`, `stopped`, ...
-    pub state: String,
-    /// Where it is in the WAL. Absent while PostgreSQL does not run.
-    #[serde(default)]
-    pub xlog: Position,
-}
-
-/// Bytes of WAL since the beginning of time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Position {
-    /// Written, on a primary.
-    pub location: Option<u64>,
-    /// Received from the primary.
-    pub received_location: Option<u64>,
-    /// Replayed, which after a restart may be more than was received since.
-    pub replayed_location: Option<u64>,
-}
-
-impl Instance {
-    /// Whether it has left recovery, and runs.
-    pub fn takes_writes(&self) -> bool {
-        self.is_primary() && self.runs()
-    }
-
-    /// Whether PostgreSQL answers it.
-    pub fn runs(&self) -> bool {
-        self.state == "running"
-    }
-
-    /// Whether its data is being copied from the leader.
-    pub(crate) fn is_copied(&self) -> bool {
-        self.state == "creating replica"
-    }
-
-    /// Whether it is no replica. One that starts may not know yet.
-    pub fn is_primary(&self) -> bool {
-        self.role == "primary"
-    }
-
-    /// Whether it does not run, and nothing is being done that would explain it.
-    pub fn does_not_start(&self) -> bool {
-        self.has_failed_to_start()
-            || ["crashed", "starting", "stopped"].contains(&self.state.as_str())
-            || self.is_unreadable()
-    }
-
-    /// Whether it runs, and tells its Patroni nothing: a setting keeps it from answering.
-    pub(crate) fn is_unreadable(&self) -> bool {
-        self.state == "unknown"
-    }
-
-    /// Whether the last attempt to start it failed. Between two attempts it is `starting`.
-    pub(crate) fn has_failed_to_start(&self) -> bool {
-        ["start failed", "restart failed"].contains(&self.state.as_str())
-    }
-
-    /// The WAL it has, in bytes.
-    pub fn received(&self) -> Option<u64> {
-        self.xlog.location.or_else(|| self.xlog.received_location.max(self.xlog.replayed_location))
-    }
-
-    /// The WAL that those who read from it see, in bytes.
-    pub fn replayed(&self) -> Option<u64> {
-        self.xlog.location.or(self.xlog.replayed_location)
-    }
 }
 
 fn bytes_or_unknown<'de, D: serde::Deserializer<'de>>(

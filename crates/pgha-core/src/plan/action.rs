@@ -62,17 +62,27 @@ pub enum Action {
     },
     /// Wait until the whole cluster is healthy.
     Gate(Gate),
+    /// Stop a server and boot it with what it has.
+    Reboot {
+        /// Name of the node.
+        node: String,
+        /// Why nothing less helps, as people read it.
+        why: String,
+    },
     /// Restart Patroni of a node that got stuck, and its PostgreSQL with it.
     RestartPatroni {
         /// Name of the node.
         node: String,
+        /// Whether it leads by then.
+        leads: bool,
     },
-    /// Empty the file of `ALTER SYSTEM`, which beats the dynamic configuration. A copy stays beside it.
-    ClearAutoConf {
+    /// Write the configuration files of a node's PostgreSQL anew, as the dynamic configuration has
+    /// them, and empty that of `ALTER SYSTEM`, which beats it. A copy of that stays beside it.
+    Restore {
         /// Name of the node.
         node: String,
-        /// The parameters that are no longer set there.
-        settings: Vec<String>,
+        /// What differs there, in PostgreSQL's words.
+        differs: Vec<String>,
     },
     /// Take the etcd member of a node out of its cluster and let it join again, without the data that
     /// it lost or that it cannot start with.
@@ -163,7 +173,8 @@ impl Action {
             | Self::Switchover { .. }
             | Self::SetDynamic { .. }
             | Self::RestartPatroni { .. }
-            | Self::ClearAutoConf { .. }
+            | Self::Reboot { .. }
+            | Self::Restore { .. }
             | Self::RejoinEtcd { .. }
             | Self::Reclone { .. }
             | Self::Restart { .. } => true,

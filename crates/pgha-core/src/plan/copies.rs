@@ -1,8 +1,10 @@
 //! Copies that do not become whole by waiting: of a replica's PostgreSQL, or of an etcd member.
 
-use super::roll::{REJOIN_SECONDS, SHORT_SECONDS, cost, rebuild, sick};
+use super::order::successor;
+use super::roll::{REJOIN_SECONDS, SHORT_SECONDS, cost, is_strict, sick};
 use super::{Action, Cost, Data, Desired, Gate, Refused, Step};
-use crate::inventory::{Ailment, Inventory, Observed, Server};
+use crate::cluster::Fault;
+use crate::inventory::{Ailment, Inventory, Observed};
 
 /// The steps that make them whole, before anything is rolled: a gate opens for nobody while a copy is
 /// lost. Not those of `unproven` nodes: the image they were given may be the reason, and goes back.
@@ -14,10 +16,12 @@ pub(super) fn cures(
 ) -> Vec<Step> {
     let counts = |name: &&String| !unproven.contains(name);
     let member = observed.etcd_lost.iter().filter(counts).map(|name| rejoin(name));
-    let led = |name: &String| observed.leader.as_ref().is_some_and(|leader| leader != name);
-    let copies = observed.ailing.iter().filter(|(name, _)| counts(name) && led(name));
+    let copies = observed.ailing.iter().filter(|(name, _)| counts(name));
     let copies = copies.filter_map(|(name, ailment)| match ailment {
-        Ailment::Leftover => boot(desired, observed, world.server(name)?),
+        _ if observed.leader.is_none() => None,
+        Ailment::Silent if leads(observed, name) => hand_over(desired, observed, name),
+        _ if leads(observed, name) => None,
+        Ailment::Silent | Ailment::Leftover => reboot(desired, observed, name, ailment),
         Ailment::Behind => Some(reclone(desired, observed, name, ailment)),
         Ailment::Damaged(_) => {
             is_alone(observed, name).then(|| reclone(desired, observed, name, ailment))
@@ -25,13 +29,25 @@ pub(super) fn cures(
         Ailment::Full | Ailment::Failing(_) => None,
     });
     let mut steps = member.chain(copies).collect::<Vec<_>>();
-    if !steps.is_empty() {
+    if !steps.is_empty() && all_are_cured(observed, &steps) {
         let others = world.servers.iter().filter(|server| !observed.lost.contains(&server.name));
         let waiting = sick(observed, &others.collect::<Vec<_>>());
         let gate = Gate::new(REJOIN_SECONDS, SHORT_SECONDS);
         steps.push(Step::gate(gate.despite(waiting)));
     }
     steps
+}
+
+/// Whether every lost copy has a step. Else no gate would open, and the next plan may have its cure.
+fn all_are_cured(observed: &Observed, steps: &[Step]) -> bool {
+    let node = |step: &Step| match &step.action {
+        Action::RejoinEtcd { node }
+        | Action::Reclone { node, .. }
+        | Action::Reboot { node, .. } => Some(node.clone()),
+        _ => None,
+    };
+    let cured = steps.iter().filter_map(node).collect::<Vec<_>>();
+    observed.lost.iter().all(|lost| cured.contains(lost))
 }
 
 /// While a copy is being made nothing is rolled, changed or given up. No gate where somebody else is
@@ -52,6 +68,13 @@ pub(super) fn none_beyond_cure(observed: &Observed) -> Result<(), Refused> {
     let named = named.collect::<Vec<_>>().join("; ");
     if named.is_empty() {
         return Ok(());
+    }
+    let is_silent = |ailment: &Ailment| *ailment == Ailment::Silent;
+    if observed.ailing.values().all(is_silent) {
+        return Err(Refused::new(
+            named.replace("it runs", "runs"),
+            "more than one copy may be amiss: nothing is stopped. See `pgha doctor`, and look at the network between here and there",
+        ));
     }
     let is_full = |(_, ailment): &(&String, &Ailment)| **ailment == Ailment::Full;
     let full = observed.ailing.iter().filter(is_full).map(|(name, _)| name.as_str());
@@ -77,11 +100,28 @@ fn reclone(desired: &Desired<'_>, observed: &Observed, node: &str, ailment: &Ail
     Step::new(Action::Reclone { node: node.to_owned(), why: ailment.to_string() }, cost)
 }
 
-/// A boot ends what a crash left.
-fn boot(desired: &Desired<'_>, observed: &Observed, server: &Server) -> Option<Step> {
-    let data = Data::PerhapsCopiedAnew;
-    let cost = Cost { data, ..cost(desired, observed, &server.name) };
-    is_alone(observed, &server.name).then(|| Step::new(rebuild(desired, server), cost))
+/// A boot ends what a crash left, and what hangs.
+fn reboot(
+    desired: &Desired<'_>,
+    observed: &Observed,
+    node: &String,
+    ailment: &Ailment,
+) -> Option<Step> {
+    let cost = Cost { data: Data::PerhapsCopiedAnew, ..cost(desired, observed, node) };
+    let reboot = Action::Reboot { node: node.clone(), why: ailment.to_string() };
+    is_alone(observed, node).then(|| Step::new(reboot, cost))
+}
+
+/// Somebody else has to lead before a leader that does not answer is booted anew.
+fn hand_over(desired: &Desired<'_>, observed: &Observed, leader: &String) -> Option<Step> {
+    let to = (!is_strict(observed)).then(|| successor(desired, &[], leader));
+    let stop = desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds;
+    let switchover = Action::Switchover { from: leader.clone(), to };
+    is_alone(observed, leader).then(|| Step::new(switchover, Cost::writes_stop(stop)))
+}
+
+fn leads(observed: &Observed, node: &String) -> bool {
+    observed.leader.as_ref() == Some(node)
 }
 
 /// Whether every other copy of the database is whole.

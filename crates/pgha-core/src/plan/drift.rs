@@ -21,6 +21,8 @@ pub(super) fn remarks(cluster: &Cluster, world: &Inventory) -> Vec<String> {
         leftovers.map(|leftover| format!("{leftover} belongs to no server")).collect::<Vec<_>>();
     match &world.observed {
         Some(observed) if observed.objects.is_some() => {
+            let barred = observed.barred.iter();
+            remarks.extend(barred.map(|what| format!("{what}; it is left as it is")));
             remarks.extend(undeclared(cluster, observed));
         }
         Some(observed) if observed.leader.is_some() => {

@@ -29,14 +29,22 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
     let Some(old) = changed(desired, observed) else {
         return pending(desired, observed, leader);
     };
+    let set = restore(observed).chain([set(old, desired.dynamic)]);
     if !needs_restart(old, desired.dynamic) {
         // What an earlier change still waits for is not forgotten over this one.
         let waiting = pending(desired, observed, leader);
-        return [set(old, desired.dynamic), gate()].into_iter().chain(waiting).collect();
+        return set.chain([gate()]).chain(waiting).collect();
     }
     let shrinks = shrinks(old, desired.dynamic, &of(observed, leader));
-    let restarts = restarts(desired, desired.dynamic, leader, shrinks, |_| true);
-    std::iter::once(set(old, desired.dynamic)).chain(restarts).collect()
+    set.chain(restarts(desired, desired.dynamic, leader, shrinks, |_| true)).collect()
+}
+
+/// Files of members that are not what Patroni wrote there.
+pub(super) fn restore(observed: &Observed) -> impl Iterator<Item = Step> {
+    observed.untaken.iter().map(|(node, differs)| {
+        let (node, differs) = (node.clone(), differs.clone());
+        Step::free(Action::Restore { node, differs })
+    })
 }
 
 /// Whether PostgreSQL has to be restarted for what the dynamic configuration is to be.
@@ -59,18 +67,31 @@ pub(super) fn cure(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>
         return None;
     }
     let set = std::iter::once(set(old, desired.dynamic));
-    Some(set.chain(restart_mute(desired, observed)).chain([gate()]).collect())
+    Some(set.chain(restart_hung(desired, observed)).chain([gate()]).collect())
 }
 
 /// A Patroni that its PostgreSQL tells nothing does not get as far as to hand it a new
-/// configuration.
-pub(super) fn restart_mute(desired: &Desired<'_>, observed: &Observed) -> Vec<Step> {
-    let durability = durability(observed.dynamic.as_ref().unwrap_or(desired.dynamic));
+/// configuration. The leader last.
+pub(super) fn restart_hung(desired: &Desired<'_>, observed: &Observed) -> Vec<Step> {
+    let dynamic = observed.dynamic.as_ref().unwrap_or(desired.dynamic);
+    let leads = |node: &String| observed.leader.as_ref() == Some(node);
     let restart = |node: &String| {
-        let cost = Cost::of_stopped(desired.cluster, durability, node);
-        Step::new(Action::RestartPatroni { node: node.clone() }, cost)
+        let (node, leads) = (node.clone(), leads(node));
+        let cost = cost_of_restart(desired, dynamic, &node, leads);
+        Step::new(Action::RestartPatroni { node, leads }, cost)
     };
-    observed.mute.iter().map(restart).collect()
+    let mut hung = observed.hung.iter().collect::<Vec<_>>();
+    hung.sort_by_key(|node| leads(node));
+    hung.into_iter().map(restart).collect()
+}
+
+fn cost_of_restart(desired: &Desired<'_>, dynamic: &Value, node: &str, leads: bool) -> Cost {
+    if leads {
+        let stop = desired.cluster.timing.write_stop(Fault::PostgresKilled);
+        Cost::writes_stop(stop.worst_seconds)
+    } else {
+        Cost::of_stopped(desired.cluster, durability(dynamic), node)
+    }
 }
 
 /// The dynamic configuration in etcd, if it is not what it should be.
@@ -120,11 +141,9 @@ fn restarts(
     let names = desired.cluster.nodes_with(Role::Postgres).map(|node| node.name.clone());
     let mut names = names.filter(|name| which(name)).collect::<Vec<_>>();
     names.sort_by_key(|name| leads(name) != primary_first);
-    let stop = desired.cluster.timing.write_stop(Fault::PostgresKilled).worst_seconds;
     let one = |node: String| {
         let leads = leads(&node);
-        let replica = || Cost::of_stopped(desired.cluster, durability(dynamic), &node);
-        let cost = if leads { Cost::writes_stop(stop) } else { replica() };
+        let cost = cost_of_restart(desired, dynamic, &node, leads);
         [Step::new(Action::Restart { node, leads }, cost), gate()]
     };
     names.into_iter().flat_map(one).collect()

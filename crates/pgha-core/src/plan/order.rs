@@ -94,16 +94,6 @@ pub(super) fn degraded(observed: &Observed) -> Refused {
     )
 }
 
-pub(super) fn untaken(observed: &Observed) -> Refused {
-    Refused::new(
-        format!(
-            "the dynamic configuration is not in force everywhere: {}",
-            observed.untaken.join("; ")
-        ),
-        "see `pgha logs NODE patroni` for what keeps that member from it; or put back in the cluster file what it does not take",
-    )
-}
-
 /// Who takes over from `leader`: the replica that was changed last, for it has held its gate;
 /// without one, the first other node.
 pub(super) fn successor(desired: &Desired<'_>, order: &[&Server], leader: &str) -> String {

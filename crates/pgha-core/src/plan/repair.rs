@@ -20,20 +20,17 @@ pub(super) fn before_anything(
     renewal(desired, world)
 }
 
-/// What must end before anything else of a cluster that is on and led: a Patroni that does not get as
-/// far as to hand PostgreSQL anything, a file that beats what it hands over, and what pgha itself lacks
-/// to see the rest.
+/// What must end before anything else of a cluster that is on and led: a PostgreSQL that only a start
+/// brings back to its work, files that are not what Patroni wrote, and what pgha itself lacks to see
+/// the rest.
 pub(super) fn of_what_runs(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
-    if !observed.mute.is_empty() {
-        let restarts = dynamic::restart_mute(desired, observed);
+    if !observed.hung.is_empty() {
+        let restarts = dynamic::restart_hung(desired, observed);
         return Some(restarts.into_iter().chain([dynamic::gate()]).collect());
     }
-    if !observed.overrides.is_empty() {
-        let clear = |(node, settings): (&String, &Vec<String>)| {
-            let (node, settings) = (node.clone(), settings.clone());
-            Step::free(Action::ClearAutoConf { node, settings })
-        };
-        return Some(observed.overrides.iter().map(clear).collect());
+    // What is to be replaced may be just what a member cannot take.
+    if !observed.untaken.is_empty() && observed.dynamic.as_ref() == Some(desired.dynamic) {
+        return Some(dynamic::restore(observed).collect());
     }
     let missing = drift::missing(desired.cluster, observed);
     missing.iter().any(Object::is_vital).then(|| {

@@ -1,6 +1,6 @@
 //! Rolling a formed cluster: replica by replica, the leader last.
 
-use super::order::{degraded, nothing_lost, observed, order, successor, untaken};
+use super::order::{degraded, nothing_lost, observed, order, successor};
 use super::wake::wake;
 use super::{
     Action, Cost, Data, Desired, Gate, Refused, Step, copies, drift, dynamic, repair, takeover,
@@ -114,7 +114,6 @@ fn finish(
         steps.push(Step::free(Action::Declare { missing }));
     }
     match (steps.is_empty(), observed.unmet.is_empty()) {
-        (true, _) if observed.only_lacks_configuration() => Err(untaken(observed)),
         (_, true) => Ok(steps),
         // Every copy is whole: what clients miss may be just what the change is for.
         (false, false) if observed.sick.is_empty() && observed.lost.is_empty() => Ok(steps),
@@ -198,7 +197,7 @@ fn handed_over<'o>(observed: &'o Observed, order: &[&Server]) -> Option<&'o str>
 }
 
 /// Whether only the synchronous replica may take over.
-fn is_strict(observed: &Observed) -> bool {
+pub(super) fn is_strict(observed: &Observed) -> bool {
     observed.dynamic.as_ref().map(durability) == Some(Durability::Strict)
 }
 

@@ -82,11 +82,12 @@ impl fmt::Display for Action {
             }
             Self::PowerOn { node } => write!(f, "power on    {node}"),
             Self::Gate(gate) => write!(f, "gate        {gate}"),
-            Self::RestartPatroni { node } => {
-                write!(f, "restart     Patroni and PostgreSQL of {node}")
+            Self::Reboot { node, why } => write!(f, "reboot      {node}: {why}"),
+            Self::RestartPatroni { node, leads } => {
+                write!(f, "restart     Patroni and PostgreSQL of {node}{}", leader(*leads))
             }
-            Self::ClearAutoConf { node, settings } => {
-                write!(f, "clear       postgresql.auto.conf of {node}: {}", settings.join(", "))
+            Self::Restore { node, differs } => {
+                write!(f, "restore     configuration of {node}: {}", some(differs))
             }
             Self::RejoinEtcd { node } => {
                 write!(f, "rejoin      etcd of {node}: as a new member, copied from the others")
@@ -121,13 +122,23 @@ impl fmt::Display for Action {
             ),
             Self::SetDynamic { changes } => write!(f, "dynamic     {}", changes.join(", ")),
             Self::Restart { node, leads } => {
-                let who = if *leads { " (leader)" } else { "" };
-                write!(f, "restart     PostgreSQL of {node}{who}")
+                write!(f, "restart     PostgreSQL of {node}{}", leader(*leads))
             }
             Self::DeleteServer { node } => write!(f, "delete      {node}"),
             Self::DeleteNetwork => write!(f, "delete      the cluster's switch"),
         }
     }
+}
+
+fn leader(leads: bool) -> &'static str {
+    if leads { " (leader)" } else { "" }
+}
+
+/// The first of many are enough to know what it is about.
+fn some(all: &[String]) -> String {
+    let (first, rest) = all.split_at(all.len().min(3));
+    let rest = if rest.is_empty() { String::new() } else { format!("; {} more", rest.len()) };
+    format!("{}{rest}", first.join("; "))
 }
 
 fn change(from: &Digest, image: &Digest) -> String {

@@ -86,20 +86,29 @@ cases! {
         observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
     }),
     not_in_force_everywhere: Case::new(THREE).observed(|observed| {
-        observed.untaken = vec!["node-2: work_mem is not 16MB".to_owned()];
-        observed.unmet = observed.untaken.clone();
+        observed.untaken = [("node-2".to_owned(), names(&["work_mem is not 16MB"]))].into();
+        observed.unmet = names(&["node-2: work_mem is not 16MB"]);
+    }),
+    not_in_force_everywhere_and_changed: Case::new(THREE).parameter("work_mem", json!("20MB")).observed(|observed| {
+        let much = names(&["line 9 of pg_hba.conf is not wanted: host all all all trust", "a", "b", "c"]);
+        observed.untaken = [("node-2".to_owned(), much)].into();
+        observed.unmet = names(&["node-2: and so on"]);
     }),
     clients_miss_what_the_change_brings: Case::new(THREE).parameter("work_mem", json!("20MB")).observed(|observed| {
         observed.unmet = vec!["sessions at 0 of 12 doors".to_owned()];
     }),
-    mute_replicas: Case::new(THREE).observed(|observed| {
-        observed.mute = vec!["node-2".to_owned(), "node-3".to_owned()];
+    hung_replicas: Case::new(THREE).observed(|observed| {
+        observed.hung = vec!["node-2".to_owned(), "node-3".to_owned()];
         observed.unmet = vec!["0 of 2 replicas streaming".to_owned()];
     }),
-    mute_by_what_was_never_proven: Case::new(THREE).parameter("work_mem", json!("20MB")).with(|world| {
+    a_leader_and_a_replica_hang: Case::new(THREE).observed(|observed| {
+        observed.hung = names(&["node-1", "node-2"]);
+        observed.unmet = names(&["0 of 2 replicas streaming"]);
+    }),
+    hung_by_what_was_never_proven: Case::new(THREE).parameter("work_mem", json!("20MB")).with(|world| {
         world.servers.iter_mut().for_each(|server| server.dynamic = Some(digest("before")));
         let observed = world.observed.as_mut().expect("observed");
-        observed.mute = vec!["node-2".to_owned()];
+        observed.hung = vec!["node-2".to_owned()];
         observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
     }),
     degraded_with_what_was_proven: Case::new(THREE).parameter("work_mem", json!("20MB")).with(|world| {
@@ -115,12 +124,6 @@ cases! {
     own_role_gone_and_degraded: Case::new(THREE).observed(|observed| {
         observed.objects.as_mut().expect("objects").remove(&Object::Probe);
         observed.unmet = vec!["sessions at 0 of 12 doors".to_owned()];
-    }),
-    auto_conf_sets_something: Case::new(THREE).observed(|observed| {
-        let set = |node: &str| (node.to_owned(), vec!["work_mem".to_owned()]);
-        observed.overrides = [set("node-1"), set("node-3")].into();
-        observed.untaken = vec!["node-1: postgresql.auto.conf sets work_mem".to_owned()];
-        observed.unmet.clone_from(&observed.untaken);
     }),
     one_replica_outdated: Case::new(THREE).with(old(&[1])),
     all_outdated: Case::new(THREE).with(old(&[0, 1, 2])),

@@ -8,12 +8,19 @@ use pgha_core::inventory::Ailment;
 use pgha_platform::Provider;
 use tokio::time::Instant;
 
+use super::request::the_same_again;
 use super::{ExecuteError, Executor};
 use crate::copy::Copies;
 use crate::daemons::Daemons;
 use crate::observe;
 
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// A node that boots answers after so long, or not at all.
+const BOOTS: Duration = Duration::from_secs(60);
+
+/// etcd hands a member that joins all it has within this: 2 GiB at most.
+const JOINS: Duration = Duration::from_secs(120);
 
 /// Nothing grows before a copy is begun, nor while PostgreSQL replays what was written during it.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -30,7 +37,24 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             return Ok(());
         }
         tracing::info!("{}: its etcd member joins again, without its data", node.name);
-        Ok(daemons.rejoin_etcd(node).await?)
+        daemons.rejoin_etcd(node).await?;
+        self.joined(node).await
+    }
+
+    /// Waits until its etcd member is one of the others. Whether it crashes on is for the next look.
+    async fn joined(&self, node: &Node) -> Result<(), ExecuteError> {
+        let until = Instant::now() + JOINS;
+        loop {
+            let health = self.operator.daemons.health().await;
+            let member = health.nodes.get(&node.name).and_then(|node| node.etcd.as_ref());
+            if member.is_some_and(|member| member.has_leader) {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(ExecuteError::NotJoined(node.name.clone()));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     pub(super) async fn reclone(&self, node: &Node) -> Result<(), ExecuteError> {
@@ -48,6 +72,33 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         tracing::info!("{}: deleting its data, copying it from the leader", node.name);
         daemons.reclone(node).await?;
         self.copied(node).await
+    }
+
+    /// Boots a node that crashed or hangs. It may only have been booting.
+    pub(super) async fn reboot(&self, node: &Node) -> Result<(), ExecuteError> {
+        let daemons = self.operator.daemons;
+        let until = Instant::now() + BOOTS;
+        tracing::info!(
+            "{}: it may be booting: waiting for at most {} s",
+            node.name,
+            BOOTS.as_secs()
+        );
+        loop {
+            let health = daemons.health().await;
+            let ailing = observe::ailing(daemons, self.cluster(), &health).await;
+            match ailing.get(&node.name) {
+                Some(Ailment::Silent) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
+                Some(Ailment::Silent | Ailment::Leftover) => break,
+                _ => {
+                    tracing::info!("{}: it is left as it is: it answers by now", node.name);
+                    return Ok(());
+                }
+            }
+        }
+        self.can_be_spared(&node.name).await?;
+        tracing::info!("{}: stopping, then booting it as it is", node.name);
+        let request = the_same_again(self.request(&node.name)?);
+        Ok(self.operator.provider.rebuild_server(&request).await?)
     }
 
     /// Waits as long as the copy grows: the next one is not to be begun before.

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use pgha_core::Digest;
-use pgha_core::cluster::Role;
+use pgha_core::cluster::{Node, Role};
 use pgha_core::plan::{Action, Gate};
 use pgha_platform::Provider;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
-use crate::daemons::Daemons;
+use crate::daemons::{Daemons, Untaken, told};
 use crate::health::Health;
-use crate::patroni::Instance;
+use crate::instance::Instance;
 use crate::{label, observe};
 
 const PAUSE: Duration = Duration::from_millis(250);
@@ -39,34 +39,60 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         tracing::info!("dynamic configuration: {}", changes.join(", "));
         daemons.set_config(wanted).await?;
         // Those that tell nothing have a step of their own, and no say before it.
-        let mute = !daemons.health().await.mute().is_empty();
-        match (self.not_taken(wanted).await, previous) {
+        let hung = !daemons.health().await.hung().is_empty();
+        let members = self.cluster().nodes_with(Role::Postgres).collect::<Vec<_>>();
+        match (self.not_taken(&members, wanted).await, previous) {
             (None, _) => Ok(()),
             (Some(why), Some(previous)) => {
                 self.set_back(&Gate::new(BACK_SECONDS, 0), previous, &why).await
             }
-            (Some(_), None) if mute => Ok(()),
+            (Some(_), None) if hung => Ok(()),
             (Some(why), None) => Err(ExecuteError::NotInForce(why)),
         }
     }
 
     /// What some member has not taken after the time that takes.
-    async fn not_taken(&self, config: &Value) -> Option<String> {
+    async fn not_taken(&self, members: &[&Node], config: &Value) -> Option<String> {
         let read_by = self.read_by();
         loop {
-            let members = self.cluster().nodes_with(Role::Postgres).collect::<Vec<_>>();
-            let why = self.operator.daemons.not_taken(&members, config).await;
-            if why.is_empty() || Instant::now() > read_by {
-                return Some(why).filter(|why| !why.is_empty());
+            let untaken = self.operator.daemons.not_taken(members, config).await;
+            if untaken.is_empty() || Instant::now() > read_by {
+                return why(&untaken);
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
+    /// Writes the files of a node anew. Where the plan goes on to replace what is in etcd, that may be
+    /// just what the node cannot take.
+    pub(super) async fn restore(&self, node: &Node) -> Result<(), ExecuteError> {
+        tracing::info!("{}: writing PostgreSQL's configuration anew", node.name);
+        let daemons = self.operator.daemons;
+        daemons.restore(node).await?;
+        let config = daemons.config().await.ok_or(ExecuteError::NoConfig)?;
+        let sets = |action: &Action| matches!(action, Action::SetDynamic { .. });
+        let goes_on = self.plan.steps.iter().any(|step| sets(&step.action));
+        let untaken = self.not_taken(&[node], &config).await;
+        // What waits for a restart now, Patroni tells only after its next round.
+        tokio::time::sleep(Duration::from_secs(u64::from(self.cluster().timing.loop_wait))).await;
+        match untaken {
+            Some(why) if !goes_on => Err(ExecuteError::NotRestored(why)),
+            Some(why) => {
+                tracing::warn!("{why}");
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Waits until its PostgreSQL is back: the next one is not to be stopped before.
-    pub(super) async fn restart_patroni(&self, name: &str) -> Result<(), ExecuteError> {
+    pub(super) async fn restart_patroni(
+        &self,
+        name: &str,
+        leads: bool,
+    ) -> Result<(), ExecuteError> {
         // A failover may have come since; and the one before it may not be back.
-        self.leads_as_planned(name, false).await?;
+        self.leads_as_planned(name, leads).await?;
         tracing::info!("{name}: restarting Patroni and PostgreSQL");
         let daemons = self.operator.daemons;
         daemons.restart_patroni(self.node(name)?).await?;
@@ -115,8 +141,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         while !daemons.restart_if_pending(node).await? {
             if Instant::now() > read_by {
                 let config = daemons.config().await.ok_or(ExecuteError::NoConfig)?;
-                let why = daemons.not_taken(&[node], &config).await;
-                return Ok(Some(why).filter(|why| !why.is_empty()));
+                return Ok(why(&daemons.not_taken(&[node], &config).await));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -164,4 +189,9 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             |action: &Action| matches!(action, Action::SetDynamic { .. } | Action::Restart { .. });
         self.plan.steps.iter().any(|step| sets(&step.action))
     }
+}
+
+/// One in each line.
+fn why(untaken: &Untaken) -> Option<String> {
+    (!untaken.is_empty()).then(|| told(untaken).join("\n"))
 }

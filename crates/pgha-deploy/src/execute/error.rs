@@ -73,9 +73,15 @@ pub enum ExecuteError {
     /// A member does not take the dynamic configuration, and there is none to go back to.
     #[error("the dynamic configuration is not in force everywhere\n{0}")]
     NotInForce(String),
+    /// A node did not take to being restored.
+    #[error("its files were written anew, and still differ\n{0}")]
+    NotRestored(String),
     /// A replica did not come back, and no other was stopped after it.
     #[error("PostgreSQL of `{0}` is not back after its restart; no other node was touched")]
     NotBack(String),
+    /// An etcd member was begun anew, and did not join the others.
+    #[error("etcd of `{0}` has not joined the others within 120 s; no other node was touched")]
+    NotJoined(String),
     /// A copy is not made any more, and is not whole.
     #[error(
         "the copy of `{0}` has not grown for 240 s, and is not whole; no other node was touched"

@@ -137,11 +137,9 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 tracing::info!("{node}: powering on");
                 Ok(provider.power_on(node).await?)
             }
-            Action::RestartPatroni { node } => self.restart_patroni(node).await,
-            Action::ClearAutoConf { node, .. } => {
-                tracing::info!("{node}: emptying postgresql.auto.conf");
-                Ok(self.operator.daemons.clear_auto_conf(self.node(node)?).await?)
-            }
+            Action::Reboot { node, .. } => self.reboot(self.node(node)?).await,
+            Action::RestartPatroni { node, leads } => self.restart_patroni(node, *leads).await,
+            Action::Restore { node, .. } => self.restore(self.node(node)?).await,
             Action::RejoinEtcd { node } => self.rejoin_etcd(self.node(node)?).await,
             Action::Reclone { node, .. } => self.reclone(self.node(node)?).await,
             Action::AwaitCopy { node } => self.copied(self.node(node)?).await,

@@ -92,7 +92,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// Waits until every member has read the configuration, and restarts those that need it, in the
     /// order that is right for who leads by now.
     async fn take_up(&self, gate: &Gate) -> Result<(), ExecuteError> {
-        self.wake_mute().await?;
+        self.wake_hung().await?;
         let held_seconds = self.read_within();
         self.gate(&Gate { held_seconds, ..short(gate) }).await?;
         let observed = observe::observed(self.operator.daemons, self.cluster()).await;
@@ -113,10 +113,14 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     /// Those that what was tried has struck dumb do not even take it back.
-    async fn wake_mute(&self) -> Result<(), ExecuteError> {
+    async fn wake_hung(&self) -> Result<(), ExecuteError> {
         tokio::time::sleep(Duration::from_secs(u64::from(self.read_within()))).await;
-        for name in self.operator.daemons.health().await.mute() {
-            self.restart_patroni(&name).await?;
+        let health = self.operator.daemons.health().await;
+        let leads = |name: &String| health.leader().is_some_and(|leader| leader.name == *name);
+        let mut hung = health.hung();
+        hung.sort_by_key(leads);
+        for name in &hung {
+            self.restart_patroni(name, leads(name)).await?;
         }
         Ok(())
     }

@@ -5,8 +5,9 @@ use pgha_core::cluster::{Node, Role};
 
 use super::{Health, NodeHealth};
 use crate::fleet::{Fleet, with_causes};
+use crate::instance::Instance;
 use crate::node_error::NodeError;
-use crate::patroni::{Instance, View};
+use crate::patroni::View;
 use crate::probe::POOLER;
 use crate::{haproxy, units};
 
@@ -32,7 +33,8 @@ impl Health {
         for (node, seen) in chosen.into_iter().zip(seen) {
             let heard = self.nodes.entry(node.name.clone()).or_default();
             if let Some((view, instance)) = seen {
-                (heard.view, heard.instance) = (Some(view), Some(instance));
+                heard.before = heard.instance.replace(instance);
+                heard.view = Some(view);
             }
         }
     }
@@ -65,7 +67,16 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         pool => pools.as_ref().is_some_and(|pools| pools.up(pool).next().is_some()),
     };
     let sessions = Some(link.probe.ask(&link.session, leads_somewhere).await);
-    NodeHealth { unreachable: None, etcd, instance, view: None, pools, units, sessions }
+    NodeHealth {
+        unreachable: None,
+        etcd,
+        instance,
+        before: None,
+        view: None,
+        pools,
+        units,
+        sessions,
+    }
 }
 
 /// A daemon that does not answer is a state of the cluster, not a failure of looking.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node, Role};
 
-use super::Health;
+use super::{Health, NodeHealth};
 use crate::haproxy::Pools;
 
 /// Something that must be true of a healthy cluster.
@@ -45,11 +45,10 @@ impl Health {
     }
 
     fn answering(&self, cluster: &Cluster) -> Condition {
-        let count = self.nodes.values().filter(|node| node.unreachable.is_none()).count();
-        condition(
-            count == cluster.nodes.len(),
-            format!("{count} of {} nodes answer", cluster.nodes.len()),
-        )
+        let silent = self.silent().map(str::to_owned).collect::<Vec<_>>();
+        let (count, all) = (self.nodes.len() - silent.len(), cluster.nodes.len());
+        let silent = silent.into_iter().map(|name| format!("not {name}"));
+        condition(count == all, format!("{count} of {all} nodes answer{}", listed(silent)))
     }
 
     /// Those that do not run are named: which it is tells more than how many.
@@ -90,9 +89,11 @@ impl Health {
         let (count, leaders) = statuses.fold((0, 0), |(count, leaders), status| {
             (count + 1, leaders + usize::from(status.leader))
         });
+        // It is one that was not asked.
+        let leads = if leaders == 0 && count > 0 { "a" } else { &leaders.to_string() };
         condition(
             count == members && leaders == 1,
-            format!("etcd {count} of {members} with {leaders} leader"),
+            format!("etcd {count} of {members} with {leads} leader"),
         )
     }
 
@@ -120,7 +121,12 @@ impl Health {
         let named = behind.map(|(member, lag)| {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let (received, replayed) = (mib(lag.received), mib(lag.replayed));
-            format!("{} lacks {received:.1} MiB, has {replayed:.1} MiB to replay", member.name)
+            let stands = self.nodes.get(&member.name).is_some_and(NodeHealth::replays_nothing);
+            let hangs = if stands { ", and replays nothing" } else { "" };
+            format!(
+                "{} lacks {received:.1} MiB, has {replayed:.1} MiB to replay{hangs}",
+                member.name
+            )
         });
         let text = format!("{count} of {wanted} replicas streaming{}", listed(named));
         condition(count == wanted, text)
@@ -170,7 +176,7 @@ pub(super) fn condition(met: bool, text: String) -> Condition {
 mod tests {
     use super::*;
     use crate::health::NodeHealth;
-    use crate::patroni::Instance;
+    use crate::instance::Instance;
 
     #[test]
     fn whoever_holds_the_lock_and_still_recovers_does_not_lead() {

@@ -3,6 +3,7 @@
 mod ask;
 mod conditions;
 mod heir;
+mod node;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -10,13 +11,13 @@ use std::collections::BTreeMap;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
 
-use crate::etcd::{EtcdStatus, NOSPACE};
-use crate::haproxy::Pools;
-use crate::patroni::{Instance, Member, View};
-use crate::probe::Sessions;
-use crate::units::{Unit, Units};
+use crate::etcd::NOSPACE;
+use crate::instance::Instance;
+use crate::patroni::{Member, View};
+use crate::units::Unit;
 
 pub use conditions::Condition;
+pub use node::NodeHealth;
 
 /// Bytes of WAL a replica of a healthy cluster may lack.
 const HEALTHY_LAG: u64 = 1 << 20;
@@ -28,25 +29,6 @@ pub struct Lag {
     pub received: u64,
     /// Not replayed yet: what readers do not see, and what a promotion has to wait for.
     pub replayed: u64,
-}
-
-/// What one node said. Absent: it was not asked or did not answer.
-#[derive(Debug, Clone, Default)]
-pub struct NodeHealth {
-    /// Why it could not be reached at all.
-    pub unreachable: Option<String>,
-    /// Its etcd member.
-    pub etcd: Option<EtcdStatus>,
-    /// Its PostgreSQL, as its own Patroni has it.
-    pub instance: Option<Instance>,
-    /// The cluster in the eyes of its Patroni. Only a replica's is asked, if there is one.
-    pub view: Option<View>,
-    /// Its HAProxy's servers.
-    pub pools: Option<Pools>,
-    /// Its units.
-    pub units: Option<Units>,
-    /// What new sessions of a client met there.
-    pub sessions: Option<Sessions>,
 }
 
 /// What all nodes said at one moment.
@@ -103,7 +85,7 @@ impl Health {
     /// Nodes that do not do what their roles say, or whose units crashed a moment ago.
     pub fn sick(&self, cluster: &Cluster) -> Vec<String> {
         self.those(cluster, |node, heard| {
-            !self.holds_its_copy(node, heard) || !serves_clients(node, heard)
+            !self.holds_its_copy(node, heard) || !heard.serves_clients(node)
         })
     }
 
@@ -131,10 +113,12 @@ impl Health {
         self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Nodes whose PostgreSQL runs. Another takes no configuration, and that is said elsewhere.
+    /// Nodes whose PostgreSQL runs, whatever it tells. Another takes no configuration, and that is said
+    /// elsewhere.
     pub(crate) fn taking<'c>(&self, cluster: &'c Cluster) -> Vec<&'c Node> {
         let instance = |node: &Node| self.nodes.get(&node.name)?.instance.as_ref();
-        let runs = |node: &&Node| instance(node).is_some_and(Instance::runs);
+        let runs =
+            |node: &&Node| instance(node).is_some_and(|own| own.runs() || own.is_unreadable());
         cluster.nodes.iter().filter(runs).collect()
     }
 
@@ -168,19 +152,26 @@ impl Health {
         first.filter(|_| lost.next().is_none())
     }
 
-    /// Replicas whose PostgreSQL runs and tells its Patroni nothing.
-    pub fn mute(&self) -> Vec<String> {
-        let is_mute = |node: &NodeHealth| {
-            node.instance.as_ref().is_some_and(|own| own.is_unreadable() && !own.is_primary())
-        };
-        self.nodes.iter().filter(|(_, node)| is_mute(node)).map(|(name, _)| name.clone()).collect()
+    /// Members whose PostgreSQL runs, and tells its Patroni nothing or replays nothing.
+    pub fn hung(&self) -> Vec<String> {
+        let is_mute =
+            |node: &NodeHealth| node.instance.as_ref().is_some_and(Instance::is_unreadable);
+        let hangs = |(_, node): &(&String, &NodeHealth)| is_mute(node) || node.replays_nothing();
+        self.nodes.iter().filter(hangs).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Nodes that do not answer.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = &str> {
+        let silent = self.nodes.iter().filter(|(_, node)| node.unreachable.is_some());
+        silent.map(|(name, _)| name.as_str())
     }
 
     /// Whether a member is a replica that lacks little, and shows its readers no old rows.
     pub(super) fn follows(&self, cluster: &Cluster, member: &Member) -> bool {
         let replay = u64::from(cluster.haproxy.max_replica_lag_mb) << 20;
         let close = |lag: Lag| lag.received <= HEALTHY_LAG && lag.replayed <= replay;
-        member.is_streaming() && self.lag(member).is_some_and(close)
+        let stands = self.nodes.get(&member.name).is_some_and(NodeHealth::replays_nothing);
+        member.is_streaming() && !stands && self.lag(member).is_some_and(close)
     }
 
     fn holds_its_copy(&self, node: &Node, heard: &NodeHealth) -> bool {
@@ -195,19 +186,11 @@ impl Health {
     }
 }
 
-/// Whether everything of the node beside its copy of the data is there.
-fn serves_clients(node: &Node, heard: &NodeHealth) -> bool {
-    let routes = !node.role_set.has(Role::Haproxy) || heard.pools.is_some();
-    let steady = |unit: &Unit| unit.is_active() && !unit.is_unsteady();
-    let runs = heard.units.as_ref().is_some_and(|units| units.values().all(steady));
-    // What hangs runs, and answers nobody.
-    let hangs = heard.sessions.as_ref().is_some_and(Sessions::pooler_fails);
-    routes && runs && !hangs
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::etcd::EtcdStatus;
+    use crate::haproxy::Pools;
 
     fn led_by(name: &str) -> NodeHealth {
         let member = serde_json::json!({ "name": name, "role": "leader", "state": "running" });

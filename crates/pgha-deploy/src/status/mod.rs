@@ -1,6 +1,7 @@
 //! The state of a cluster as `pgha status` shows it. `--json` has these fields under these names, and
 //! none is ever taken away.
 
+mod inside;
 mod volume;
 mod warnings;
 
@@ -11,20 +12,17 @@ use pgha_core::cluster::{Node, Role};
 use pgha_core::inventory::Inventory;
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
-use pgha_platform::command::shortened;
-use pgha_platform::ssh::Session;
 use serde::Serialize;
 
-use crate::daemons::Daemons;
+use crate::daemons::{Daemons, told};
 use crate::etcd::EtcdStatus;
 use crate::fleet::Fleet;
 use crate::haproxy::Pools;
-use crate::health::{Condition, Health, NodeHealth};
-use crate::node_error::ANSWER;
-use crate::pooler::{self, Pool};
+use crate::health::{Condition, Health};
+use crate::pooler::Pool;
 use crate::probe::Answer;
-use crate::{observe, secrets, seed};
-use volume::Volume;
+use crate::{observe, seed};
+use inside::{Inside, inside};
 
 /// A cluster at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -99,20 +97,6 @@ pub struct NodeStatus {
     pub volume_percent: Option<u8>,
 }
 
-/// What only the node itself can tell.
-#[derive(Default)]
-struct Inside {
-    tree: Option<String>,
-    package_root: Option<String>,
-    guard: Option<String>,
-    refused: Option<String>,
-    failed_units: Vec<String>,
-    certificate_days: Option<i64>,
-    volume: Option<Volume>,
-    pooler: Vec<Pool>,
-    config: Option<serde_json::Value>,
-}
-
 /// What a node should have.
 struct Wanted<'w> {
     tree: Digest,
@@ -142,13 +126,20 @@ impl Status {
             let asked = health.taking(cluster);
             let untaken = fleet.not_taken(&asked, config).await;
             let members = cluster.nodes_with(Role::Postgres).count();
-            conditions.push(in_force(&untaken, asked.len(), members));
+            conditions.push(in_force(&told(&untaken), asked.len(), members));
         }
         let mut warnings = warnings::of(cluster, &health);
         let ailing = observe::ailing(fleet, cluster, &health).await;
         let lost = observe::etcd_lost(fleet, cluster, &health).await;
         warnings.extend(lost.map(warnings::etcd_lost));
-        warnings.extend(ailing.iter().map(|(node, ailment)| warnings::ails(node, ailment)));
+        let is_off = |node: &str| world.server(node).is_none_or(|server| !server.running);
+        let ailing = ailing.iter().filter(|(node, _)| !is_off(node));
+        warnings.extend(ailing.map(|(node, ailment)| warnings::ails(node, ailment)));
+        let leader = health.leader().and_then(|leader| cluster.node(&leader.name));
+        if let Some(leader) = leader {
+            let barred = fleet.barred(leader, cluster).await;
+            warnings.extend(barred.into_iter().map(warnings::barred));
+        }
         let poolers = fleet.nodes.iter().zip(&insides);
         warnings.extend(poolers.flat_map(|(node, inside)| {
             let pools =
@@ -182,8 +173,8 @@ impl Status {
 
 /// Applied means that every member has it. One that does not run was not asked; that it does not is
 /// another condition, but where nobody was asked nothing is known.
-fn in_force(untaken: &str, asked: usize, members: usize) -> Condition {
-    let named = untaken.lines().collect::<Vec<_>>().join("; ");
+fn in_force(untaken: &[String], asked: usize, members: usize) -> Condition {
+    let named = untaken.join("; ");
     let text = if named.is_empty() {
         format!("the dynamic configuration is in force on {asked} of {members} members")
     } else {
@@ -230,71 +221,4 @@ fn one(
         certificate_days: inside.certificate_days,
         volume_percent: inside.volume.map(|volume| volume.percent),
     }
-}
-
-impl Inside {
-    /// Whether its image is what it should be, as far as both are known.
-    fn runs(&self, wanted: &Wanted<'_>) -> Option<bool> {
-        let tree = self.tree.as_ref()? == wanted.tree.as_str();
-        let root = self.package_root.as_ref().zip(wanted.package_root);
-        Some(tree && root.is_none_or(|(has, newest)| has == newest.as_str()))
-    }
-}
-
-async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
-    if heard.unreachable.is_some() {
-        return Inside::default();
-    }
-    let Ok(link) = fleet.link(node).await else {
-        return Inside::default();
-    };
-    let read = async |path: &str| {
-        link.session.run(&["cat", path], b"").await.ok().map(|text| text.trim().to_owned())
-    };
-    let units = ["systemctl", "list-units", "--failed", "--plain", "--no-legend"];
-    // HAProxy takes certificate and key from one file.
-    let certificates = "find /run/pgha/tls ( -name *.crt -o -name haproxy.pem ) -exec cat {} +";
-    let certificates = certificates.split(' ').collect::<Vec<_>>();
-    let (manifest, guard, refused, failed, pem, pooler, volume) = tokio::join!(
-        read("/etc/pgha/manifest.json"),
-        read("/run/pgha-guard/state"),
-        read("/run/pgha/refused"),
-        link.session.run(&units, b""),
-        link.session.run(&certificates, b""),
-        pooler_of(&link.session, node),
-        volume::volume(&link.session),
-    );
-    let config = match &link.patroni {
-        Some(patroni) => patroni.config().await.ok(),
-        None => None,
-    };
-    let manifest: serde_json::Value =
-        manifest.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let failed = failed.unwrap_or_default();
-    let short = |text: String| shortened(&text, ANSWER);
-    Inside {
-        tree: manifest["tree"].as_str().map(str::to_owned),
-        package_root: manifest["package_root"].as_str().map(str::to_owned),
-        guard: guard.map(short),
-        refused: refused.map(short),
-        failed_units: failed
-            .lines()
-            .filter_map(|line| line.split_whitespace().next())
-            .map(str::to_owned)
-            .collect(),
-        certificate_days: first_expiry(&pem.unwrap_or_default()),
-        volume,
-        pooler,
-        config,
-    }
-}
-
-async fn pooler_of(session: &Session, node: &Node) -> Vec<Pool> {
-    if node.role_set.has(Role::Postgres) { pooler::pools(session).await } else { Vec::new() }
-}
-
-/// Days until the first of these certificates ends.
-fn first_expiry(pem: &str) -> Option<i64> {
-    let now = jiff::Timestamp::now().as_second();
-    secrets::first_end(pem.as_bytes()).map(|end| (end - now).div_euclid(86_400))
 }

@@ -33,6 +33,7 @@ pub(super) fn etcd_lost(node: &str) -> String {
 /// A replica's copy that waiting does not make whole.
 pub(super) fn ails(node: &str, ailment: &Ailment) -> String {
     match ailment {
+        Ailment::Silent => format!("{node} runs, and does not answer: `pgha apply` boots it anew"),
         Ailment::Leftover => format!(
             "a process that a crash left keeps PostgreSQL of {node} from starting: `pgha apply` boots it anew"
         ),
@@ -47,6 +48,11 @@ pub(super) fn ails(node: &str, ailment: &Ailment) -> String {
         ),
         Ailment::Failing(words) => format!("PostgreSQL of {node} does not start: {words}"),
     }
+}
+
+/// What keeps clients from something that is declared.
+pub(super) fn barred(what: String) -> String {
+    format!("{what}: if nobody meant that, undo it; pgha leaves it")
 }
 
 /// Certificates of a node that ended, or will before long. `days`: until the first one does.

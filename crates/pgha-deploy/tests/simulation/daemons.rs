@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgha_core::cluster::{Cluster, Node, Role};
 use pgha_core::inventory::Ailment;
 use pgha_core::object::{Object, declared};
-use pgha_deploy::daemons::Daemons;
+use pgha_deploy::daemons::{Daemons, Untaken};
 use pgha_deploy::etcd::EtcdStatus;
 use pgha_deploy::haproxy::Pools;
 use pgha_deploy::health::{Health, NodeHealth};
+use pgha_deploy::instance::Instance;
 use pgha_deploy::node_error::NodeError;
-use pgha_deploy::patroni::{Change, Instance, Member, View};
+use pgha_deploy::patroni::{Change, Member, View};
 use pgha_deploy::probe::{Answer, Sessions};
 use pgha_deploy::secrets::Secrets;
 use pgha_deploy::units::{Unit, Units};
@@ -42,6 +43,7 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
         unreachable: None,
         etcd,
         instance: database.then(|| instance(state, name)),
+        before: None,
         view: database.then(|| if cut_off { alone(name) } else { view.clone() }),
         pools: (roles.has(Role::Haproxy) && state.serves(name)).then(|| pools.clone()),
         units: Some(units(state, name)),
@@ -210,16 +212,16 @@ impl Daemons for Pgha<'_> {
         Ok(String::new())
     }
 
-    async fn not_taken(&self, _: &[&Node], _: &Value) -> String {
-        String::new()
+    async fn not_taken(&self, _: &[&Node], _: &Value) -> Untaken {
+        Untaken::new()
     }
 
-    async fn overrides(&self, _: &[&Node]) -> BTreeMap<String, Vec<String>> {
-        BTreeMap::new()
+    async fn restore(&self, node: &Node) -> Result<(), NodeError> {
+        panic!("{} takes all that it is given here", node.name)
     }
 
-    async fn clear_auto_conf(&self, node: &Node) -> Result<(), NodeError> {
-        panic!("nothing overrides what {} is given here", node.name)
+    async fn barred(&self, _: &Node, _: &Cluster) -> Vec<String> {
+        Vec::new()
     }
 
     async fn set_config(&self, config: &Value) -> Result<(), NodeError> {

@@ -36,7 +36,7 @@ impl State {
         let stuck = |(_, machine): &(&String, &crate::state::Machine)| machine.runs_with.is_none();
         let stuck = self.machines.iter().filter(stuck).map(|(name, _)| name.clone());
         for name in stuck.collect::<Vec<_>>() {
-            if self.answers(&name) && self.max_connections() != TOO_MANY {
+            if self.is_up(&name) && self.max_connections() != TOO_MANY {
                 self.start(&name);
             }
         }
@@ -84,7 +84,7 @@ impl State {
         let index = self.rng.random_range(0..self.machines.len());
         let name = self.machines.keys().nth(index).cloned().expect("a node");
         let until = Instant::now() + Duration::from_secs(self.rng.random_range(1..60));
-        let kind = self.rng.random_range(0..13);
+        let kind = self.rng.random_range(0..14);
         self.tell(format!("fault {kind} of {name}"));
         match kind {
             0 => self.machine(&name).on = false,
@@ -94,6 +94,7 @@ impl State {
             8 => self.power_cut(),
             9 => self.damage(&name, Damage::Copy),
             10 => self.damage(&name, Damage::Member),
+            11 => self.damage(&name, Damage::Login),
             // The leader is slow for a moment: another takes over.
             _ => {
                 self.leader = self.heir(self.leader.as_deref()).or(self.leader.take());
@@ -110,6 +111,7 @@ impl State {
             Damage::Copy if self.leads(name) || is_heir => false,
             Damage::Copy => self.machines[name].roles.has(Role::Postgres),
             Damage::Member => self.machines[name].roles.has(Role::Etcd),
+            Damage::Login => true,
         };
         let is_sound = |machine: &Machine| {
             let image = self.flaws.contains_key(&machine.labels["image"]);
@@ -150,6 +152,8 @@ impl State {
         let machine = self.machine(name);
         (machine.on, machine.booted, machine.joins_after) = (true, Instant::now(), joins_after);
         machine.flaws = flaws;
+        self.repair(name, Damage::Login);
+        let machine = self.machine(name);
         match machine.copied_until > Instant::now() {
             true => self.copy(name),
             false => self.start(name),

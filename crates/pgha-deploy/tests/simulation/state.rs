@@ -27,13 +27,15 @@ pub(crate) enum Flaw {
     Flaps(Duration),
 }
 
-/// Data that a fault has damaged.
+/// What a fault has broken for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Damage {
-    /// PostgreSQL's.
+    /// PostgreSQL's data.
     Copy,
-    /// The etcd member's.
+    /// The etcd member's data.
     Member,
+    /// What lets pgha in. A boot mends it.
+    Login,
 }
 
 /// Seconds that a unit which flaps is up, and the same with the second it is down.
@@ -52,7 +54,7 @@ pub(crate) struct Machine {
     pub(crate) flaws: Vec<Flaw>,
     /// With how many connections its PostgreSQL runs. Absent: it does not start.
     pub(crate) runs_with: Option<u32>,
-    /// What of its data cannot be read any more.
+    /// What of it does not work any more.
     pub(crate) damaged: Option<Damage>,
     /// Until when it copies the data of the leader.
     pub(crate) copied_until: Instant,
@@ -190,6 +192,10 @@ impl State {
 
     /// Whether pgha can reach it.
     pub(crate) fn answers(&self, name: &str) -> bool {
+        self.is_up(name) && self.machines[name].damaged != Some(Damage::Login)
+    }
+
+    pub(crate) fn is_up(&self, name: &str) -> bool {
         let machine = &self.machines[name];
         machine.on
             && machine.booted.elapsed() >= machine.joins_after
@@ -202,7 +208,7 @@ impl State {
 
     /// Whether its daemons work and the other nodes can reach them.
     fn works(&self, name: &str) -> bool {
-        self.answers(name)
+        self.is_up(name)
             && !self.is_cut_off(name)
             && !matches!(self.flaw(name), Some(Flaw::Copy(_)))
     }
@@ -232,6 +238,7 @@ impl State {
     pub(crate) fn is_well(&self, name: &str) -> bool {
         let (member, database) = (self.members.contains(name), self.databases.contains(name));
         self.works(name)
+            && self.answers(name)
             && self.flaw(name).is_none()
             && (!member || self.stores(name))
             && (!database || self.has_all(name))

@@ -1,0 +1,50 @@
+//! Declared roles and databases that are there, and that no client can use as declared: somebody has
+//! locked them. It may be meant, so it is told and never taken back.
+
+use pgha_core::Cluster;
+use pgha_platform::ssh::{Session, SshError};
+
+use crate::declare::{literal, sql};
+
+/// What keeps them from being used, as people read it. `session` must lead to the leader.
+///
+/// # Errors
+/// When psql fails.
+pub(crate) async fn barred(session: &Session, cluster: &Cluster) -> Result<Vec<String>, SshError> {
+    let postgresql = &cluster.postgresql;
+    let databases = postgresql.databases.iter().map(|database| (&database.name, &database.owner));
+    let databases =
+        databases.map(|(name, owner)| format!("({}, {})", literal(name), literal(owner)));
+    let users = postgresql.users.iter().map(|user| format!("({})", literal(user)));
+    let query = BARRED
+        .replace("{users}", &rows("(NULL)", users))
+        .replace("{databases}", &rows("(NULL, NULL)", databases));
+    Ok(sql(session, "postgres", &query).await?.lines().map(str::to_owned).collect())
+}
+
+/// A first row that matches nothing: there may be no others.
+fn rows(none: &str, rows: impl Iterator<Item = String>) -> String {
+    [none.to_owned()].into_iter().chain(rows).collect::<Vec<_>>().join(", ")
+}
+
+/// The pooler knows neither superusers nor roles for replication: see `LOOKUP` of `declare.rs`.
+const BARRED: &str = "
+WITH users (name) AS (VALUES {users}), databases (name, owner) AS (VALUES {databases}),
+role AS (SELECT a.* FROM pg_authid a JOIN users ON a.rolname = users.name),
+database AS (SELECT d.*, databases.owner FROM pg_database d JOIN databases ON d.datname = databases.name),
+setting AS (
+    SELECT rolname, datname FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS s (setting)
+        LEFT JOIN pg_roles r ON r.oid = setrole LEFT JOIN pg_database d ON d.oid = setdatabase
+    WHERE setting ~* '^(default_transaction_read_only|transaction_read_only)=(on|true|yes|1)$'
+        AND (rolname IS NULL OR rolname IN (SELECT name FROM users)) AND (datname IS NULL OR datname IN (SELECT name FROM databases)))
+SELECT format('role %I may not log in (NOLOGIN)', rolname) FROM role WHERE NOT rolcanlogin
+UNION ALL SELECT format('role %I has no password', rolname) FROM role WHERE rolpassword IS NULL
+UNION ALL SELECT format('the password of role %I was valid until %s', rolname, rolvaliduntil) FROM role WHERE rolvaliduntil < now()
+UNION ALL SELECT format('role %I may have no connection (CONNECTION LIMIT 0)', rolname) FROM role WHERE rolconnlimit = 0
+UNION ALL SELECT format('role %I is a superuser or for replication: no pooler lets it in', rolname) FROM role WHERE rolsuper OR rolreplication
+UNION ALL SELECT format('database %I takes no connections (ALLOW_CONNECTIONS false)', datname) FROM database WHERE NOT datallowconn
+UNION ALL SELECT format('database %I may have no connection (CONNECTION LIMIT 0)', datname) FROM database WHERE datconnlimit = 0
+UNION ALL SELECT format('database %I is what an interrupted DROP DATABASE has left', datname) FROM database WHERE datconnlimit = -2
+UNION ALL SELECT format('role %I may not connect to its database %I', owner, datname) FROM database
+WHERE owner IN (SELECT rolname FROM pg_roles) AND NOT has_database_privilege(owner::name, oid, 'CONNECT')
+UNION ALL SELECT concat_ws(' ', 'sessions', 'of role ' || quote_ident(rolname), 'in database ' || quote_ident(datname), 'may only read') FROM setting";

@@ -1,0 +1,58 @@
+//! What one node said.
+
+use pgha_core::cluster::{Node, Role};
+
+use crate::etcd::EtcdStatus;
+use crate::haproxy::Pools;
+use crate::instance::Instance;
+use crate::patroni::View;
+use crate::probe::Sessions;
+use crate::units::{Unit, Units};
+
+/// Seconds for which a replica of a healthy cluster may replay nothing although there is something.
+/// Twice `max_standby_streaming_delay`, for which it waits for a query.
+const REPLAY_SECONDS: i64 = 60;
+
+/// What one node said. Absent: it was not asked or did not answer.
+#[derive(Debug, Clone, Default)]
+pub struct NodeHealth {
+    /// Why it could not be reached at all.
+    pub unreachable: Option<String>,
+    /// Its etcd member.
+    pub etcd: Option<EtcdStatus>,
+    /// Its PostgreSQL, as its own Patroni has it.
+    pub instance: Option<Instance>,
+    /// The same, some moments before.
+    pub before: Option<Instance>,
+    /// The cluster in the eyes of its Patroni. Only a replica's is asked, if there is one.
+    pub view: Option<View>,
+    /// Its HAProxy's servers.
+    pub pools: Option<Pools>,
+    /// Its units.
+    pub units: Option<Units>,
+    /// What new sessions of a client met there.
+    pub sessions: Option<Sessions>,
+}
+
+impl NodeHealth {
+    /// Whether it replays nothing of what it has received, and has not for longer than a query of a
+    /// reader may hold it up.
+    pub(super) fn replays_nothing(&self) -> bool {
+        let stands = |before: &Instance, now: &Instance| {
+            now.replayed() == before.replayed() && now.replayed() < before.received()
+        };
+        let old = |now: &Instance| now.seconds_since_replay() > Some(REPLAY_SECONDS);
+        let looks = self.before.as_ref().zip(self.instance.as_ref());
+        looks.is_some_and(|(before, now)| !now.is_primary() && stands(before, now) && old(now))
+    }
+
+    /// Whether everything of the node beside its copy of the data is there.
+    pub(super) fn serves_clients(&self, node: &Node) -> bool {
+        let routes = !node.role_set.has(Role::Haproxy) || self.pools.is_some();
+        let steady = |unit: &Unit| unit.is_active() && !unit.is_unsteady();
+        let runs = self.units.as_ref().is_some_and(|units| units.values().all(steady));
+        // What hangs runs, and answers nobody.
+        let hangs = self.sessions.as_ref().is_some_and(Sessions::pooler_fails);
+        routes && runs && !hangs
+    }
+}
