@@ -235,6 +235,9 @@ pub trait Provider: Send + Sync {
         labels: &BTreeMap<String, String>,
     ) -> impl Future<Output = Done> + Send;
 
+    /// Stops a server, cleanly if it can, and boots it with what it has.
+    fn reboot(&self, name: &str) -> impl Future<Output = Done> + Send;
+
     /// Boots a server that is off.
     fn power_on(&self, name: &str) -> impl Future<Output = Done> + Send;
 

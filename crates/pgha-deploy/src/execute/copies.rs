@@ -8,7 +8,6 @@ use pgha_core::inventory::Ailment;
 use pgha_platform::Provider;
 use tokio::time::Instant;
 
-use super::request::the_same_again;
 use super::{ExecuteError, Executor};
 use crate::copy::Copies;
 use crate::daemons::Daemons;
@@ -97,8 +96,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         self.can_be_spared(&node.name).await?;
         tracing::info!("{}: stopping, then booting it as it is", node.name);
-        let request = the_same_again(self.request(&node.name)?);
-        Ok(self.operator.provider.rebuild_server(&request).await?)
+        Ok(self.operator.provider.reboot(&node.name).await?)
     }
 
     /// Waits as long as the copy grows: the next one is not to be begun before.

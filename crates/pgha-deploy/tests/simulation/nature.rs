@@ -103,7 +103,7 @@ impl State {
         }
     }
 
-    /// None that leads or alone may, and only where nothing else is amiss for good: beside a bad image
+    /// None that leads or alone may, and only where nothing else is amiss for good, or on its way: beside a bad image
     /// it would cost etcd's quorum or the last copy, and that no plan brings back.
     fn damage(&mut self, name: &str, what: Damage) {
         let is_heir = self.strict && self.synchronous.as_deref() == Some(name);
@@ -117,7 +117,7 @@ impl State {
             let image = self.flaws.contains_key(&machine.labels["image"]);
             !image && machine.flaws.is_empty() && machine.damaged.is_none()
         };
-        if holds && self.machines.values().all(is_sound) {
+        if holds && self.busy.is_empty() && self.machines.values().all(is_sound) {
             self.machine(name).damaged = Some(what);
             self.tell(format!("{what:?} of {name} is damaged"));
             self.start(name);

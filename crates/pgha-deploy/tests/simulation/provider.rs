@@ -94,6 +94,10 @@ impl Provider for Pgha<'_> {
         self.order(name, |state| state.machine(name).labels.extend(labels.clone())).await
     }
 
+    async fn reboot(&self, name: &str) -> Result<(), ProviderError> {
+        self.replace(name, |_| ()).await
+    }
+
     async fn power_on(&self, name: &str) -> Result<(), ProviderError> {
         let boot = |state: &mut crate::state::State| {
             if !state.machines[name].on {

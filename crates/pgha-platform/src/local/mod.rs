@@ -213,6 +213,14 @@ impl Provider for Local {
         self.records.write(name, &record)
     }
 
+    async fn reboot(&self, name: &str) -> Result<(), ProviderError> {
+        // Before it is stopped: it would have nothing to boot from.
+        let record: Record = self.records.read(name)?;
+        unchanged(name, [&record.given.package_root, &record.given.configuration])?;
+        self.shut_down(name).await?;
+        self.power_on(name).await
+    }
+
     async fn power_on(&self, name: &str) -> Result<(), ProviderError> {
         let machine = self.machine(name);
         if cgroup::is_populated(&machine) {
