@@ -21,6 +21,9 @@ pub(super) fn cures(
         _ if observed.leader.is_none() => None,
         Ailment::Silent if leads(observed, name) => hand_over(desired, observed, name),
         _ if leads(observed, name) => None,
+        // What it runs may be the reason: its turn in the roll is the cure, unless others have yet to
+        // prove what it would be given.
+        Ailment::Silent if unproven.is_empty() && !desired.is_current(world.server(name)?) => None,
         Ailment::Silent | Ailment::Leftover => reboot(desired, observed, name, ailment),
         Ailment::Behind => Some(reclone(desired, observed, name, ailment)),
         Ailment::Damaged(_) => {

@@ -53,6 +53,7 @@ cases! {
     one_fails: Case::new(THREE).with(ailing(&[("node-2", Ailment::Failing("out of memory".to_owned()))])),
     one_is_damaged_and_unproven: Case::new(THREE).with(ailing(&[("node-2", damaged())])).with(unproven(1)),
     one_is_silent: Case::new(THREE).with(ailing(&[("node-2", Ailment::Silent)])).with(old(&[0, 1])),
+    one_is_silent_while_another_is_unproven: Case::new(THREE).with(ailing(&[("node-2", Ailment::Silent)])).with(old(&[0, 1])).with(unproven(2)),
     the_leader_is_silent: Case::new(THREE).with(ailing(&[("node-1", Ailment::Silent)])),
     two_are_silent: Case::new(THREE).with(ailing(&[("node-2", Ailment::Silent), ("node-3", Ailment::Silent)])),
     one_fails_where_etcd_lost_its_data: Case::new(THREE).with(ailing(&[("node-2", Ailment::Failing("out of memory".to_owned()))])).with(etcd_lost("node-3")),
