@@ -8,7 +8,7 @@ make_seed() {
     local tls=$1/run/pgha/tls
     mkdir -p "$tls" "$1/run/pgha/ssh" "$1/run/pgha/patroni.d"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test -keyout "$tls/key" -out "$tls/ca.crt" 2>/dev/null
-    for name in etcd postgres pgbouncer patroni-etcd; do cp "$tls/ca.crt" "$tls/$name.crt" && cp "$tls/key" "$tls/$name.key"; done
+    for name in etcd patroni postgres pgbouncer patroni-etcd; do cp "$tls/ca.crt" "$tls/$name.crt" && cp "$tls/key" "$tls/$name.key"; done
     cp "$tls/ca.crt" "$tls/etcd-ca.crt"
     cat "$tls/ca.crt" "$tls/key" >"$tls/haproxy.pem"
     ssh-keygen -q -t ed25519 -N '' -f "$1/run/pgha/ssh/ssh_host_ed25519_key"

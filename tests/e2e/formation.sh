@@ -67,18 +67,40 @@ on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtc 'show ssl' | grep
 pgha status --exit-code >"$work/status.out"
 grep -qE '^ primary .*up 3/3' "$work/status.out" && grep -q '^dynamic configuration ........$' "$work/status.out" || fail "$(cat "$work/status.out")"
 
+say "the direct ports lead past the poolers: whoever listens hears, and whoever may replicate does"
+direct() { pgha psql --direct "$@"; }
+[ "$(direct -- -XAtc 'select pg_is_in_recovery()')$(direct --replica -- -XAtc 'select pg_is_in_recovery()')" = ft ]
+direct -- -Xqc 'listen news' -c "notify news, 'heard'" | grep -q '"news" with payload "heard"' || fail "who listens hears nothing"
+direct -- -Xqc 'select pg_advisory_lock(1)' -c 'select pg_advisory_unlock(1)' >/dev/null
+# through USER PASSWORD OPTIONS: past the poolers of a node that does not lead.
+through() {
+    PGPASSWORD=$2 psql -XAtq "host=$(address "$(replica)") port=5010 user=$1 dbname=postgres connect_timeout=3 sslmode=verify-full sslrootcert=$secrets/ca.crt $3" \
+        -c "${4:-select 1}" >"$work/out" 2>&1
+}
+on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtqc "create role copier login replication password 'copier'"
+through copier copier replication=true IDENTIFY_SYSTEM || fail "it may not replicate: $(cat "$work/out")"
+on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtqc 'drop role copier'
+! through app "$(cat "$secrets/passwords/app")" sslmode=disable || fail "PostgreSQL takes a client without TLS"
+for user in postgres replicator rewind; do
+    ! through $user "$(cat "$secrets/passwords/$user")" '' || fail "$user gets in"
+    ! through $user "$(cat "$secrets/passwords/$user")" replication=true IDENTIFY_SYSTEM || fail "$user may replicate"
+done
+
 say "a promoted node takes those who ask for read-write, although its pooler knew it as a replica"
 for _ in 1 2 3 4; do pgha psql --replica -- -XAtc 'select 1' >/dev/null; done
 while [ ! -e "$work/switched" ]; do pgha psql --replica -- -XAtc 'select 1' >/dev/null 2>&1 || true; done &
 pgha psql -- -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 &
 session=$!
-sleep 2 && kill -0 $session || fail "a long session did not begin"
+direct -- -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 &
+past=$!
+sleep 2 && kill -0 $session $past || fail "a long session did not begin"
 pgha switchover 2>/dev/null
 touch "$work/switched"
-for _ in $(seq 50); do ! kill -0 $session 2>/dev/null || sleep 0.2; done
-! kill -0 $session 2>/dev/null || fail "a session stayed on the demoted leader"
+for _ in $(seq 50); do { ! kill -0 $session && ! kill -0 $past; } 2>/dev/null || sleep 0.2; done
+! kill -0 $session 2>/dev/null && ! kill -0 $past 2>/dev/null || fail "a session stayed on the demoted leader"
 wait || true
 sql 'insert into t values (2)'
+direct -- -XAtqc 'insert into t values (3); delete from t where i = 3'
 [ "$(sql 'select count(*) from t')" = 2 ]
 
 say "clients without the right proof are refused"
@@ -118,13 +140,15 @@ patroni="https://$(address "$member"):8008"
 # as KEY: what Patroni of another node answers to whoever has this key and the password.
 as() { on node-1 curl -s --max-time 5 --cacert /run/pgha/tls/ca.crt --cert "/run/pgha/tls/$1.crt" --key "/run/pgha/tls/$1.key" -o /dev/null -w '%{http_code}' \
     -u "pgha:$(cat "$secrets/passwords/rest-api")" -X PATCH -d '{"nosuch":null}' "$patroni/config"; }
-[ "$(as postgres)" = 200 ] || fail "Patroni does not take its own kind's key"
+[ "$(as patroni)" = 200 ] || fail "Patroni does not take its own kind's key"
 [ "$(as pgbouncer)" = 000 ] || fail "Patroni takes the pooler's key"
+[ "$(as postgres)" = 000 ] || fail "Patroni takes PostgreSQL's key, which serves clients"
 # replicates KEY: whether PostgreSQL of the leader lets in who has this key and the password.
 replicates() { on node-1 env PGPASSWORD="$(cat "$secrets/passwords/replicator")" /etc/pgha/bin/psql \
     "host=$(address "$(leader)") user=replicator replication=1 sslmode=verify-full sslrootcert=/run/pgha/tls/ca.crt sslcert=/run/pgha/tls/$1.crt sslkey=/run/pgha/tls/$1.key" -c IDENTIFY_SYSTEM >"$work/out" 2>&1; }
-replicates postgres || fail "PostgreSQL does not take its own kind's key: $(cat "$work/out")"
+replicates patroni || fail "PostgreSQL does not take its own kind's key: $(cat "$work/out")"
 ! replicates pgbouncer || fail "PostgreSQL takes the pooler's key"
+! replicates postgres || fail "PostgreSQL takes a key that serves clients"
 
 say "no session stays on a demoted leader, not even one that asks nothing"
 # poolers_clients NODE: how many sessions of the application its PgBouncer has.

@@ -93,7 +93,7 @@ unhealthy 'the role pgha_probe is missing'
 pgha apply --yes 2>/dev/null
 healthy
 as_postgres "$lead" 'revoke execute on function pgbouncer.lookup(text) from pgbouncer'
-unhealthy 'sessions at 0 of 12 doors'
+unhealthy 'sessions at 6 of 18 doors'
 pgha apply --yes 2>/dev/null
 healthy
 

@@ -41,7 +41,7 @@ pgha apply --yes >"$work/out" 2>&1 || fail "$(cat "$work/out")"
 
 # behind JSON: changes the dynamic configuration as somebody with patronictl would.
 behind() {
-    on node-1 curl -sk --fail --cert /run/pgha/tls/postgres.crt --key /run/pgha/tls/postgres.key -u "pgha:$(cat "${file%.toml}.secrets/passwords/rest-api")" \
+    on node-1 curl -sk --fail --cert /run/pgha/tls/patroni.crt --key /run/pgha/tls/patroni.key -u "pgha:$(cat "${file%.toml}.secrets/passwords/rest-api")" \
         -X PATCH -d "$1" https://127.0.0.1:8008/config >/dev/null
 }
 unwell() { for _ in $(seq 60); do pgha status --exit-code >"$work/status.out" || return 0; sleep 0.5; done; fail "still healthy"; }

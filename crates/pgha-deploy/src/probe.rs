@@ -30,6 +30,9 @@ pub const POOLER: &str = "pooler";
 /// The door to the primary, through HAProxy.
 pub(crate) const WRITERS: &str = "primary";
 
+/// The same, past the poolers.
+pub(crate) const DIRECT: &str = "direct";
+
 /// The door to synchronous replicas, through HAProxy.
 pub(crate) const SYNCHRONOUS: &str = "sync";
 

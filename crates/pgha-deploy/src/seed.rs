@@ -108,7 +108,9 @@ fn entries(
         pair("etcd", "etcd");
     }
     if node.role_set.has(Role::Postgres) {
-        ["postgres", "patroni-etcd", "pgbouncer"].into_iter().for_each(|name| pair(name, name));
+        ["patroni", "patroni-etcd", "postgres", "pgbouncer"]
+            .into_iter()
+            .for_each(|name| pair(name, name));
         add("patroni.d/30-secrets.yml", format!("{:#}\n", passwords(secrets)), true);
         let [configuration, script] = BOOTSTRAP;
         let first = json!({ "dcs": rendered.dynamic, "post_bootstrap": POST_BOOTSTRAP });

@@ -105,22 +105,9 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Open psql on the primary, through HAProxy and PgBouncer.
     #[command(
-        after_help = "Examples:\n  pgha psql\n  pgha psql -- -c 'select 1'\n  pgha psql --replica -d app"
+        after_help = "Examples:\n  pgha psql\n  pgha psql -- -c 'select 1'\n  pgha psql --replica -d app\n  pgha psql --direct -- -c 'listen news'"
     )]
-    Psql {
-        /// Role to log in as. Default: the first of the cluster file.
-        #[arg(short = 'U', long)]
-        user: Option<String>,
-        /// Database. Default: the first of the cluster file.
-        #[arg(short, long)]
-        database: Option<String>,
-        /// Connect to a replica.
-        #[arg(long)]
-        replica: bool,
-        /// Arguments for psql itself.
-        #[arg(last = true)]
-        arguments: Vec<String>,
-    },
+    Psql(PsqlArgs),
     /// Open a shell on a node, or run a program there.
     #[command(
         after_help = "Examples:\n  pgha ssh node-1\n  pgha ssh node-1 -- journalctl -u patroni -n 50"
@@ -242,6 +229,25 @@ pub(crate) struct YesArgs {
     /// Do not ask.
     #[arg(short, long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct PsqlArgs {
+    /// Role to log in as. Default: the first of the cluster file.
+    #[arg(short = 'U', long)]
+    pub(crate) user: Option<String>,
+    /// Database. Default: the first of the cluster file.
+    #[arg(short, long)]
+    pub(crate) database: Option<String>,
+    /// Connect to a replica.
+    #[arg(long)]
+    pub(crate) replica: bool,
+    /// Connect past the poolers.
+    #[arg(long)]
+    pub(crate) direct: bool,
+    /// Arguments for psql itself.
+    #[arg(last = true)]
+    pub(crate) arguments: Vec<String>,
 }
 
 #[derive(Args)]

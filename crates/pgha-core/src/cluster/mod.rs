@@ -84,6 +84,12 @@ impl Postgresql {
     pub fn bytes(&self, parameter: &str) -> Option<u64> {
         parameter::bytes(parameter, self.parameters.get(parameter)?)
     }
+
+    /// `max_connections`, or PostgreSQL's default.
+    pub(crate) fn max_connections(&self) -> u32 {
+        let set = self.parameters.get("max_connections").and_then(parameter::whole);
+        set.and_then(|set| set.try_into().ok()).unwrap_or(100)
+    }
 }
 
 /// A database.
@@ -117,6 +123,10 @@ pub struct Haproxy {
     pub replica_port: u16,
     /// Port of the replicas that hold every acknowledged commit; absent under `async`.
     pub sync_port: Option<u16>,
+    /// Port of PostgreSQL of the primary, past the poolers.
+    pub direct_port: u16,
+    /// Port of PostgreSQL of the replicas, past the poolers.
+    pub direct_replica_port: u16,
     /// Port of the statistics page.
     pub stats_port: u16,
     /// Megabytes of WAL a replica may still have to replay to be sent readers.

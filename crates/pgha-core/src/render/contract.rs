@@ -77,9 +77,8 @@ fn ports(cluster: &Cluster, role_set: &RoleSet) -> Vec<u16> {
         ports.extend([5432, 6432, PATRONI_REST_PORT]);
     }
     if role_set.has(Role::Haproxy) {
-        let haproxy = &cluster.haproxy;
-        ports.extend([haproxy.primary_port, haproxy.replica_port, haproxy.stats_port]);
-        ports.extend(haproxy.sync_port);
+        ports.extend(pools(cluster).iter().map(|pool| pool.port));
+        ports.push(cluster.haproxy.stats_port);
     }
     ports
 }
@@ -108,6 +107,8 @@ pub(super) fn seed_files(role_set: &RoleSet) -> Vec<&'static str> {
             "patroni.d/20-node.yml",
             "patroni.d/30-secrets.yml",
             "tls/etcd-ca.crt",
+            "tls/patroni.crt",
+            "tls/patroni.key",
             "tls/postgres.crt",
             "tls/postgres.key",
         ]);

@@ -56,7 +56,8 @@ fn parameters(cluster: &Cluster) -> Value {
     json!(parameters)
 }
 
-/// First match wins: the system's own roles, then the file's lines, then nobody.
+/// First match wins: the system's own roles, then the file's lines, then whoever comes through a
+/// HAProxy, then nobody.
 fn hba(cluster: &Cluster) -> Vec<String> {
     let mut lines: Vec<String> = [
         "local all postgres peer",
@@ -77,14 +78,18 @@ fn hba(cluster: &Cluster) -> Vec<String> {
         ));
         lines.push(format!("hostssl all rewind {address}/32 scram-sha-256 clientcert=verify-ca"));
     }
-    lines.extend(
-        [
-            "host all postgres,replicator,rewind,pgbouncer,pgha_probe,pgha_verify all reject",
-            "host replication all all reject",
-        ]
-        .map(str::to_owned),
-    );
+    let routed = |line: &str| {
+        let nodes = cluster.nodes_with(Role::Haproxy);
+        let lines = nodes.map(|node| format!("hostssl {line} {}/32 scram-sha-256", node.address));
+        lines.collect::<Vec<_>>()
+    };
+    let own = "postgres,replicator,rewind,pgbouncer,pgha_probe,pgha_verify all reject";
+    lines.extend(routed("postgres pgha_probe"));
+    lines.extend([format!("host all {own}"), format!("host replication {own}")]);
+    lines.extend(routed("replication all"));
+    lines.push("host replication all all reject".to_owned());
     lines.extend(cluster.postgresql.hba.iter().cloned());
+    lines.extend(routed("all all"));
     lines.push("host all all all reject".to_owned());
     lines
 }

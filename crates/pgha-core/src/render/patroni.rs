@@ -10,8 +10,8 @@ pub(super) fn local(cluster: &Cluster) -> Value {
     let client = json!({
         "sslmode": "verify-full",
         "sslrootcert": "/run/pgha/tls/ca.crt",
-        "sslcert": "/run/pgha/tls/postgres.crt",
-        "sslkey": "/run/pgha/tls/postgres.key",
+        "sslcert": "/run/pgha/tls/patroni.crt",
+        "sslkey": "/run/pgha/tls/patroni.key",
     });
     let role = |name: &str| {
         let mut role = client.clone();
@@ -26,8 +26,8 @@ pub(super) fn local(cluster: &Cluster) -> Value {
         "thread_stack_size": 262_144,
         "log": { "format": "%(levelname)s: %(message)s", "deduplicate_heartbeat_logs": true },
         "restapi": {
-            "certfile": "/run/pgha/tls/postgres.crt",
-            "keyfile": "/run/pgha/tls/postgres.key",
+            "certfile": "/run/pgha/tls/patroni.crt",
+            "keyfile": "/run/pgha/tls/patroni.key",
             "cafile": "/run/pgha/tls/ca.crt",
             // Health checks carry no certificate; writes need one and a password.
             "verify_client": "optional",
@@ -38,8 +38,8 @@ pub(super) fn local(cluster: &Cluster) -> Value {
         },
         "ctl": {
             "cacert": "/run/pgha/tls/ca.crt",
-            "certfile": "/run/pgha/tls/postgres.crt",
-            "keyfile": "/run/pgha/tls/postgres.key",
+            "certfile": "/run/pgha/tls/patroni.crt",
+            "keyfile": "/run/pgha/tls/patroni.key",
         },
         "etcd3": {
             // The seed has the members in the node's own order, and Patroni is to keep to it: it

@@ -32,7 +32,8 @@ impl Seed {
 pub fn owner_of(path: &str) -> Option<u32> {
     let daemon = match path {
         "tls/etcd.key" => "etcd",
-        "tls/postgres.key"
+        "tls/patroni.key"
+        | "tls/postgres.key"
         | "tls/patroni-etcd.key"
         | "patroni.d/30-secrets.yml"
         | "patroni.d/40-bootstrap.yml"

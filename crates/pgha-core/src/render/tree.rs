@@ -117,16 +117,26 @@ struct Limits {
     /// To the ports of one HAProxy, as a client. Through every HAProxy together it has as many as
     /// one of them has to a pooler.
     client: u32,
+    /// To PostgreSQL through one direct port of one HAProxy, all addresses together.
+    direct: u32,
+    /// The same, from one address.
+    direct_client: u32,
 }
+
+/// What one HAProxy holds through a direct port. All of them together have no more than half of
+/// `max_connections`: poolers need the rest, and each is a process, proof or not.
+const DIRECT: u32 = 30;
 
 impl Limits {
     fn of(cluster: &Cluster) -> Self {
         let most = |places: u32| places - places / 5;
         let haproxies =
             u32::try_from(cluster.nodes_with(Role::Haproxy).count()).unwrap_or(u32::MAX);
+        let connections = cluster.postgresql.max_connections();
+        let direct = (connections / 2 / haproxies.max(1)).clamp(1, DIRECT);
         let pooler = most(cluster.pgbouncer.max_client_conn);
         let client = (pooler / haproxies.max(1)).clamp(1, most(cluster.haproxy.maxconn));
-        Self { pooler, client }
+        Self { pooler, client, direct, direct_client: most(direct) }
     }
 }
 
@@ -140,6 +150,8 @@ pub(super) struct Pool {
     reads: bool,
     /// Factor on the preset's check intervals.
     slow: u32,
+    /// The pool whose checks it goes by. It leads past the poolers.
+    follows: Option<&'static str>,
 }
 
 /// The ports of HAProxy that lead to PostgreSQL.
@@ -149,19 +161,17 @@ pub(super) fn pools(cluster: &Cluster) -> Vec<Pool> {
     let sync_path = if cluster.durability == Durability::Quorum { "/quorum" } else { "/sync" };
     // Each check costs a TLS handshake on both ends, and a connection to a dead replica is sent on
     // to another: the pools for reads are checked five times less often.
-    let readers = |name, port, path| Pool { name, port, path, reads: true, slow: 5 };
-    let mut pools = vec![
-        Pool {
-            name: "primary",
-            port: haproxy.primary_port,
-            path: "/primary",
-            reads: false,
-            slow: 1,
-        },
-        readers("replicas", haproxy.replica_port, "/replica"),
+    let pool = |name, port, path| Pool { name, port, path, reads: false, slow: 1, follows: None };
+    let readers = |name, port, path| Pool { reads: true, slow: 5, ..pool(name, port, path) };
+    let primary = pool("primary", haproxy.primary_port, "/primary");
+    let replicas = readers("replicas", haproxy.replica_port, "/replica");
+    let direct = |name, port, pool: &Pool| Pool { name, port, follows: Some(pool.name), ..*pool };
+    let past_poolers = [
+        direct("direct", haproxy.direct_port, &primary),
+        direct("direct-replicas", haproxy.direct_replica_port, &replicas),
     ];
-    pools.extend(haproxy.sync_port.map(|port| readers("sync", port, sync_path)));
-    pools
+    let synchronous = haproxy.sync_port.map(|port| readers("sync", port, sync_path));
+    [primary, replicas].into_iter().chain(synchronous).chain(past_poolers).collect()
 }
 
 /// The files of one role set.

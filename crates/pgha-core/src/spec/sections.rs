@@ -166,6 +166,13 @@ pub(crate) struct HaproxySection {
     /// `async`.
     #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) sync_port: Option<Spanned<u16>>,
+    /// Port that reaches PostgreSQL of the primary past the poolers: for migrations, LISTEN, advisory
+    /// locks, dumps, and clients that replicate. Default 5010.
+    #[schemars(with = "Option<u16>", range(min = 1))]
+    pub(crate) direct_port: Option<Spanned<u16>>,
+    /// Port that reaches PostgreSQL of the replicas in turn, past the poolers. Default 5011.
+    #[schemars(with = "Option<u16>", range(min = 1))]
+    pub(crate) direct_replica_port: Option<Spanned<u16>>,
     /// Port of the statistics page (https). Default 7000.
     #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) stats_port: Option<Spanned<u16>>,

@@ -33,30 +33,20 @@ pub(super) fn ensure(secrets: &mut Secrets, cluster: &Cluster) -> Result<(), Sec
             ensure_certificate(secrets, &etcd, &file("etcd"), &node.name, &own, Use::ServeAndCall)?;
         }
         if node.role_set.has(Role::Postgres) {
-            ensure_certificate(
-                secrets,
-                &services,
-                &file("postgres"),
-                &node.name,
-                &own,
-                Use::ServeAndCall,
-            )?;
+            let patroni = file("patroni");
+            ensure_certificate(secrets, &services, &patroni, &node.name, &own, Use::ServeAndCall)?;
             ensure_certificate(secrets, &etcd, &file("patroni-etcd"), &node.name, &own, Use::Call)?;
-            // A client names the HAProxy it connects to, but TLS ends at whichever PgBouncer is
-            // behind it.
+            // A client names the HAProxy it connects to, but TLS ends at whichever PgBouncer or
+            // PostgreSQL is behind it.
             let endpoints = cluster
                 .nodes
                 .iter()
                 .filter(|n| n.role_set.has(Role::Haproxy) || n.name == node.name)
                 .collect::<Vec<_>>();
-            ensure_certificate(
-                secrets,
-                &services,
-                &file("pgbouncer"),
-                &node.name,
-                &names(&endpoints),
-                Use::Serve,
-            )?;
+            for daemon in ["pgbouncer", "postgres"] {
+                let (file, names) = (file(daemon), names(&endpoints));
+                ensure_certificate(secrets, &services, &file, &node.name, &names, Use::Serve)?;
+            }
         }
         if node.role_set.has(Role::Haproxy) {
             ensure_certificate(secrets, &services, &file("haproxy"), &node.name, &own, Use::Serve)?;

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use pgha_core::cluster::{Node, Role};
+use pgha_core::cluster::{Haproxy, Node, Role};
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::secrets::Secrets;
 use pgha_platform::umask;
 
+use crate::cli::PsqlArgs;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
@@ -22,9 +23,7 @@ pub(super) struct Endpoints {
     user: String,
     database: String,
     hosts: Vec<String>,
-    primary_port: u16,
-    replica_port: u16,
-    stats_port: u16,
+    haproxy: Haproxy,
     tcp_user_timeout_ms: u32,
     ca: String,
     password_file: String,
@@ -43,9 +42,7 @@ impl Endpoints {
                 .first()
                 .map_or_else(|| "postgres".to_owned(), |database| database.name.clone()),
             hosts: cluster.nodes_with(Role::Haproxy).map(|node| node.address.to_string()).collect(),
-            primary_port: cluster.haproxy.primary_port,
-            replica_port: cluster.haproxy.replica_port,
-            stats_port: cluster.haproxy.stats_port,
+            haproxy: cluster.haproxy.clone(),
             tcp_user_timeout_ms: cluster.timing.tcp_user_timeout * 1000,
             ca: secrets.path("ca.crt").display().to_string(),
             password_file: secrets.path(&format!("passwords/{user}")).display().to_string(),
@@ -56,9 +53,14 @@ impl Endpoints {
     }
 
     /// A connection string with every host, so that a client survives the loss of any of them.
-    pub(super) fn dsn(&self, replica: bool) -> String {
-        let (port, target) =
-            if replica { (self.replica_port, "any") } else { (self.primary_port, "read-write") };
+    fn dsn(&self, direct: bool, replica: bool) -> String {
+        let port = match (direct, replica) {
+            (false, false) => self.haproxy.primary_port,
+            (false, true) => self.haproxy.replica_port,
+            (true, false) => self.haproxy.direct_port,
+            (true, true) => self.haproxy.direct_replica_port,
+        };
+        let target = if replica { "any" } else { "read-write" };
         let hosts =
             self.hosts.iter().map(|host| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
         format!(
@@ -73,11 +75,12 @@ impl Endpoints {
     pub(super) fn text(&self) -> String {
         let host = self.hosts.first().map_or("", String::as_str);
         format!(
-            "read-write  {}\nread-only   {}\npassword    {}\nstatistics  https://{host}:{}/ (user pgha, password in {})\nnext        pgha -f {file} status | psql | verify | destroy\n",
-            self.dsn(false),
-            self.dsn(true),
+            "read-write  {}\nread-only   {}\ndirect      {}\npassword    {}\nstatistics  https://{host}:{}/ (user pgha, password in {})\nnext        pgha -f {file} status | psql | verify | destroy\n",
+            self.dsn(false, false),
+            self.dsn(false, true),
+            self.dsn(true, false),
             self.password_file,
-            self.stats_port,
+            self.haproxy.stats_port,
             self.stats_password_file,
             file = self.file,
         )
@@ -86,10 +89,7 @@ impl Endpoints {
 
 pub(super) async fn psql(
     workspace: &Workspace,
-    user: Option<&str>,
-    database: Option<&str>,
-    replica: bool,
-    arguments: &[String],
+    PsqlArgs { user, database, replica, direct, arguments }: &PsqlArgs,
 ) -> Result<ExitCode, Failure> {
     let (secrets, _) = workspace.fleet().await?;
     let mut endpoints = Endpoints::of(workspace, &secrets);
@@ -99,10 +99,10 @@ pub(super) async fn psql(
             return Err(Failure::no(format!("the cluster file has no user `{user}`"))
                 .hint(format!("its users are {known}")));
         }
-        endpoints.user = user.to_owned();
+        endpoints.user = user.clone();
     }
     if let Some(database) = database {
-        endpoints.database = database.to_owned();
+        endpoints.database = database.clone();
     }
     let file = format!("passwords/{}", endpoints.user);
     if secrets.unwritten().contains(&file) {
@@ -113,7 +113,7 @@ pub(super) async fn psql(
     // In the environment, not in the arguments: other users can read those.
     replace(
         Command::new("psql")
-            .arg(endpoints.dsn(replica))
+            .arg(endpoints.dsn(*direct, *replica))
             .args(arguments)
             .env("PGPASSWORD", password),
         "postgresql-client",

@@ -64,16 +64,7 @@ async fn run_on_cluster(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Fai
         Command::Rollback(yes) => apply::rollback(&workspace, yes.yes).await?,
         Command::Destroy(yes) => apply::destroy(&workspace, yes.yes).await?,
         Command::Status(args) => return status::run(&workspace, args).await,
-        Command::Psql { user, database, replica, arguments } => {
-            return connect::psql(
-                &workspace,
-                user.as_deref(),
-                database.as_deref(),
-                *replica,
-                arguments,
-            )
-            .await;
-        }
+        Command::Psql(arguments) => return connect::psql(&workspace, arguments).await,
         Command::Ssh { node, arguments } => return connect::ssh(&workspace, node, arguments).await,
         Command::Logs { node, unit, follow, lines } => {
             return connect::logs(&workspace, node, unit.as_deref(), *follow, *lines).await;

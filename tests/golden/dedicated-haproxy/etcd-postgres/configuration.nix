@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "0c7588d49227654fda8355994be8676720f1848bf3c17e5949fca2cc0dc3a243";
+    treeDigest = "39877438988c54f07368587ae6df6ac0f1b78883df2ae0cb8015e0d1073a9f72";
     roles = [
       "etcd"
       "postgres"

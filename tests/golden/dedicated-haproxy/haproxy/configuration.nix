@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "1f11bf66fae4d29c3dfb217a9318afe698e55327765aaf5d70890d5ca927de1e";
+    treeDigest = "51a6f24c85c6c6f588461b2951c5b8d5459154c1833f62d2c8c6c00a52d3d24a";
     roles = [
       "haproxy"
     ];

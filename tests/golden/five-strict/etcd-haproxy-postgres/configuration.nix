@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b1855376a6cee56fb3d6b18dcd98d2c237d6cfad07307e552ee7c96d5268f1c2";
+    treeDigest = "bd86bdf2ca764d6d73490e2c7baa6769052b57c46a6276f69f12a520fb089a03";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "60c78a121b446c80c78387a46b365c54264ccf5e2ce83aba89ec1303e353071c";
+    treeDigest = "c8556e3a409ac5477682077bb4762df4ec2bf61406b6393c785ce8e207370d20";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "99d1a2c49cf3ebd22b5e38efb87ed38f39d797518d1eb02ed7935bbdefa6163d";
+    treeDigest = "55c25401e551cee8e65f44a9bc9a0f878f102a722c05e83907084ada7b6f5df1";
     roles = [
       "etcd"
       "haproxy"

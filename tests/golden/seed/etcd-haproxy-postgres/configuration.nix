@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "7c84b68af71cb33750b21cadb70b05757eac50649ff13ef5d774b2e45e5bc308";
+    treeDigest = "a974aa3be38e161aad6478bedfed6078c2f9a60f4c9b5f005c90fbbec4e3131b";
     roles = [
       "etcd"
       "haproxy"

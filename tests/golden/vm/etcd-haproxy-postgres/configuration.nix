@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c74ab728cc5379c8cfd69b2991cadffb24eb3e93742a13aaa44530ac2625084a";
+    treeDigest = "84f725bef98f0322069dd13e9cfed29239e76836e73efd09aaa98c247158f2db";
     roles = [
       "etcd"
       "haproxy"

@@ -169,10 +169,13 @@ fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haprox
         ("primary_port", value_or(&section.primary_port, 5000)),
         ("replica_port", value_or(&section.replica_port, 5001)),
         ("sync_port", value_or(&section.sync_port, 5002)),
+        ("direct_port", value_or(&section.direct_port, 5010)),
+        ("direct_replica_port", value_or(&section.direct_replica_port, 5011)),
         ("stats_port", value_or(&section.stats_port, 7000)),
     ];
     unique(&ports, remarks);
-    let [primary, replica, sync, stats] = ports.map(|(_, port)| port.into_inner());
+    let [primary, replica, sync, direct, direct_replica, stats] =
+        ports.map(|(_, port)| port.into_inner());
     if durability == Durability::Async
         && let Some(port) = &section.sync_port
     {
@@ -187,6 +190,8 @@ fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haprox
         primary_port: primary,
         replica_port: replica,
         sync_port: (durability != Durability::Async).then_some(sync),
+        direct_port: direct,
+        direct_replica_port: direct_replica,
         stats_port: stats,
         max_replica_lag_mb: section.max_replica_lag_mb.unwrap_or(16),
         maxconn: section.maxconn.unwrap_or(4000),

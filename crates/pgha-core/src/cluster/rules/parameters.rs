@@ -286,6 +286,7 @@ fn defaults() -> BTreeMap<String, Value> {
         "autovacuum_max_workers": 5, "autovacuum_vacuum_scale_factor": 0.05, "autovacuum_analyze_scale_factor": 0.02, "autovacuum_vacuum_cost_limit": 500,
         "shared_preload_libraries": "pg_stat_statements", "track_io_timing": "on", "track_functions": "all", "log_lock_waits": "on", "log_temp_files": 0,
         "log_checkpoints": "on", "hot_standby_feedback": "on", "max_standby_streaming_delay": "30s", "idle_in_transaction_session_timeout": "10min",
+        "authentication_timeout": "10s",
         "log_line_prefix": "%p %r %q%u@%d ",
     });
     serde_json::from_value(table).unwrap_or_default()
