@@ -18,6 +18,17 @@ say "what the manifest says is what is on disk"
 [ "$(sha256sum <"$root" | cut -d' ' -f1)" = "$(jq -r '.images[0].package_root.sha256' "$work/manifest.json")" ]
 [ "$(stat -c %s "$root")" -le 130000000 ] || fail "the package root has $(stat -c %s "$root") bytes, more than its budget"
 
+say "security updates that the package root lacks are named, by what the package source has"
+answer=$(dirname "$root")/updates.json
+name=$(jq -r --slurpfile root "$note" '[.versions | keys[] | select($root[0].packages[.])][0]' "$answer")
+[ "$(jq -r '.asked[:10]' "$answer")" = "$(date -u +%F)" ] && [ "$name" != null ] || fail "it was not asked: $(cat "$answer")"
+pgha build >/dev/null 2>"$work/build.log"
+! grep -q 'security updates' "$work/build.log" || fail "a root of today lacks something: $(cat "$work/build.log")"
+jq --arg name "$name" '.packages[$name] = "0"' "$note" >"$work/note" && cp "$note" "$work/good.note" && cp "$work/note" "$note"
+pgha build >/dev/null 2>"$work/build.log"
+cp "$work/good.note" "$note"
+grep -q "1 packages of the image have security updates ($name), as of 0 h ago: .pgha build --refresh" "$work/build.log" || fail "$(cat "$work/build.log")"
+
 say "a configuration layer whose bytes changed is made again"
 printf x | dd of="$configuration" bs=1 seek=100 conv=notrunc status=none
 pgha build 2>"$work/build.log" | digest | grep -qx "$before" || fail "another image: $(cat "$work/build.log")"

@@ -12,6 +12,7 @@ mod nix_log;
 pub mod nixos;
 mod package_root;
 mod recipe;
+mod updates;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,9 @@ pub enum ImageError {
     /// A program of the build failed.
     #[error("the image could not be built")]
     Command(#[from] CommandError),
+    /// The package source cannot be asked.
+    #[error("nobody says what security updates there are: {0}")]
+    Updates(CommandError),
     /// A file of the cache.
     #[error(transparent)]
     File(#[from] FileError),
@@ -151,7 +155,23 @@ impl Builder {
     /// Digest of the package root that a build would take today. Absent: it would have to build one
     /// first.
     pub fn newest_package_root(&self) -> Option<Digest> {
-        package_root::newest(&self.cache)
+        package_root::noted(&self.cache).map(|root| root.layer.sha256)
+    }
+
+    /// Asks the package source for security updates of the newest package root, at most once a day.
+    ///
+    /// # Errors
+    /// When it cannot be asked. What it said last stays.
+    pub async fn ask_for_updates(&self) -> Result<(), ImageError> {
+        match package_root::noted(&self.cache) {
+            Some(root) => updates::ask(&self.cache, &root).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Security updates that the newest package root lacks, or that nobody knows, as people read it.
+    pub fn updates(&self) -> Option<String> {
+        updates::remark(&self.cache, &package_root::noted(&self.cache)?)
     }
 
     /// Builds every role set's disk on the NixOS base.

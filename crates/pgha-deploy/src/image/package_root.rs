@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pgha_core::Digest;
+use jiff::Timestamp;
 use pgha_core::manifest::Layer;
 use pgha_platform::Command;
 use pgha_platform::files::{self, FileError, Lock};
@@ -70,7 +70,7 @@ fn cached(note: &Path) -> Option<PackageRoot> {
 
 /// One build at a time: two would take the machine from each other, and whoever has the lock knows
 /// that what lies around is of builds that died.
-async fn alone(dir: &Path) -> Result<Lock, FileError> {
+pub(super) async fn alone(dir: &Path) -> Result<Lock, FileError> {
     let mut told = false;
     loop {
         match files::lock(&dir.join("lock"), "a build of the package root")? {
@@ -92,12 +92,18 @@ fn sweep(dir: &Path) -> Result<(), FileError> {
 }
 
 /// The newest package root of the recipe by its note alone: its bytes are not looked at.
-pub(super) fn newest(cache_dir: &Path) -> Option<Digest> {
-    let root: PackageRoot = serde_json::from_str(&files::read(&note(cache_dir)).ok()?).ok()?;
-    Some(root.layer.sha256)
+pub(super) fn noted(cache_dir: &Path) -> Option<PackageRoot> {
+    serde_json::from_str(&files::read(&note(cache_dir)).ok()?).ok()
 }
 
-fn dir(cache_dir: &Path) -> PathBuf {
+impl PackageRoot {
+    /// When it was built. Absent: its note is not there.
+    pub(super) fn built(&self, cache_dir: &Path) -> Option<Timestamp> {
+        std::fs::metadata(note(cache_dir)).ok()?.modified().ok()?.try_into().ok()
+    }
+}
+
+pub(super) fn dir(cache_dir: &Path) -> PathBuf {
     cache_dir.join("package-roots")
 }
 

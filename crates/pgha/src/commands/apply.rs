@@ -123,7 +123,15 @@ pub(super) async fn plan(
     } else {
         print::data(&plan.to_string());
     }
+    tell_updates(workspace);
     Ok(if detailed && !plan.steps.is_empty() { ExitCode::from(2) } else { ExitCode::SUCCESS })
+}
+
+/// Beside the plan: they change nothing of it.
+fn tell_updates(workspace: &Workspace) {
+    if let Some(updates) = workspace.builder.updates() {
+        print::note(&updates);
+    }
 }
 
 async fn wanted(workspace: &Workspace, images: &ImagesArgs) -> Result<Plan, Failure> {

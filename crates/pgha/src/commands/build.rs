@@ -42,6 +42,12 @@ async fn debian(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure> 
             describe(disk);
         }
     }
+    if let Err(error) = workspace.builder.ask_for_updates().await {
+        print::note(&error.to_string());
+    }
+    if let Some(updates) = workspace.builder.updates() {
+        print::note(&updates);
+    }
     show(&manifest);
     Ok(())
 }

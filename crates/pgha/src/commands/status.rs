@@ -39,14 +39,10 @@ pub(super) async fn run(workspace: &Workspace, args: &StatusArgs) -> Result<Exit
 async fn observe(workspace: &Workspace, fleet: &Fleet) -> Result<Status, Failure> {
     let world = observe::servers(&workspace.provider).await?;
     let package_root = workspace.builder.newest_package_root();
-    Ok(Status::observe(
-        &workspace.cluster,
-        &workspace.rendered,
-        package_root.as_ref(),
-        fleet,
-        &world,
-    )
-    .await)
+    let (cluster, rendered) = (&workspace.cluster, &workspace.rendered);
+    let mut status = Status::observe(cluster, rendered, package_root.as_ref(), fleet, &world).await;
+    status.warnings.extend(workspace.builder.updates());
+    Ok(status)
 }
 
 fn text(status: &Status) -> String {
