@@ -11,23 +11,45 @@ healthy() {
 signal() { on "$1" pkill "-$2" -f "$3"; }
 healthy
 
-say "a pooler that hangs is no pooler, whatever takes its connections"
+# starts UNITS: apply does.
+starts() {
+    pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+    grep -q "start  *$1" "$work/apply.log" || fail "$(cat "$work/apply.log")"
+    healthy
+}
+
+say "a pooler that hangs is no pooler, whatever takes its connections; it is started anew"
 lead=$(leader)
 signal "$lead" STOP '^/etc/pgha/bin/pgbouncer'
 unhealthy "$lead pooler"
-pgha plan 2>/dev/null | grep -q 'gate' || fail "nothing to do: $(pgha plan 2>&1)"
-signal "$lead" CONT '^/etc/pgha/bin/pgbouncer'
-healthy
+grep -q "pgbouncer.service of $lead does not answer" "$work/out" || fail "$(cat "$work/out")"
+starts "$lead: pgbouncer.service"
 
 say "a HAProxy that hangs is none either"
 signal "$lead" STOP '^/etc/pgha/bin/haproxy'
 unhealthy '2 of 3 HAProxy route'
-signal "$lead" CONT '^/etc/pgha/bin/haproxy'
+starts "$lead: haproxy.service"
+
+say "units that somebody has stopped are started, whoever leads by then"
+on "$lead" systemctl stop patroni.service pgbouncer.service
+unhealthy "patroni.service of $lead is inactive"
+starts "$lead: patroni.service, pgbouncer.service"
+
+say "a replica that streams by its own word, and that the leader sends nothing, is told from one that does"
+lead=$(leader)
+behind=$(replica)
+signal "$behind" STOP 'walreceiver'
+for _ in $(seq 60); do pgha status --exit-code >"$work/status.out" || break; sleep 0.5; done
+unhealthy 'the leader sends it nothing'
+pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+grep -q "restart .*Patroni and PostgreSQL of $behind" "$work/apply.log" || fail "$(cat "$work/apply.log")"
 healthy
 
 say "a replica that receives and does not replay is behind: for status, for readers, for a switchover"
 behind=$(replica)
 signal "$behind" STOP 'startup recovering'
+# The fence is looked after like any daemon.
+signal "$lead" STOP '/etc/pgha/lib/pgha-guard$'
 as_postgres "$lead" 'create table wal as select repeat(md5(g::text), 30) from generate_series(1, 60000) g'
 unhealthy "$behind lacks 0.0 MiB, has"
 [ "$(pgha status --json | jq "[.nodes[] | select(.name == \"$behind\").replay_lag_bytes > 16777216] | all")" = true ] || fail "$(pgha status)"
@@ -38,8 +60,10 @@ for _ in $(seq 60); do pgha status --json >"$work/status.json"; [ "$(jq "[.nodes
 as_postgres "$lead" 'drop table wal'
 while [ $((SECONDS - frozen_since)) -lt 62 ]; do sleep 1; done
 unhealthy 'MiB to replay, and replays nothing'
+grep -q "pgha-guard.service of $lead does not answer" "$work/out" || fail "$(cat "$work/out")"
 pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
 grep -q "restart .*Patroni and PostgreSQL of $behind" "$work/apply.log" || fail "$(cat "$work/apply.log")"
+grep -q "start  *$lead: pgha-guard.service" "$work/apply.log" || fail "$(cat "$work/apply.log")"
 healthy
 
 say "what lets commits of a role or in a database go unconfirmed is seen, and taken back"

@@ -89,6 +89,8 @@ pub struct Observed {
     /// Members whose PostgreSQL runs, and tells its Patroni nothing or replays nothing. It stays so
     /// until it is started anew.
     pub hung: Vec<String>,
+    /// Units that somebody has stopped, or that run and do not answer, by node.
+    pub idle: BTreeMap<String, Vec<String>>,
     /// What declared roles and databases are kept from being used by, as people read it.
     pub barred: Vec<String>,
     /// Replication slots that are on the leader alone.

@@ -89,6 +89,9 @@ pub trait Daemons: Sync {
     /// Replication slots that are on the leader alone: whoever takes over has none of them.
     fn slots(&self, leader: &Node) -> impl Future<Output = Vec<String>> + Send;
 
+    /// Starts units of a node; those that run are killed before, for they do not answer.
+    fn start(&self, node: &Node, units: &[String]) -> impl Future<Output = Done> + Send;
+
     /// Restarts Patroni of a node, and its PostgreSQL with it.
     fn restart_patroni(&self, node: &Node) -> impl Future<Output = Done> + Send;
 
@@ -219,6 +222,16 @@ impl Daemons for Fleet {
         let members = members.map(|node| node.name.clone()).collect::<Vec<_>>();
         let Ok(link) = self.link(leader).await else { return Vec::new() };
         declare::slots(&link.session, &members).await.unwrap_or_default()
+    }
+
+    async fn start(&self, node: &Node, units: &[String]) -> Done {
+        let link = self.link(node).await?;
+        let units = units.iter().map(String::as_str).collect::<Vec<_>>();
+        // What hangs heeds no other signal. systemd complains of a unit that does not run.
+        let kill = [&["systemctl", "kill", "--signal=KILL"], &units[..]].concat();
+        let _ = link.session.run(&kill, b"").await;
+        let start = [&["systemctl", "start"], &units[..]].concat();
+        Ok(link.session.run(&start, b"").await.map(drop)?)
     }
 
     async fn restart_patroni(&self, node: &Node) -> Done {

@@ -55,7 +55,7 @@ fn probe_verifier(secrets: &Secrets) -> &str {
 
 /// Whatever sessions are set to, these have to see it and to end it.
 const UNHINDERED: &str = "PGOPTIONS=-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 \
-    -c transaction_timeout=0 -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0";
+    -c transaction_timeout=0 -c session_preload_libraries= -c local_preload_libraries= -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0";
 
 /// Runs SQL as the superuser on the node behind `session`, through its local socket. Gives what
 /// psql printed.

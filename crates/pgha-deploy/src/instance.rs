@@ -13,6 +13,18 @@ pub struct Instance {
     /// Where it is in the WAL. Absent while PostgreSQL does not run.
     #[serde(default)]
     pub xlog: Position,
+    /// Whom it sends WAL to. Absent: nobody, or it does not say.
+    #[serde(default)]
+    pub replication: Vec<Stream>,
+}
+
+/// WAL on its way to a replica.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Stream {
+    /// Name of the replica.
+    pub application_name: String,
+    /// PostgreSQL's word.
+    pub state: String,
 }
 
 /// Bytes of WAL since the beginning of time.
@@ -65,6 +77,13 @@ impl Instance {
     /// Whether the last attempt to start it failed. Between two attempts it is `starting`.
     pub(crate) fn has_failed_to_start(&self) -> bool {
         ["start failed", "restart failed"].contains(&self.state.as_str())
+    }
+
+    /// Whether it sends WAL to `replica`.
+    pub(crate) fn sends_to(&self, replica: &str) -> bool {
+        let is_its =
+            |stream: &Stream| stream.application_name == replica && stream.state == "streaming";
+        self.replication.iter().any(is_its)
     }
 
     /// The WAL it has, in bytes.

@@ -124,6 +124,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         copying: health.copying(&running).map(|node| node.name.clone()).collect(),
         etcd_lost: etcd_lost(daemons, &running, &health).await.map(str::to_owned),
         hung: health.hung(),
+        idle: health.idle(&running),
         etcd_is_full: health.etcd_is_full(),
         pending: pending(&health, cluster),
         objects,

@@ -36,6 +36,9 @@ pub(crate) const DIRECT: &str = "direct";
 /// The door to synchronous replicas, through HAProxy.
 pub(crate) const SYNCHRONOUS: &str = "sync";
 
+/// What is said of a door behind which nobody says anything.
+const SILENT: &str = "no answer within";
+
 /// For so long a client is patient: as long as `connect_timeout` of the DSN that `up` prints.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -102,6 +105,11 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// Whether the door was knocked at, and nobody said anything.
+    pub(crate) fn is_silent(&self, door: &str) -> bool {
+        matches!(self.doors.get(door), Some(Answer::Failed(why)) if why.starts_with(SILENT))
+    }
+
     /// Whether the node's own pooler, or PostgreSQL behind it, gives no session.
     pub fn pooler_fails(&self) -> bool {
         matches!(self.doors.get(POOLER), Some(Answer::Failed(_)))
@@ -155,7 +163,7 @@ impl Probe {
     ) -> (Answer, Vec<String>) {
         let until = Instant::now() + patience;
         let silent = || {
-            let why = format!("no answer within {} s", patience.as_secs_f32());
+            let why = format!("{SILENT} {} s", patience.as_secs_f32());
             (Answer::Failed(why), Vec::new())
         };
         let client = match tokio::time::timeout_at(until, self.connect(session, port)).await {

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::ChannelMsg;
 use russh::cipher;
 use russh::client::{self, Handle, Handler};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::{ChannelMsg, ChannelOpenFailure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -38,6 +38,9 @@ pub enum SshError {
     /// The node answered, but no session came about.
     #[error("cannot open an SSH session to {0}")]
     Session(Ipv4Addr, #[source] russh::Error),
+    /// No program of the node listens there.
+    #[error("nobody listens on port {1} of {0}")]
+    Closed(Ipv4Addr, u16),
     /// Whoever answered is not the node, or the node has another seed.
     #[error(
         "{0} shows another SSH host key than the secrets directory has for it: another machine, or secrets of another day"
@@ -246,7 +249,12 @@ impl Session {
         port: u16,
     ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>, SshError> {
         let channel = self.handle.channel_open_direct_tcpip(LOOPBACK, port.into(), LOOPBACK, 0);
-        let channel = channel.await.map_err(|error| SshError::Session(self.address, error))?;
+        let channel = channel.await.map_err(|error| match error {
+            russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed) => {
+                SshError::Closed(self.address, port)
+            }
+            error => SshError::Session(self.address, error),
+        })?;
         Ok(channel.into_stream())
     }
 

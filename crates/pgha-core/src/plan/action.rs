@@ -69,6 +69,13 @@ pub enum Action {
         /// Why nothing less helps, as people read it.
         why: String,
     },
+    /// Start units of a node that somebody has stopped, and restart those that do not answer.
+    Start {
+        /// Name of the node.
+        node: String,
+        /// Their names.
+        units: Vec<String>,
+    },
     /// Restart Patroni of a node that got stuck, and its PostgreSQL with it.
     RestartPatroni {
         /// Name of the node.
@@ -174,6 +181,7 @@ impl Action {
             | Self::SetDynamic { .. }
             | Self::RestartPatroni { .. }
             | Self::Reboot { .. }
+            | Self::Start { .. }
             | Self::Restore { .. }
             | Self::RejoinEtcd { .. }
             | Self::Reclone { .. }

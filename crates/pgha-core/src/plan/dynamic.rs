@@ -195,8 +195,13 @@ fn changes(old: &Value, new: &Value) -> Vec<String> {
     {
         changes.push(format!("{key}: {} -> {}", old[key], new[key]));
     }
-    if old["postgresql"]["pg_hba"] != new["postgresql"]["pg_hba"] {
-        changes.push("pg_hba".to_owned());
+    let (old, new) = (&old["postgresql"], &new["postgresql"]);
+    let told = |key: &String| key == "parameters" || old[key.as_str()] == new[key.as_str()];
+    for key in keys(old).union(&keys(new)).filter(|key| !told(key)) {
+        changes.push(match key.as_str() {
+            "pg_hba" => key.clone(),
+            key => format!("postgresql.{key}: {} -> {}", old[key], new[key]),
+        });
     }
     changes
 }

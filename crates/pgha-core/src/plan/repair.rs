@@ -1,12 +1,14 @@
 //! States that do not pass by waiting, each with the step that ends it.
 
+use std::collections::BTreeMap;
+
 use super::roll::{QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS};
 use super::{Action, Cost, Desired, Gate, Refused, Step, drift, dynamic};
 use crate::inventory::{Inventory, Observed, Server};
 use crate::object::Object;
 
 /// What must end before even a node can be woken: without etcd there is no lease for anything else,
-/// and without certificates that anybody believes there is no etcd.
+/// without certificates that anybody believes there is no etcd, and without Patroni no leader.
 ///
 /// # Errors
 /// When certificates have ended on a node that is to have another image as well.
@@ -17,7 +19,21 @@ pub(super) fn before_anything(
     if world.observed.as_ref().is_some_and(|observed| observed.etcd_is_full) {
         return Ok(Some(vec![Step::free(Action::MakeRoom)]));
     }
+    // Whoever has paused Patroni may have stopped it, too.
+    let idle = world.observed.as_ref().filter(|observed| !observed.paused);
+    if let Some(idle) = idle.map(|observed| &observed.idle).filter(|idle| !idle.is_empty()) {
+        return Ok(Some(start(idle)));
+    }
     renewal(desired, world)
+}
+
+/// A daemon that does not run, or does not answer, does so again once it is started anew.
+fn start(idle: &BTreeMap<String, Vec<String>>) -> Vec<Step> {
+    let start = |(node, units): (&String, &Vec<String>)| {
+        let (node, units) = (node.clone(), units.clone());
+        Step::new(Action::Start { node, units }, Cost::NODE)
+    };
+    idle.iter().map(start).collect()
 }
 
 /// What must end before anything else of a cluster that is on and led: a PostgreSQL that only a start

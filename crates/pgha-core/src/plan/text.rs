@@ -83,6 +83,7 @@ impl fmt::Display for Action {
             Self::PowerOn { node } => write!(f, "power on    {node}"),
             Self::Gate(gate) => write!(f, "gate        {gate}"),
             Self::Reboot { node, why } => write!(f, "reboot      {node}: {why}"),
+            Self::Start { node, units } => write!(f, "start       {node}: {}", units.join(", ")),
             Self::RestartPatroni { node, leads } => {
                 write!(f, "restart     Patroni and PostgreSQL of {node}{}", leader(*leads))
             }

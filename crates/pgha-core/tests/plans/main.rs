@@ -117,6 +117,16 @@ cases! {
         world.servers.iter_mut().for_each(|server| server.dynamic = Some(digest(&dynamic)));
         observed.unmet = vec!["1 of 2 replicas streaming".to_owned()];
     }),
+    units_are_stopped: Case::new(THREE).observed(|observed| {
+        let units = |node: &str, units: &[&str]| (node.to_owned(), names(units));
+        observed.idle = [units("node-1", &["pgha-guard.service", "pgbouncer.service"]), units("node-2", &["patroni.service"])].into();
+        observed.leader = None;
+        observed.unmet = names(&["units run on 1 of 3 nodes"]);
+    }),
+    units_are_stopped_and_patroni_is_paused: Case::new(THREE).observed(|observed| {
+        observed.idle = [("node-2".to_owned(), names(&["patroni.service"]))].into();
+        observed.paused = true;
+    }),
     etcd_is_full: Case::new(THREE).observed(|observed| {
         observed.etcd_is_full = true;
         observed.unmet = vec!["etcd takes no writes: alarm NOSPACE".to_owned()];

@@ -85,6 +85,25 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
+    /// Starts units, and waits until they are at work.
+    pub(super) async fn start(&self, node: &Node, units: &[String]) -> Result<(), ExecuteError> {
+        let (daemons, named) = (self.operator.daemons, units.join(", "));
+        tracing::info!("{}: starting {named}", node.name);
+        daemons.start(node, units).await?;
+        let until = Instant::now() + BACK;
+        let idle = |health: &Health| {
+            let idle = health.idle(self.cluster()).remove(&node.name).unwrap_or_default();
+            units.iter().any(|unit| idle.contains(unit))
+        };
+        while idle(&daemons.health().await) {
+            if Instant::now() > until {
+                return Err(ExecuteError::NotStarted(node.name.clone(), named));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
     /// Waits until its PostgreSQL is back: the next one is not to be stopped before.
     pub(super) async fn restart_patroni(
         &self,

@@ -79,6 +79,9 @@ pub enum ExecuteError {
     /// A replica did not come back, and no other was stopped after it.
     #[error("PostgreSQL of `{0}` is not back after its restart; no other node was touched")]
     NotBack(String),
+    /// Units that were started stopped again, or do not answer either.
+    #[error("{1} of `{0}` was started, and is not at work after 30 s; see `pgha logs {0}`")]
+    NotStarted(String, String),
     /// An etcd member was begun anew, and did not join the others.
     #[error("etcd of `{0}` has not joined the others within 120 s; no other node was touched")]
     NotJoined(String),

@@ -138,6 +138,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 Ok(provider.power_on(node).await?)
             }
             Action::Reboot { node, .. } => self.reboot(self.node(node)?).await,
+            Action::Start { node, units } => self.start(self.node(node)?, units).await,
             Action::RestartPatroni { node, leads } => self.restart_patroni(node, *leads).await,
             Action::Restore { node, .. } => self.restore(self.node(node)?).await,
             Action::RejoinEtcd { node } => self.rejoin_etcd(self.node(node)?).await,

@@ -3,8 +3,9 @@
 use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
 
+use super::node::GUARD;
 use super::{Health, NodeHealth};
-use crate::fleet::{Fleet, with_causes};
+use crate::fleet::{Fleet, Link, with_causes};
 use crate::instance::Instance;
 use crate::node_error::NodeError;
 use crate::patroni::View;
@@ -64,7 +65,8 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     // A door behind which nobody is would only be waited at.
     let leads_somewhere = |door: &str| match door {
         POOLER => instance.as_ref().is_some_and(Instance::runs),
-        pool => pools.as_ref().is_some_and(|pools| pools.up(pool).next().is_some()),
+        // One that does not answer here may not answer there either, and that is to be seen.
+        pool => pools.as_ref().is_none_or(|pools| pools.up(pool).next().is_some()),
     };
     let sessions = Some(link.probe.ask(&link.session, leads_somewhere).await);
     NodeHealth {
@@ -76,7 +78,15 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         pools,
         units,
         sessions,
+        guard_stands: guard_stands(&link).await,
     }
+}
+
+/// It touches a file whenever it has looked at the leader lock.
+async fn guard_stands(link: &Link) -> bool {
+    let stands = ["find", "/run/pgha-guard/round", "-mmin", "+0.5"];
+    link.units.iter().any(|unit| unit == GUARD)
+        && link.session.answer(&stands).await.is_ok_and(|found| !found.trim().is_empty())
 }
 
 /// A daemon that does not answer is a state of the cluster, not a failure of looking.

@@ -60,6 +60,9 @@ impl Health {
             let before = down.len();
             let stopped = units.iter().filter(|(_, unit)| !unit.is_active());
             down.extend(stopped.map(|(name, unit)| format!("{name} of {node} is {}", unit.state)));
+            let dumb = cluster.node(node).map(|own| self.dumb(own, &self.nodes[node]));
+            let dumb = dumb.into_iter().flatten();
+            down.extend(dumb.map(|name| format!("{name} of {node} does not answer")));
             count += usize::from(down.len() == before);
         }
         let text = format!("units run on {count} of {} nodes{}", cluster.nodes.len(), listed(down));
@@ -122,7 +125,11 @@ impl Health {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let (received, replayed) = (mib(lag.received), mib(lag.replayed));
             let stands = self.nodes.get(&member.name).is_some_and(NodeHealth::replays_nothing);
-            let hangs = if stands { ", and replays nothing" } else { "" };
+            let hangs = match (stands, self.gets_nothing(&member.name)) {
+                (_, true) => ", and the leader sends it nothing",
+                (true, _) => ", and replays nothing",
+                _ => "",
+            };
             format!(
                 "{} lacks {received:.1} MiB, has {replayed:.1} MiB to replay{hangs}",
                 member.name

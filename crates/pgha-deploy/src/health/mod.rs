@@ -5,6 +5,7 @@ mod conditions;
 mod heir;
 mod node;
 mod sessions;
+mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -106,13 +107,6 @@ impl Health {
         members.flat_map(|etcd| &etcd.alarms).any(|alarm| alarm == NOSPACE)
     }
 
-    /// Nodes whose Patroni answers and whose PostgreSQL does not start.
-    pub fn stuck(&self) -> Vec<String> {
-        let stuck =
-            |node: &NodeHealth| node.instance.as_ref().is_some_and(Instance::does_not_start);
-        self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
-    }
-
     /// Nodes whose PostgreSQL runs, whatever it tells. Another takes no configuration, and that is said
     /// elsewhere.
     pub(crate) fn taking<'c>(&self, cluster: &'c Cluster) -> Vec<&'c Node> {
@@ -140,38 +134,15 @@ impl Health {
         member().is_some_and(|member| member.is_leader() || member.is_streaming())
     }
 
-    /// The node whose etcd member crashes again and again, while every other is whole.
-    pub(crate) fn etcd_crashes<'c>(&self, cluster: &'c Cluster) -> Option<&'c Node> {
-        let heard = |node: &Node| self.nodes.get(&node.name);
-        let is_whole = |node: &&Node| {
-            heard(node).and_then(|heard| heard.etcd.as_ref()).is_some_and(|etcd| etcd.has_leader)
-        };
-        let unit = |node: &Node| heard(node)?.units.as_ref()?.get("etcd.service");
-        let mut lost = cluster.nodes_with(Role::Etcd).filter(|node| !is_whole(node));
-        let first = lost.next().filter(|node| unit(node).is_some_and(Unit::crashes_on));
-        first.filter(|_| lost.next().is_none())
-    }
-
-    /// Members whose PostgreSQL runs, and tells its Patroni nothing or replays nothing.
-    pub fn hung(&self) -> Vec<String> {
-        let is_mute =
-            |node: &NodeHealth| node.instance.as_ref().is_some_and(Instance::is_unreadable);
-        let hangs = |(_, node): &(&String, &NodeHealth)| is_mute(node) || node.replays_nothing();
-        self.nodes.iter().filter(hangs).map(|(name, _)| name.clone()).collect()
-    }
-
-    /// Nodes that do not answer.
-    pub(crate) fn silent(&self) -> impl Iterator<Item = &str> {
-        let silent = self.nodes.iter().filter(|(_, node)| node.unreachable.is_some());
-        silent.map(|(name, _)| name.as_str())
-    }
-
     /// Whether a member is a replica that lacks little, and shows its readers no old rows.
     pub(super) fn follows(&self, cluster: &Cluster, member: &Member) -> bool {
         let replay = u64::from(cluster.haproxy.max_replica_lag_mb) << 20;
         let close = |lag: Lag| lag.received <= HEALTHY_LAG && lag.replayed <= replay;
         let stands = self.nodes.get(&member.name).is_some_and(NodeHealth::replays_nothing);
-        member.is_streaming() && !stands && self.lag(member).is_some_and(close)
+        member.is_streaming()
+            && !stands
+            && !self.gets_nothing(&member.name)
+            && self.lag(member).is_some_and(close)
     }
 
     fn holds_its_copy(&self, node: &Node, heard: &NodeHealth) -> bool {

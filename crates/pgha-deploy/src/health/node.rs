@@ -6,12 +6,15 @@ use crate::etcd::EtcdStatus;
 use crate::haproxy::Pools;
 use crate::instance::Instance;
 use crate::patroni::View;
-use crate::probe::Sessions;
+use crate::probe::{POOLER, Sessions};
 use crate::units::{Unit, Units};
 
 /// Seconds for which a replica of a healthy cluster may replay nothing although there is something.
 /// Twice `max_standby_streaming_delay`, for which it waits for a query.
 const REPLAY_SECONDS: i64 = 60;
+
+/// The fence.
+pub(super) const GUARD: &str = "pgha-guard.service";
 
 /// What one node said. Absent: it was not asked or did not answer.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +35,8 @@ pub struct NodeHealth {
     pub units: Option<Units>,
     /// What new sessions of a client met there.
     pub sessions: Option<Sessions>,
+    /// Whether its guard runs, and has not gone round for half a minute.
+    pub guard_stands: bool,
 }
 
 impl NodeHealth {
@@ -46,6 +51,31 @@ impl NodeHealth {
         looks.is_some_and(|(before, now)| !now.is_primary() && stands(before, now) && old(now))
     }
 
+    /// Units that somebody has stopped: what crashes is started again by itself.
+    pub(super) fn stopped(&self) -> Vec<String> {
+        let units = self.units.iter().flatten();
+        let stopped = units.filter(|(_, unit)| unit.state == "inactive");
+        stopped.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Units that run, and do not answer. A pooler only if PostgreSQL behind it does.
+    pub(super) fn dumb(&self, node: &Node, postgres_answers: bool) -> Vec<String> {
+        let runs = |unit: &str| {
+            let unit = self.units.as_ref().and_then(|units| units.get(unit));
+            unit.is_some_and(|unit| unit.is_active() && !unit.is_unsteady())
+        };
+        let answers = postgres_answers && self.instance.as_ref().is_some_and(Instance::runs);
+        let fails = self.sessions.as_ref().is_some_and(|sessions| sessions.is_silent(POOLER));
+        let routes = self.pools.is_some() || !node.role_set.has(Role::Haproxy);
+        let silent = [
+            ("haproxy.service", !routes),
+            ("pgbouncer.service", answers && fails),
+            (GUARD, self.guard_stands),
+        ];
+        let dumb = silent.into_iter().filter(|(unit, is_silent)| *is_silent && runs(unit));
+        dumb.map(|(unit, _)| unit.to_owned()).collect()
+    }
+
     /// Whether everything of the node beside its copy of the data is there.
     pub(super) fn serves_clients(&self, node: &Node) -> bool {
         let routes = !node.role_set.has(Role::Haproxy) || self.pools.is_some();
@@ -53,6 +83,6 @@ impl NodeHealth {
         let runs = self.units.as_ref().is_some_and(|units| units.values().all(steady));
         // What hangs runs, and answers nobody.
         let hangs = self.sessions.as_ref().is_some_and(Sessions::pooler_fails);
-        routes && runs && !hangs
+        routes && runs && !hangs && !self.guard_stands
     }
 }

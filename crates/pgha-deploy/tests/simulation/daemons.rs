@@ -9,7 +9,7 @@ use pgha_deploy::daemons::{Daemons, Untaken};
 use pgha_deploy::etcd::EtcdStatus;
 use pgha_deploy::haproxy::Pools;
 use pgha_deploy::health::{Health, NodeHealth};
-use pgha_deploy::instance::Instance;
+use pgha_deploy::instance::{Instance, Stream};
 use pgha_deploy::node_error::NodeError;
 use pgha_deploy::patroni::{Change, Member, View};
 use pgha_deploy::probe::{Answer, Sessions};
@@ -48,6 +48,7 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
         pools: (roles.has(Role::Haproxy) && state.serves(name)).then(|| pools.clone()),
         units: Some(units(state, name)),
         sessions: Some(sessions(state, name)),
+        guard_stands: false,
     }
 }
 
@@ -83,7 +84,12 @@ fn instance(state: &State, name: &str) -> Instance {
         None if machine.copied_until > Instant::now() => "creating replica",
         None => "start failed",
     };
+    let replicas = state.databases().filter(|name| !state.leads(name) && state.has_all(name));
+    let stream =
+        |name: &String| Stream { application_name: name.clone(), state: "streaming".to_owned() };
+    let replication = if state.leads(name) { replicas.map(stream).collect() } else { Vec::new() };
     Instance {
+        replication,
         role: if state.leads(name) { "primary" } else { "replica" }.to_owned(),
         state: told.to_owned(),
         ..Instance::default()
@@ -234,6 +240,10 @@ impl Daemons for Pgha<'_> {
 
     async fn slots(&self, _: &Node) -> Vec<String> {
         Vec::new()
+    }
+
+    async fn start(&self, node: &Node, units: &[String]) -> Result<(), NodeError> {
+        panic!("nobody has stopped {units:?} of {}", node.name)
     }
 
     async fn restart_patroni(&self, node: &Node) -> Result<(), NodeError> {

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "39877438988c54f07368587ae6df6ac0f1b78883df2ae0cb8015e0d1073a9f72";
+    treeDigest = "25145225e2871054c302ca56d1ab212ffc5f61de99019390cb8ddd525646799f";
     roles = [
       "etcd"
       "postgres"

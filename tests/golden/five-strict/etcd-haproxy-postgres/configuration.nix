@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "bd86bdf2ca764d6d73490e2c7baa6769052b57c46a6276f69f12a520fb089a03";
+    treeDigest = "5250afe28f4270c0a5e1ab20f42f2a97ab239443e78fc7ea79f69e7269825521";
     roles = [
       "etcd"
       "haproxy"

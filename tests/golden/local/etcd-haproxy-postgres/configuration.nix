@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c8556e3a409ac5477682077bb4762df4ec2bf61406b6393c785ce8e207370d20";
+    treeDigest = "4bb38e7ff2ef9fad10246efff77d454eac6c97200219bd75d70cbd7a9391f7ae";
     roles = [
       "etcd"
       "haproxy"

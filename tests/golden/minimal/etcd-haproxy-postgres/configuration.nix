@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "55c25401e551cee8e65f44a9bc9a0f878f102a722c05e83907084ada7b6f5df1";
+    treeDigest = "8f18c1b2b72a86e4d269e489f36da2c12cdb4dd70b8628153b6bae16709e0d72";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "84f725bef98f0322069dd13e9cfed29239e76836e73efd09aaa98c247158f2db";
+    treeDigest = "443276346453304720dc9d6936ab3a7c550aca013ea55c97f8f2803859f4c493";
     roles = [
       "etcd"
       "haproxy"

@@ -1,0 +1,87 @@
+//! What keeps nodes from their work and does not pass by waiting.
+
+use std::collections::BTreeMap;
+
+use pgha_core::Cluster;
+use pgha_core::cluster::{Node, Role};
+
+use super::{Health, NodeHealth};
+use crate::instance::Instance;
+use crate::probe::{Answer, DIRECT};
+use crate::units::Unit;
+
+impl Health {
+    /// Nodes whose Patroni answers and whose PostgreSQL does not start.
+    pub fn stuck(&self) -> Vec<String> {
+        let stuck =
+            |node: &NodeHealth| node.instance.as_ref().is_some_and(Instance::does_not_start);
+        self.nodes.iter().filter(|(_, node)| stuck(node)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The node whose etcd member crashes again and again, while every other is whole.
+    pub(crate) fn etcd_crashes<'c>(&self, cluster: &'c Cluster) -> Option<&'c Node> {
+        let heard = |node: &Node| self.nodes.get(&node.name);
+        let is_whole = |node: &&Node| {
+            heard(node).and_then(|heard| heard.etcd.as_ref()).is_some_and(|etcd| etcd.has_leader)
+        };
+        let unit = |node: &Node| heard(node)?.units.as_ref()?.get("etcd.service");
+        let mut lost = cluster.nodes_with(Role::Etcd).filter(|node| !is_whole(node));
+        let first = lost.next().filter(|node| unit(node).is_some_and(Unit::crashes_on));
+        first.filter(|_| lost.next().is_none())
+    }
+
+    /// Members whose PostgreSQL runs, and tells its Patroni nothing or replays nothing.
+    pub fn hung(&self) -> Vec<String> {
+        let is_mute =
+            |node: &NodeHealth| node.instance.as_ref().is_some_and(Instance::is_unreadable);
+        let hangs = |(name, node): &(&String, &NodeHealth)| {
+            is_mute(node) || node.replays_nothing() || self.gets_nothing(name)
+        };
+        self.nodes.iter().filter(hangs).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Units that somebody has stopped, or that run and do not answer, by node.
+    pub(crate) fn idle(&self, cluster: &Cluster) -> BTreeMap<String, Vec<String>> {
+        let heard =
+            |node: &Node| self.nodes.get(&node.name).filter(|heard| heard.unreachable.is_none());
+        let units = |node: &Node| {
+            let heard = heard(node)?;
+            let units =
+                heard.stopped().into_iter().chain(self.dumb(node, heard)).collect::<Vec<_>>();
+            Some((node.name.clone(), units))
+        };
+        let idle = cluster.nodes.iter().filter_map(units);
+        idle.filter(|(_, units)| !units.is_empty()).collect()
+    }
+
+    /// Units of a node that run and do not answer.
+    pub(super) fn dumb(&self, node: &Node, heard: &NodeHealth) -> Vec<String> {
+        let wrote = |node: &NodeHealth| {
+            let doors = node.sessions.as_ref().map(|sessions| &sessions.doors);
+            doors.is_some_and(|doors| doors.get(DIRECT) == Some(&Answer::Wrote))
+        };
+        // Where commits wait for another copy, it is not the pooler that is silent.
+        let leads = self.leader().is_some_and(|leader| leader.name == node.name);
+        let answers = !leads || self.nodes.values().any(wrote);
+        heard.dumb(node, answers)
+    }
+
+    /// Nodes that do not answer.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = &str> {
+        let silent = self.nodes.iter().filter(|(_, node)| node.unreachable.is_some());
+        silent.map(|(name, _)| name.as_str())
+    }
+
+    /// Whether it believes that it streams, and the leader sends it nothing.
+    pub(super) fn gets_nothing(&self, name: &str) -> bool {
+        let instance = |name: &str| self.nodes.get(name)?.instance.as_ref();
+        let streams = self.view().is_some_and(|view| {
+            view.members.iter().any(|member| member.name == name && member.is_streaming())
+        });
+        let leader = self.leader().and_then(|leader| instance(&leader.name));
+        let runs = instance(name).is_some_and(Instance::runs);
+        streams
+            && runs
+            && leader.is_some_and(|leader| leader.takes_writes() && !leader.sends_to(name))
+    }
+}
