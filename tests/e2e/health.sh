@@ -176,6 +176,18 @@ pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
 grep -q "reboot      $behind" "$work/apply.log" || fail "$(cat "$work/apply.log")"
 healthy
 
+say "a node whose image or seed somebody has changed is told, and booted anew"
+changed=$(replica)
+on "$changed" sed -i 's/lag=16MB/lag=16GB/' /etc/pgha/haproxy.cfg
+on "$changed" sh -c 'echo "tags: { nofailover: true }" >/run/pgha/patroni.d/90-tags.yml && systemctl reload patroni && nft flush ruleset'
+unhealthy "$changed: file /etc/pgha/haproxy.cfg was changed"
+for words in 'file /run/pgha/patroni.d/90-tags.yml is not of the seed' 'the firewall table inet pgha is not loaded'; do
+    grep -q "$changed: $words" "$work/out" || fail "$words: $(cat "$work/out")"
+done
+pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
+grep -q "reboot .*$changed: file" "$work/apply.log" || fail "$(cat "$work/apply.log")"
+healthy
+
 say "a node that does not let anybody in is booted anew"
 hung=$(replica)
 signal "$hung" STOP '^sshd: /usr/sbin/sshd'

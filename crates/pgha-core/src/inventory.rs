@@ -91,6 +91,8 @@ pub struct Observed {
     pub hung: Vec<String>,
     /// Units that somebody has stopped, or that run and do not answer, by node.
     pub idle: BTreeMap<String, Vec<String>>,
+    /// What somebody has changed of images and seeds since their nodes booted, by node.
+    pub altered: BTreeMap<String, Vec<String>>,
     /// What declared roles and databases are kept from being used by, as people read it.
     pub barred: Vec<String>,
     /// Replication slots that are on the leader alone.

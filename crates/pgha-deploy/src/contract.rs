@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pgha_platform::ssh::Session;
+use pgha_platform::ssh::{Session, SshError};
 use serde::Deserialize;
 
 use crate::node_error::NodeError;
@@ -18,6 +18,17 @@ pub(crate) struct Contract {
     /// The durability that HAProxy's checks were made for.
     #[serde(default)]
     pub(crate) durability: String,
+}
+
+/// What somebody has changed on the node behind `session` since its boot, of its image and its seed. An
+/// image of an older pgha does not say.
+///
+/// # Errors
+/// When it does not answer.
+pub(crate) async fn altered(session: &Session) -> Result<Vec<String>, SshError> {
+    let ask = ["/bin/sh", "/etc/pgha/lib/pgha-contract", "altered"];
+    let said = session.output(&ask, b"").await?.stdout;
+    Ok(said.lines().filter_map(|line| line.strip_prefix("altered: ")).map(str::to_owned).collect())
 }
 
 impl Contract {

@@ -112,10 +112,15 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         }
         _ => Untaken::new(),
     };
+    let altered = daemons.altered(&cluster.nodes).await;
     let unmet = health.conditions(&running).into_iter().filter(|condition| !condition.met);
     Observed {
         leader: health.leader().map(|member| member.name.clone()),
-        unmet: unmet.map(|condition| condition.text).chain(told(&untaken)).collect(),
+        unmet: unmet
+            .map(|condition| condition.text)
+            .chain(told(&untaken))
+            .chain(told(&altered))
+            .collect(),
         paused: health.view().is_some_and(|view| view.pause),
         sick: health.sick(&running),
         lost: health.lost(&running),
@@ -125,6 +130,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         etcd_lost: etcd_lost(daemons, &running, &health).await.map(str::to_owned),
         hung: health.hung(),
         idle: health.idle(&running),
+        altered,
         etcd_is_full: health.etcd_is_full(),
         pending: pending(&health, cluster),
         objects,

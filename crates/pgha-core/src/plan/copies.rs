@@ -19,7 +19,9 @@ pub(super) fn cures(
     let copies = observed.ailing.iter().filter(|(name, _)| counts(name));
     let copies = copies.filter_map(|(name, ailment)| match ailment {
         _ if observed.leader.is_none() => None,
-        Ailment::Silent if leads(observed, name) => hand_over(desired, observed, name),
+        Ailment::Silent if leads(observed, name) => {
+            is_alone(observed, name).then(|| hand_over(desired, observed, name))
+        }
         _ if leads(observed, name) => None,
         // What it runs may be the reason: its turn in the roll is the cure, unless others have yet to
         // prove what it would be given.
@@ -115,12 +117,12 @@ fn reboot(
     is_alone(observed, node).then(|| Step::new(reboot, cost))
 }
 
-/// Somebody else has to lead before a leader that does not answer is booted anew.
-fn hand_over(desired: &Desired<'_>, observed: &Observed, leader: &String) -> Option<Step> {
+/// Somebody else has to lead before a leader is booted anew.
+pub(super) fn hand_over(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Step {
     let to = (!is_strict(observed)).then(|| successor(desired, &[], leader));
     let stop = desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds;
-    let switchover = Action::Switchover { from: leader.clone(), to };
-    is_alone(observed, leader).then(|| Step::new(switchover, Cost::writes_stop(stop)))
+    let switchover = Action::Switchover { from: leader.to_owned(), to };
+    Step::new(switchover, Cost::writes_stop(stop))
 }
 
 fn leads(observed: &Observed, node: &String) -> bool {

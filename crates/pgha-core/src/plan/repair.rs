@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::roll::{QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS};
-use super::{Action, Cost, Desired, Gate, Refused, Step, drift, dynamic};
+use super::{Action, Cost, Desired, Gate, Refused, Step, copies, drift, dynamic};
 use crate::inventory::{Inventory, Observed, Server};
 use crate::object::Object;
 
@@ -48,11 +48,36 @@ pub(super) fn of_what_runs(desired: &Desired<'_>, observed: &Observed) -> Option
     if !observed.untaken.is_empty() && observed.dynamic.as_ref() == Some(desired.dynamic) {
         return Some(dynamic::restore(observed).collect());
     }
+    if let Some(steps) = boot_anew(desired, observed) {
+        return Some(steps);
+    }
     let missing = drift::missing(desired.cluster, observed);
     missing.iter().any(Object::is_vital).then(|| {
         let declare = Step::free(Action::Declare { missing });
         vec![declare, Step::gate(Gate::new(QUICK_SECONDS, 0))]
     })
+}
+
+/// What somebody has changed on a node is gone with the next boot: one node after the other, first one
+/// whose copy is lost, the leader once another leads. Absent: nobody has, or a boot of those would not
+/// do, or cost another copy.
+fn boot_anew(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
+    let altered = &observed.altered;
+    let leads = |node: &String| observed.leader.as_ref() == Some(node);
+    let node = altered.keys().min_by_key(|node| (!observed.lost.contains(node), leads(node)))?;
+    let others = observed.sick.iter().any(|sick| !altered.contains_key(sick));
+    if others || observed.lost.iter().any(|lost| lost != node) {
+        return None;
+    }
+    if leads(node) {
+        return Some(vec![copies::hand_over(desired, observed, node)]);
+    }
+    let waiting = altered.keys().filter(|other| *other != node && observed.sick.contains(other));
+    let gate = Gate::new(REJOIN_SECONDS, SHORT_SECONDS).despite(waiting.cloned().collect());
+    let gate = Step::gate(gate);
+    let why = super::text::some(&observed.altered[node]);
+    let reboot = Action::Reboot { node: node.clone(), why };
+    Some(vec![Step::new(reboot, super::roll::cost(desired, observed, node)), gate])
 }
 
 /// New certificates for those whose own have ended, where that keeps the cluster from its work.

@@ -136,7 +136,7 @@ fn leader(leads: bool) -> &'static str {
 }
 
 /// The first of many are enough to know what it is about.
-fn some(all: &[String]) -> String {
+pub(super) fn some(all: &[String]) -> String {
     let (first, rest) = all.split_at(all.len().min(3));
     let rest = if rest.is_empty() { String::new() } else { format!("; {} more", rest.len()) };
     format!("{}{rest}", first.join("; "))

@@ -127,6 +127,16 @@ cases! {
         observed.idle = [("node-2".to_owned(), names(&["patroni.service"]))].into();
         observed.paused = true;
     }),
+    nodes_are_altered: Case::new(THREE).observed(|observed| {
+        let file = names(&["file /etc/pgha/haproxy.cfg: FAILED"]);
+        observed.altered = [("node-1".to_owned(), file.clone()), ("node-3".to_owned(), file)].into();
+        observed.sick = names(&["node-1", "node-3"]);
+        observed.unmet = names(&["2 of 3 HAProxy route", "node-1: and so on", "node-3: and so on"]);
+    }),
+    the_leader_is_altered: Case::new(THREE).observed(|observed| {
+        observed.altered = [("node-1".to_owned(), names(&["the firewall table inet pgha is not loaded"]))].into();
+        observed.unmet = names(&["node-1: and so on"]);
+    }),
     etcd_is_full: Case::new(THREE).observed(|observed| {
         observed.etcd_is_full = true;
         observed.unmet = vec!["etcd takes no writes: alarm NOSPACE".to_owned()];

@@ -73,21 +73,18 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.copied(node).await
     }
 
-    /// Boots a node that crashed or hangs. It may only have been booting.
+    /// Boots a node that crashed, hangs or was changed. It may only have been booting.
     pub(super) async fn reboot(&self, node: &Node) -> Result<(), ExecuteError> {
         let daemons = self.operator.daemons;
         let until = Instant::now() + BOOTS;
-        tracing::info!(
-            "{}: it may be booting: waiting for at most {} s",
-            node.name,
-            BOOTS.as_secs()
-        );
+        tracing::info!("{}: looking again, for at most {} s", node.name, BOOTS.as_secs());
         loop {
             let health = daemons.health().await;
             let ailing = observe::ailing(daemons, self.cluster(), &health).await;
             match ailing.get(&node.name) {
                 Some(Ailment::Silent) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
                 Some(Ailment::Silent | Ailment::Leftover) => break,
+                _ if !daemons.altered(std::slice::from_ref(node)).await.is_empty() => break,
                 _ => {
                     tracing::info!("{}: it is left as it is: it answers by now", node.name);
                     return Ok(());

@@ -121,13 +121,7 @@ impl Status {
         let config = insides.iter().find_map(|inside| inside.config.as_ref());
         let dynamic = config.map(|config| Digest::of_json(config).short().to_owned());
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
-        let mut conditions = health.conditions(cluster);
-        if let Some(config) = config.filter(|_| health.leader().is_some()) {
-            let asked = health.taking(cluster);
-            let untaken = fleet.not_taken(&asked, config).await;
-            let members = cluster.nodes_with(Role::Postgres).count();
-            conditions.push(in_force(&told(&untaken), asked.len(), members));
-        }
+        let conditions = conditions(cluster, fleet, &health, config).await;
         let mut warnings = warnings::of(cluster, &health);
         let ailing = observe::ailing(fleet, cluster, &health).await;
         let lost = observe::etcd_lost(fleet, cluster, &health).await;
@@ -169,6 +163,28 @@ impl Status {
             nodes,
         }
     }
+}
+
+/// Those of its health, that `config` is in force, and that no node was changed since its boot.
+async fn conditions(
+    cluster: &Cluster,
+    fleet: &Fleet,
+    health: &Health,
+    config: Option<&serde_json::Value>,
+) -> Vec<Condition> {
+    let mut conditions = health.conditions(cluster);
+    if let Some(config) = config.filter(|_| health.leader().is_some()) {
+        let asked = health.taking(cluster);
+        let untaken = fleet.not_taken(&asked, config).await;
+        let members = cluster.nodes_with(Role::Postgres).count();
+        conditions.push(in_force(&told(&untaken), asked.len(), members));
+    }
+    let altered = told(&fleet.altered(&cluster.nodes).await);
+    if !altered.is_empty() {
+        let text = format!("nodes are not what they booted: {}", altered.join("; "));
+        conditions.push(Condition { text, met: false });
+    }
+    conditions
 }
 
 /// Applied means that every member has it. One that does not run was not asked; that it does not is

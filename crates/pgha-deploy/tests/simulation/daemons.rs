@@ -222,6 +222,10 @@ impl Daemons for Pgha<'_> {
         Untaken::new()
     }
 
+    async fn altered(&self, _: &[Node]) -> BTreeMap<String, Vec<String>> {
+        BTreeMap::new()
+    }
+
     async fn restore(&self, node: &Node) -> Result<(), NodeError> {
         panic!("{} takes all that it is given here", node.name)
     }

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "25145225e2871054c302ca56d1ab212ffc5f61de99019390cb8ddd525646799f";
+    treeDigest = "6956568d016ad3d31445aaeb216a9d81f6339e9e8c49d1c04db1cba886916b1a";
     roles = [
       "etcd"
       "postgres"

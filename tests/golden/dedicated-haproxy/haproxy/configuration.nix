@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "51a6f24c85c6c6f588461b2951c5b8d5459154c1833f62d2c8c6c00a52d3d24a";
+    treeDigest = "3f4e07e1f9b527c8ab04b09420b72f38bc0faa848d59cd76bf76ebc2f02bdd93";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "5250afe28f4270c0a5e1ab20f42f2a97ab239443e78fc7ea79f69e7269825521";
+    treeDigest = "85b02078e8d54a8f36e25804b258f9d2b1d58793e7248650c1a60c47c5a81a75";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "4bb38e7ff2ef9fad10246efff77d454eac6c97200219bd75d70cbd7a9391f7ae";
+    treeDigest = "7a1526cf6a2eab9a34606e166bcb9a47573e17031bc247c859e9610ac3c45945";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "8f18c1b2b72a86e4d269e489f36da2c12cdb4dd70b8628153b6bae16709e0d72";
+    treeDigest = "62c02896194ebe3bb1daf269d0b0fd539602bffd2e176424b86118d7af24fc66";
     roles = [
       "etcd"
       "haproxy"

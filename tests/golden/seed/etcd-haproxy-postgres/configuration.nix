@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "a974aa3be38e161aad6478bedfed6078c2f9a60f4c9b5f005c90fbbec4e3131b";
+    treeDigest = "e965eb11b5ae0f5abdb411f496ebb6b94de024d6c09f67afcf8674ad9bfc08f3";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "443276346453304720dc9d6936ab3a7c550aca013ea55c97f8f2803859f4c493";
+    treeDigest = "1069bbeb05b2dc7c6755dbd1042284fcad16790867143421df1fa7771edd90c1";
     roles = [
       "etcd"
       "haproxy"

@@ -1,6 +1,8 @@
 //! Connections to the nodes of a cluster: one SSH session each, and HTTPS clients through its
 //! tunnels.
 
+mod daemons;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

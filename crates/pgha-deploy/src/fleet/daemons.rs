@@ -1,0 +1,206 @@
+//! The daemons of real nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use pgha_core::cluster::{Node, Role};
+use pgha_core::inventory::Ailment;
+use pgha_core::render::ETCD_PEER_PORT;
+use pgha_core::{Cluster, Object};
+use serde_json::Value;
+
+use super::{Fleet, Link};
+use crate::daemons::{Daemons, Untaken};
+use crate::health::Health;
+use crate::node_error::NodeError;
+use crate::secrets::Secrets;
+use crate::{barred, candidate, contract, copy, declare, units};
+
+type Done = Result<(), NodeError>;
+
+/// Why a member has taken nothing, as far as anybody knows.
+const UNTOLD: &str = "its PostgreSQL does not tell";
+
+impl Daemons for Fleet {
+    async fn health(&self) -> Health {
+        Health::observe(self).await
+    }
+
+    async fn config(&self) -> Option<Value> {
+        let ask = |link: Arc<Link>| async move { link.patroni()?.config().await };
+        self.first_answer(Role::Postgres, ask).await.ok()
+    }
+
+    async fn is_blank(&self, cluster: &Cluster) -> bool {
+        let keys = ["config", "leader"].map(|key| format!("/service/{}/{key}", cluster.name));
+        let keys = &keys;
+        let ask = |link: Arc<Link>| async move { link.etcd()?.has_none(keys).await };
+        self.anew(cluster).first_answer(Role::Etcd, ask).await.unwrap_or(false)
+    }
+
+    async fn objects(&self, leader: &Node, cluster: &Cluster) -> Option<BTreeSet<Object>> {
+        let link = self.link(leader).await.ok()?;
+        declare::existing(&link.session, cluster, self.secrets())
+            .await
+            .inspect_err(|error| tracing::debug!("{error}"))
+            .ok()
+    }
+
+    async fn failed_units(&self, node: &Node) -> Option<String> {
+        let link = self.link(node).await.ok()?;
+        Some(units::report(&link.session, &link.units).await)
+    }
+
+    /// Any Patroni takes the request. Only one that cannot be reached leaves it to the next: another
+    /// might have been carried out.
+    async fn switchover(&self, from: &Node, to: Option<&str>) -> Done {
+        let mut members = self.nodes.iter().collect::<Vec<_>>();
+        members.sort_by_key(|node| node.name != from.name);
+        let reached = async |link: Arc<Link>| Ok(link);
+        let link = self.first_of(members, Role::Postgres, reached).await?;
+        link.patroni()?.switchover(&from.name, to).await.map(drop)
+    }
+
+    async fn judge(&self, config: &Value) -> Result<String, NodeError> {
+        let health = Health::observe(self).await;
+        let leads = |node: &Node| health.leader().is_some_and(|leader| leader.name == node.name);
+        match self.in_use(self.nodes.iter().find(|node| leads(node)), config).await {
+            Ok(none) if none.is_empty() => {}
+            Ok(in_use) => return Ok(in_use),
+            // What is to be written may be the cure for just that.
+            Err(error) => tracing::warn!("nobody says what clients have in use: {error}"),
+        }
+        // Replicas first: it takes room and memory for a moment.
+        let mut members = self.nodes.iter().collect::<Vec<_>>();
+        members.sort_by_key(|node| leads(node));
+        let ask = |link: Arc<Link>| async move { candidate::judged(&link.session, config).await };
+        self.first_of(members, Role::Postgres, ask).await
+    }
+
+    async fn not_taken(&self, members: &[&Node], config: &Value) -> Untaken {
+        let asked = join_all(members.iter().map(async |node| {
+            let said = match self.link(node).await {
+                Ok(link) => {
+                    candidate::not_taken(&link.session, config).await.map_err(NodeError::from)
+                }
+                Err(error) => Err(error),
+            };
+            let said = said.inspect_err(|error| tracing::debug!("{error}"));
+            (node.name.clone(), said.unwrap_or_else(|_| vec![UNTOLD.to_owned()]))
+        }));
+        asked.await.into_iter().filter(|(_, said)| !said.is_empty()).collect()
+    }
+
+    async fn altered(&self, nodes: &[Node]) -> BTreeMap<String, Vec<String>> {
+        let asked = join_all(nodes.iter().map(async |node| {
+            let link = self.link(node).await.ok()?;
+            Some((node.name.clone(), contract::altered(&link.session).await.ok()?))
+        }));
+        asked.await.into_iter().flatten().filter(|(_, what)| !what.is_empty()).collect()
+    }
+
+    async fn restore(&self, node: &Node) -> Done {
+        let link = self.link(node).await?;
+        candidate::clear(&link.session).await?;
+        // Through Patroni, which writes the other files anew, and finds out what waits for a restart.
+        link.patroni()?.reload().await
+    }
+
+    async fn barred(&self, leader: &Node, cluster: &Cluster) -> Vec<String> {
+        let Ok(link) = self.link(leader).await else { return Vec::new() };
+        let asked = barred::barred(&link.session, cluster).await;
+        asked.inspect_err(|error| tracing::debug!("{error}")).unwrap_or_default()
+    }
+
+    async fn set_config(&self, config: &Value) -> Done {
+        let ask = |link: Arc<Link>| async move { link.patroni()?.set_config(config).await };
+        self.first_answer(Role::Postgres, ask).await
+    }
+
+    async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
+        self.link(node).await?.patroni()?.restart_if_pending().await
+    }
+
+    async fn slots(&self, leader: &Node) -> Vec<String> {
+        let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres));
+        let members = members.map(|node| node.name.clone()).collect::<Vec<_>>();
+        let Ok(link) = self.link(leader).await else { return Vec::new() };
+        declare::slots(&link.session, &members).await.unwrap_or_default()
+    }
+
+    async fn start(&self, node: &Node, units: &[String]) -> Done {
+        let link = self.link(node).await?;
+        let units = units.iter().map(String::as_str).collect::<Vec<_>>();
+        // What hangs heeds no other signal. systemd complains of a unit that does not run.
+        let kill = [&["systemctl", "kill", "--signal=KILL"], &units[..]].concat();
+        let _ = link.session.run(&kill, b"").await;
+        let start = [&["systemctl", "start"], &units[..]].concat();
+        Ok(link.session.run(&start, b"").await.map(drop)?)
+    }
+
+    async fn restart_patroni(&self, node: &Node) -> Done {
+        let link = self.link(node).await?;
+        Ok(link.session.run(&["systemctl", "restart", "patroni.service"], b"").await.map(drop)?)
+    }
+
+    async fn ailment(&self, node: &Node, health: &Health) -> Option<Ailment> {
+        let link = self.link(node).await.ok()?;
+        copy::ailment(&link.session, health.nodes[&node.name].instance.as_ref()?).await
+    }
+
+    async fn has_lost_member(&self, node: &Node) -> bool {
+        match self.link(node).await {
+            Ok(link) => copy::has_lost_member(&link.session).await,
+            Err(_) => false,
+        }
+    }
+
+    async fn copied(&self, node: &Node) -> Option<u64> {
+        copy::size(&self.link(node).await.ok()?.session).await
+    }
+
+    async fn reclone(&self, node: &Node) -> Done {
+        self.link(node).await?.patroni()?.reinitialize().await
+    }
+
+    async fn rejoin_etcd(&self, node: &Node) -> Done {
+        let link = self.link(node).await?;
+        let run = async |command: &str| {
+            let command = command.split(' ').collect::<Vec<_>>();
+            link.session.run(&command, b"").await.map(drop)
+        };
+        run("systemctl stop etcd.service").await?;
+        let peer = format!("https://{}:{ETCD_PEER_PORT}", node.address);
+        let others = self.nodes.iter().filter(|other| other.name != node.name).collect();
+        let replace = async |link: Arc<Link>| link.etcd()?.replace_member(&node.name, &peer).await;
+        self.first_of(others, Role::Etcd, replace).await?;
+        run("runuser -u etcd -- /bin/sh /etc/pgha/lib/pgha-etcd forget").await?;
+        Ok(run("systemctl start --no-block etcd.service").await?)
+    }
+
+    async fn make_room(&self) -> Done {
+        let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Etcd));
+        for node in members {
+            // One that is away takes its turn when it is back and raises the alarm again.
+            let room = async { self.link(node).await?.etcd()?.make_room().await };
+            if let Err(error) = room.await {
+                tracing::warn!("{}: {error}", node.name);
+            }
+        }
+        let disarm = |link: Arc<Link>| async move { link.etcd()?.disarm().await };
+        self.first_answer(Role::Etcd, disarm).await
+    }
+
+    async fn declare(&self, leader: &Node, cluster: &Cluster, secrets: &Secrets) -> Done {
+        Ok(declare::declare(&self.link(leader).await?.session, cluster, secrets).await?)
+    }
+}
+
+impl Fleet {
+    /// What clients have in use on the leader and could not keep with a dynamic configuration.
+    async fn in_use(&self, leader: Option<&Node>, config: &Value) -> Result<String, NodeError> {
+        let leader = leader.ok_or(NodeError::Absent("the leader"))?;
+        Ok(candidate::in_use(&self.link(leader).await?.session, config).await?)
+    }
+}
