@@ -9,7 +9,7 @@ packages=$(grep -v '^#' "$recipe/packages.txt" | paste -sd,)
 
 # It names the archives a package comes from only in apt's own words: Inst NAME (VERSION ARCHIVE, ARCHIVE [amd64])
 mmdebstrap --simulate --verbose --mode=root --variant=apt --format=null --include="$packages" \
-    --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' trixie /dev/null >"$out.log" 2>&1 ||
+    --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --aptopt='Acquire::http::Timeout "10"' trixie /dev/null >"$out.log" 2>&1 ||
     { tail -n 5 "$out.log" >&2; exit 1; }
 grep -q '^Inst libc6 ' "$out.log" || { echo "mmdebstrap names no package" >&2; exit 1; }
 sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) [^)]*Debian-Security[^)]*).*/\1 \2/p' "$out.log" >"$out"

@@ -109,6 +109,9 @@ pub struct Observed {
     pub objects: Option<BTreeSet<Object>>,
 }
 
+/// How a line of [`Observed::untaken`] begins where nobody knows what a member has taken.
+pub const UNTOLD: &str = "its PostgreSQL does not tell: ";
+
 /// What keeps the copy of a node from becoming whole, or from being known to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "words", rename_all = "kebab-case")]

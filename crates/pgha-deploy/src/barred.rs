@@ -35,7 +35,7 @@ database AS (SELECT d.*, databases.owner FROM pg_database d JOIN databases ON d.
 setting AS (
     SELECT rolname, datname FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS s (setting)
         LEFT JOIN pg_roles r ON r.oid = setrole LEFT JOIN pg_database d ON d.oid = setdatabase
-    WHERE setting ~* '^(default_transaction_read_only|transaction_read_only)=(on|true|yes|1)$'
+    WHERE setting ~* '^(default_transaction_read_only|transaction_read_only)=(on|t|tr|tru|true|y|ye|yes|1)$'
         AND (rolname IS NULL OR rolname IN (SELECT name FROM users)) AND (datname IS NULL OR datname IN (SELECT name FROM databases)))
 SELECT format('role %I may not log in (NOLOGIN)', rolname) FROM role WHERE NOT rolcanlogin
 UNION ALL SELECT format('role %I has no password', rolname) FROM role WHERE rolpassword IS NULL
@@ -45,6 +45,6 @@ UNION ALL SELECT format('role %I is a superuser or for replication: no pooler le
 UNION ALL SELECT format('database %I takes no connections (ALLOW_CONNECTIONS false)', datname) FROM database WHERE NOT datallowconn
 UNION ALL SELECT format('database %I may have no connection (CONNECTION LIMIT 0)', datname) FROM database WHERE datconnlimit = 0
 UNION ALL SELECT format('database %I is what an interrupted DROP DATABASE has left', datname) FROM database WHERE datconnlimit = -2
-UNION ALL SELECT format('role %I may not connect to its database %I', owner, datname) FROM database
-WHERE owner IN (SELECT rolname FROM pg_roles) AND NOT has_database_privilege(owner::name, oid, 'CONNECT')
+UNION ALL SELECT format('role %I may not connect to its database %I', owner, datname) FROM database JOIN pg_roles r ON r.rolname = owner
+WHERE NOT has_database_privilege(r.oid, database.oid, 'CONNECT')
 UNION ALL SELECT concat_ws(' ', 'sessions', 'of role ' || quote_ident(rolname), 'in database ' || quote_ident(datname), 'may only read') FROM setting";

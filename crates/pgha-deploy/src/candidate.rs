@@ -107,8 +107,8 @@ UNION ALL
 SELECT DISTINCT 'postgresql.auto.conf sets ' || coalesce(name, 'something in line ' || sourceline)
 FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf'
 UNION ALL
-SELECT DISTINCT 'postgresql.conf sets ' || name FROM pg_file_settings
-WHERE sourcefile LIKE '%/postgresql.conf' AND lower(name) NOT IN (SELECT name FROM wanted) AND lower(name) !~ '{patroni}'
+SELECT DISTINCT regexp_replace(sourcefile, '.*/', '') || ' sets ' || name FROM pg_file_settings
+WHERE sourcefile !~ '/postgresql[.](base|auto)[.]conf$' AND lower(name) NOT IN (SELECT name FROM wanted) AND lower(name) !~ '{patroni}'
 UNION ALL
 SELECT concat('line ', line_number, ' of pg_hba.conf: ', error) FROM pg_hba_file_rules WHERE error IS NOT NULL
 UNION ALL

@@ -81,8 +81,14 @@ pub trait Daemons: Sync {
     /// Replication slots that are on the leader alone: whoever takes over has none of them.
     fn slots(&self, leader: &Node) -> impl Future<Output = Vec<String>> + Send;
 
-    /// Starts units of a node; those that run are killed before, for they do not answer.
-    fn start(&self, node: &Node, units: &[String]) -> impl Future<Output = Done> + Send;
+    /// Starts units of a node; those of them that are `dumb` are killed before. Returns when that has
+    /// begun.
+    fn start(
+        &self,
+        node: &Node,
+        units: &[String],
+        dumb: &[String],
+    ) -> impl Future<Output = Done> + Send;
 
     /// Restarts Patroni of a node, and its PostgreSQL with it.
     fn restart_patroni(&self, node: &Node) -> impl Future<Output = Done> + Send;

@@ -79,10 +79,10 @@ impl Instance {
         ["start failed", "restart failed"].contains(&self.state.as_str())
     }
 
-    /// Whether it sends WAL to `replica`.
+    /// Whether it sends WAL to `replica`, which may be catching up.
     pub(crate) fn sends_to(&self, replica: &str) -> bool {
-        let is_its =
-            |stream: &Stream| stream.application_name == replica && stream.state == "streaming";
+        let sends = |stream: &Stream| ["streaming", "catchup"].contains(&stream.state.as_str());
+        let is_its = |stream: &Stream| stream.application_name == replica && sends(stream);
         self.replication.iter().any(is_its)
     }
 

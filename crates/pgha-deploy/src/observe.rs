@@ -128,7 +128,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
         ailing: ailing(daemons, &running, &health).await,
         copying: health.copying(&running).map(|node| node.name.clone()).collect(),
         etcd_lost: etcd_lost(daemons, &running, &health).await.map(str::to_owned),
-        hung: health.hung(),
+        hung: health.hung(&running),
         idle: health.idle(&running),
         altered,
         etcd_is_full: health.etcd_is_full(),

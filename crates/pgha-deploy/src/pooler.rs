@@ -22,10 +22,19 @@ pub struct Pool {
 
 /// The pools of the node behind `session`, but for the console's. None when it does not answer.
 pub(crate) async fn pools(session: &Session) -> Vec<Pool> {
-    // PgBouncer lets this system user, and no other, into its console.
-    let ask = "runuser -u postgres -- /etc/pgha/bin/psql -XAq -h /run/pgbouncer -p 6432 pgbouncer";
-    let ask = ask.split(' ').chain(["-c", "SHOW POOLS"]).collect::<Vec<_>>();
-    parse(&session.answer(&ask).await.unwrap_or_default())
+    parse(&session.answer(&console("SHOW POOLS")).await.unwrap_or_default())
+}
+
+/// Whether the pooler of the node behind `session` answers in its console.
+pub(crate) async fn answers(session: &Session) -> bool {
+    session.answer(&console("SHOW VERSION")).await.is_ok()
+}
+
+/// PgBouncer lets this system user, and no other, into its console.
+fn console(command: &str) -> Vec<&str> {
+    let psql =
+        "runuser -u postgres -- /etc/pgha/bin/psql -XAq -h /run/pgbouncer -p 6432 pgbouncer -c";
+    psql.split(' ').chain([command]).collect()
 }
 
 /// A table as psql prints it: names of columns, then a row in each line. The columns differ between

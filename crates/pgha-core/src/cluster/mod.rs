@@ -85,6 +85,13 @@ impl Postgresql {
         parameter::bytes(parameter, self.parameters.get(parameter)?)
     }
 
+    /// Seconds for which a replica may wait with its replay for a query of a reader. Absent: without end.
+    pub fn replay_delay_seconds(&self) -> Option<i64> {
+        let name = "max_standby_streaming_delay";
+        let milliseconds = parameter::milliseconds(name, self.parameters.get(name)?)?;
+        (milliseconds >= 0.0).then_some((milliseconds / 1000.0).ceil() as i64)
+    }
+
     /// `max_connections`, or PostgreSQL's default.
     pub(crate) fn max_connections(&self) -> u32 {
         let set = self.parameters.get("max_connections").and_then(parameter::whole);

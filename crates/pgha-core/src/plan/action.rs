@@ -181,7 +181,6 @@ impl Action {
             | Self::SetDynamic { .. }
             | Self::RestartPatroni { .. }
             | Self::Reboot { .. }
-            | Self::Start { .. }
             | Self::Restore { .. }
             | Self::RejoinEtcd { .. }
             | Self::Reclone { .. }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{Action, Cost, Desired, Gate, Step};
 use crate::cluster::parameter::{waits_for_restart, whole};
-use crate::cluster::{Fault, Role};
-use crate::inventory::{Inventory, Observed, Pending};
+use crate::cluster::{Durability, Fault, Role};
+use crate::inventory::{Inventory, Observed, Pending, UNTOLD};
 use crate::render::durability;
 
 /// A standby refuses to start with less of these than its primary has: when they shrink, the
@@ -41,7 +41,10 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
 
 /// Files of members that are not what Patroni wrote there.
 pub(super) fn restore(observed: &Observed) -> impl Iterator<Item = Step> {
-    observed.untaken.iter().map(|(node, differs)| {
+    let known = |(_, differs): &(&String, &Vec<String>)| {
+        !differs.iter().any(|line| line.starts_with(UNTOLD))
+    };
+    observed.untaken.iter().filter(known).map(|(node, differs)| {
         let (node, differs) = (node.clone(), differs.clone());
         Step::free(Action::Restore { node, differs })
     })
@@ -80,7 +83,9 @@ pub(super) fn restart_hung(desired: &Desired<'_>, observed: &Observed) -> Vec<St
         let cost = cost_of_restart(desired, dynamic, &node, leads);
         Step::new(Action::RestartPatroni { node, leads }, cost)
     };
-    let mut hung = observed.hung.iter().collect::<Vec<_>>();
+    // Under async a restart that takes long would promote a replica that lacks rows.
+    let may = |node: &&String| !leads(node) || durability(dynamic) != Durability::Async;
+    let mut hung = observed.hung.iter().filter(may).collect::<Vec<_>>();
     hung.sort_by_key(|node| leads(node));
     hung.into_iter().map(restart).collect()
 }

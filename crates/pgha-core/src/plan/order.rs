@@ -94,6 +94,17 @@ pub(super) fn degraded(observed: &Observed) -> Refused {
     )
 }
 
+pub(super) fn untaken(observed: &Observed) -> Refused {
+    let said = observed.untaken.iter().map(|(node, said)| format!("{node}: {}", said.join("; ")));
+    Refused::new(
+        format!(
+            "the dynamic configuration is not in force everywhere: {}",
+            said.collect::<Vec<_>>().join("; ")
+        ),
+        "see `pgha logs NODE patroni` for what keeps that member from it",
+    )
+}
+
 /// Who takes over from `leader`: the replica that was changed last, for it has held its gate;
 /// without one, the first other node.
 pub(super) fn successor(desired: &Desired<'_>, order: &[&Server], leader: &str) -> String {

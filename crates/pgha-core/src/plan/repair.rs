@@ -45,8 +45,9 @@ pub(super) fn of_what_runs(desired: &Desired<'_>, observed: &Observed) -> Option
         return Some(restarts.into_iter().chain([dynamic::gate()]).collect());
     }
     // What is to be replaced may be just what a member cannot take.
-    if !observed.untaken.is_empty() && observed.dynamic.as_ref() == Some(desired.dynamic) {
-        return Some(dynamic::restore(observed).collect());
+    let restore = dynamic::restore(observed).collect::<Vec<_>>();
+    if !restore.is_empty() && observed.dynamic.as_ref() == Some(desired.dynamic) {
+        return Some(restore);
     }
     if let Some(steps) = boot_anew(desired, observed) {
         return Some(steps);

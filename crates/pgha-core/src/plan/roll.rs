@@ -1,6 +1,6 @@
 //! Rolling a formed cluster: replica by replica, the leader last.
 
-use super::order::{degraded, nothing_lost, observed, order, successor};
+use super::order::{degraded, nothing_lost, observed, order, successor, untaken};
 use super::wake::wake;
 use super::{
     Action, Cost, Data, Desired, Gate, Refused, Step, copies, drift, dynamic, repair, takeover,
@@ -119,6 +119,9 @@ fn finish(
         (false, false) if observed.sick.is_empty() && observed.lost.is_empty() => Ok(steps),
         (nothing_to_do, false) => {
             copies::none_beyond_cure(observed)?;
+            if nothing_to_do && !observed.untaken.is_empty() {
+                return Err(untaken(observed));
+            }
             let wait = Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS));
             nothing_to_do.then(|| vec![wait]).ok_or_else(|| degraded(observed))
         }

@@ -86,7 +86,10 @@ fn hba(cluster: &Cluster) -> Vec<String> {
     let own = "postgres,replicator,rewind,pgbouncer,pgha_probe,pgha_verify all reject";
     lines.extend(routed("postgres pgha_probe"));
     lines.extend([format!("host all {own}"), format!("host replication {own}")]);
-    lines.extend(routed("replication all"));
+    // Under strict whoever receives WAL could stand in for the synchronous replica (`*`).
+    if cluster.durability != Durability::Strict {
+        lines.extend(routed("replication all"));
+    }
     lines.push("host replication all all reject".to_owned());
     lines.extend(cluster.postgresql.hba.iter().cloned());
     lines.extend(routed("all all"));

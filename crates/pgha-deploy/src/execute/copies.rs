@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
 use crate::copy::Copies;
-use crate::daemons::Daemons;
+use crate::daemons::{Daemons, told};
+use crate::health::Health;
 use crate::observe;
 
 const PAUSE: Duration = Duration::from_secs(2);
@@ -93,7 +94,28 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         self.can_be_spared(&node.name).await?;
         tracing::info!("{}: stopping, then booting it as it is", node.name);
-        Ok(self.operator.provider.reboot(&node.name).await?)
+        self.operator.provider.reboot(&node.name).await?;
+        self.is_as_booted(node).await
+    }
+
+    /// Somebody who changes it again after every boot would have it booted for ever.
+    async fn is_as_booted(&self, node: &Node) -> Result<(), ExecuteError> {
+        let daemons = self.operator.daemons;
+        let until = Instant::now() + JOINS;
+        let answers = |health: &Health| {
+            health.nodes.get(&node.name).is_some_and(|heard| heard.unreachable.is_none())
+        };
+        while !answers(&daemons.health().await) {
+            if Instant::now() > until {
+                return Err(ExecuteError::NotBooted(node.name.clone()));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        let altered = daemons.altered(std::slice::from_ref(node)).await;
+        match told(&altered).join("\n") {
+            nothing if nothing.is_empty() => Ok(()),
+            altered => Err(ExecuteError::StillAltered(altered)),
+        }
     }
 
     /// Waits as long as the copy grows: the next one is not to be begun before.

@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// What was taken back gets for its gate.
 const BACK_SECONDS: u32 = 120;
 
+/// A replica asks for a leader again within 5 s (`wal_retrieve_retry_interval`).
+const HANGS: Duration = Duration::from_secs(10);
+
 /// PostgreSQL of a replica is back sooner, or not at all.
 const BACK: Duration = Duration::from_secs(30);
 
@@ -39,7 +42,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         tracing::info!("dynamic configuration: {}", changes.join(", "));
         daemons.set_config(wanted).await?;
         // Those that tell nothing have a step of their own, and no say before it.
-        let hung = !daemons.health().await.hung().is_empty();
+        let hung = !daemons.health().await.hung(self.cluster()).is_empty();
         let members = self.cluster().nodes_with(Role::Postgres).collect::<Vec<_>>();
         match (self.not_taken(&members, wanted).await, previous) {
             (None, _) => Ok(()),
@@ -85,17 +88,38 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
+    /// Whether PostgreSQL of a node gives no sign in any of several looks: one may come from a machine
+    /// that is busy, or from a replica that has just lost its leader.
+    async fn hangs_on(&self, name: &str) -> bool {
+        let until = Instant::now() + HANGS;
+        while Instant::now() < until {
+            let hung = self.operator.daemons.health().await.hung(self.cluster());
+            if !hung.iter().any(|hung| hung == name) {
+                return false;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        true
+    }
+
     /// Starts units, and waits until they are at work.
     pub(super) async fn start(&self, node: &Node, units: &[String]) -> Result<(), ExecuteError> {
         let (daemons, named) = (self.operator.daemons, units.join(", "));
-        tracing::info!("{}: starting {named}", node.name);
-        daemons.start(node, units).await?;
-        let until = Instant::now() + BACK;
         let idle = |health: &Health| {
             let idle = health.idle(self.cluster()).remove(&node.name).unwrap_or_default();
-            units.iter().any(|unit| idle.contains(unit))
+            idle.into_iter().filter(|unit| units.contains(unit)).collect::<Vec<_>>()
         };
-        while idle(&daemons.health().await) {
+        // Somebody may have started them meanwhile: what runs, and works, is left alone.
+        let health = daemons.health().await;
+        let (idle_now, dumb) = (idle(&health), health.dumb(node));
+        if idle_now.is_empty() {
+            return Ok(());
+        }
+        tracing::info!("{}: starting {}", node.name, idle_now.join(", "));
+        let dumb = dumb.into_iter().filter(|unit| idle_now.contains(unit)).collect::<Vec<_>>();
+        daemons.start(node, &idle_now, &dumb).await?;
+        let until = Instant::now() + BACK;
+        while !idle(&daemons.health().await).is_empty() {
             if Instant::now() > until {
                 return Err(ExecuteError::NotStarted(node.name.clone(), named));
             }
@@ -112,8 +136,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     ) -> Result<(), ExecuteError> {
         // A failover may have come since; and the one before it may not be back.
         self.leads_as_planned(name, leads).await?;
-        tracing::info!("{name}: restarting Patroni and PostgreSQL");
         let daemons = self.operator.daemons;
+        if !self.hangs_on(name).await {
+            tracing::info!("{name}: its PostgreSQL is left as it is: it is at work by now");
+            return Ok(());
+        }
+        tracing::info!("{name}: restarting Patroni and PostgreSQL");
         daemons.restart_patroni(self.node(name)?).await?;
         let until = Instant::now() + BACK;
         let runs = |health: &Health| {

@@ -79,6 +79,12 @@ pub enum ExecuteError {
     /// A replica did not come back, and no other was stopped after it.
     #[error("PostgreSQL of `{0}` is not back after its restart; no other node was touched")]
     NotBack(String),
+    /// A node that was booted does not answer.
+    #[error("`{0}` was booted, and does not answer after 120 s; no other node was touched")]
+    NotBooted(String),
+    /// Somebody changes a node after every boot.
+    #[error("booted anew, and changed again: who does that?\n{0}")]
+    StillAltered(String),
     /// Units that were started stopped again, or do not answer either.
     #[error("{1} of `{0}` was started, and is not at work after 30 s; see `pgha logs {0}`")]
     NotStarted(String, String),

@@ -117,7 +117,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         tokio::time::sleep(Duration::from_secs(u64::from(self.read_within()))).await;
         let health = self.operator.daemons.health().await;
         let leads = |name: &String| health.leader().is_some_and(|leader| leader.name == *name);
-        let mut hung = health.hung();
+        let mut hung = health.hung(self.cluster());
         hung.sort_by_key(leads);
         for name in &hung {
             self.restart_patroni(name, leads(name)).await?;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
-use pgha_core::inventory::Ailment;
+use pgha_core::inventory::{Ailment, UNTOLD};
 use pgha_core::render::ETCD_PEER_PORT;
 use pgha_core::{Cluster, Object};
 use serde_json::Value;
 
-use super::{Fleet, Link};
+use super::{Fleet, Link, with_causes};
 use crate::daemons::{Daemons, Untaken};
 use crate::health::Health;
 use crate::node_error::NodeError;
@@ -18,9 +18,6 @@ use crate::secrets::Secrets;
 use crate::{barred, candidate, contract, copy, declare, units};
 
 type Done = Result<(), NodeError>;
-
-/// Why a member has taken nothing, as far as anybody knows.
-const UNTOLD: &str = "its PostgreSQL does not tell";
 
 impl Daemons for Fleet {
     async fn health(&self) -> Health {
@@ -86,8 +83,8 @@ impl Daemons for Fleet {
                 }
                 Err(error) => Err(error),
             };
-            let said = said.inspect_err(|error| tracing::debug!("{error}"));
-            (node.name.clone(), said.unwrap_or_else(|_| vec![UNTOLD.to_owned()]))
+            let untold = |error: &NodeError| format!("{UNTOLD}{}", with_causes(error));
+            (node.name.clone(), said.unwrap_or_else(|error| vec![untold(&error)]))
         }));
         asked.await.into_iter().filter(|(_, said)| !said.is_empty()).collect()
     }
@@ -129,14 +126,17 @@ impl Daemons for Fleet {
         declare::slots(&link.session, &members).await.unwrap_or_default()
     }
 
-    async fn start(&self, node: &Node, units: &[String]) -> Done {
+    async fn start(&self, node: &Node, units: &[String], dumb: &[String]) -> Done {
         let link = self.link(node).await?;
-        let units = units.iter().map(String::as_str).collect::<Vec<_>>();
-        // What hangs heeds no other signal. systemd complains of a unit that does not run.
-        let kill = [&["systemctl", "kill", "--signal=KILL"], &units[..]].concat();
-        let _ = link.session.run(&kill, b"").await;
-        let start = [&["systemctl", "start"], &units[..]].concat();
-        Ok(link.session.run(&start, b"").await.map(drop)?)
+        let run = async |command: &[&str], units: &[String]| {
+            let units = units.iter().map(String::as_str).collect::<Vec<_>>();
+            link.session.run(&[command, &units[..]].concat(), b"").await.map(drop)
+        };
+        if !dumb.is_empty() {
+            // What hangs heeds no other signal.
+            run(&["systemctl", "kill", "--signal=KILL"], dumb).await?;
+        }
+        Ok(run(&["systemctl", "start", "--no-block"], units).await?)
     }
 
     async fn restart_patroni(&self, node: &Node) -> Done {

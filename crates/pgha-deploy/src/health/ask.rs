@@ -10,7 +10,7 @@ use crate::instance::Instance;
 use crate::node_error::NodeError;
 use crate::patroni::View;
 use crate::probe::POOLER;
-use crate::{haproxy, units};
+use crate::{haproxy, pooler, units};
 
 impl Health {
     /// Asks every node at once, and then the replicas for their view of the cluster.
@@ -68,7 +68,8 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         // One that does not answer here may not answer there either, and that is to be seen.
         pool => pools.as_ref().is_none_or(|pools| pools.up(pool).next().is_some()),
     };
-    let sessions = Some(link.probe.ask(&link.session, leads_somewhere).await);
+    let sessions = link.probe.ask(&link.session, leads_somewhere).await;
+    let pooler_hangs = sessions.is_silent(POOLER) && !pooler::answers(&link.session).await;
     NodeHealth {
         unreachable: None,
         etcd,
@@ -77,7 +78,8 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         view: None,
         pools,
         units,
-        sessions,
+        sessions: Some(sessions),
+        pooler_hangs,
         guard_stands: guard_stands(&link).await,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node, Role};
 
-use super::{Health, NodeHealth};
+use super::Health;
 use crate::haproxy::Pools;
 
 /// Something that must be true of a healthy cluster.
@@ -60,7 +60,7 @@ impl Health {
             let before = down.len();
             let stopped = units.iter().filter(|(_, unit)| !unit.is_active());
             down.extend(stopped.map(|(name, unit)| format!("{name} of {node} is {}", unit.state)));
-            let dumb = cluster.node(node).map(|own| self.dumb(own, &self.nodes[node]));
+            let dumb = cluster.node(node).map(|own| self.nodes[node].dumb(own));
             let dumb = dumb.into_iter().flatten();
             down.extend(dumb.map(|name| format!("{name} of {node} does not answer")));
             count += usize::from(down.len() == before);
@@ -124,7 +124,8 @@ impl Health {
         let named = behind.map(|(member, lag)| {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let (received, replayed) = (mib(lag.received), mib(lag.replayed));
-            let stands = self.nodes.get(&member.name).is_some_and(NodeHealth::replays_nothing);
+            let stands =
+                self.nodes.get(&member.name).is_some_and(|node| node.replays_nothing(cluster));
             let hangs = match (stands, self.gets_nothing(&member.name)) {
                 (_, true) => ", and the leader sends it nothing",
                 (true, _) => ", and replays nothing",

@@ -138,7 +138,7 @@ impl Health {
     pub(super) fn follows(&self, cluster: &Cluster, member: &Member) -> bool {
         let replay = u64::from(cluster.haproxy.max_replica_lag_mb) << 20;
         let close = |lag: Lag| lag.received <= HEALTHY_LAG && lag.replayed <= replay;
-        let stands = self.nodes.get(&member.name).is_some_and(NodeHealth::replays_nothing);
+        let stands = self.nodes.get(&member.name).is_some_and(|node| node.replays_nothing(cluster));
         member.is_streaming()
             && !stands
             && !self.gets_nothing(&member.name)

@@ -1,17 +1,14 @@
 //! What one node said.
 
+use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
 
 use crate::etcd::EtcdStatus;
 use crate::haproxy::Pools;
 use crate::instance::Instance;
 use crate::patroni::View;
-use crate::probe::{POOLER, Sessions};
+use crate::probe::Sessions;
 use crate::units::{Unit, Units};
-
-/// Seconds for which a replica of a healthy cluster may replay nothing although there is something.
-/// Twice `max_standby_streaming_delay`, for which it waits for a query.
-const REPLAY_SECONDS: i64 = 60;
 
 /// The fence.
 pub(super) const GUARD: &str = "pgha-guard.service";
@@ -37,39 +34,43 @@ pub struct NodeHealth {
     pub sessions: Option<Sessions>,
     /// Whether its guard runs, and has not gone round for half a minute.
     pub guard_stands: bool,
+    /// Whether its pooler gives no session, and says nothing in its console either: then it is not
+    /// PostgreSQL that clients wait for.
+    pub pooler_hangs: bool,
 }
 
 impl NodeHealth {
     /// Whether it replays nothing of what it has received, and has not for longer than a query of a
     /// reader may hold it up.
-    pub(super) fn replays_nothing(&self) -> bool {
+    pub(super) fn replays_nothing(&self, cluster: &Cluster) -> bool {
+        let Some(delay) = cluster.postgresql.replay_delay_seconds() else { return false };
         let stands = |before: &Instance, now: &Instance| {
             now.replayed() == before.replayed() && now.replayed() < before.received()
         };
-        let old = |now: &Instance| now.seconds_since_replay() > Some(REPLAY_SECONDS);
+        let old = |now: &Instance| now.seconds_since_replay() > Some(2 * delay);
         let looks = self.before.as_ref().zip(self.instance.as_ref());
         looks.is_some_and(|(before, now)| !now.is_primary() && stands(before, now) && old(now))
     }
 
-    /// Units that somebody has stopped: what crashes is started again by itself.
+    /// Units that somebody has stopped: what crashes is started again by itself. Where a seed or a
+    /// volume was refused, what needs it does not run either.
     pub(super) fn stopped(&self) -> Vec<String> {
-        let units = self.units.iter().flatten();
+        let units =
+            self.units.iter().filter(|units| !units.values().any(Unit::has_failed)).flatten();
         let stopped = units.filter(|(_, unit)| unit.state == "inactive");
         stopped.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Units that run, and do not answer. A pooler only if PostgreSQL behind it does.
-    pub(super) fn dumb(&self, node: &Node, postgres_answers: bool) -> Vec<String> {
+    /// Units that run, and do not answer.
+    pub(super) fn dumb(&self, node: &Node) -> Vec<String> {
         let runs = |unit: &str| {
             let unit = self.units.as_ref().and_then(|units| units.get(unit));
             unit.is_some_and(|unit| unit.is_active() && !unit.is_unsteady())
         };
-        let answers = postgres_answers && self.instance.as_ref().is_some_and(Instance::runs);
-        let fails = self.sessions.as_ref().is_some_and(|sessions| sessions.is_silent(POOLER));
         let routes = self.pools.is_some() || !node.role_set.has(Role::Haproxy);
         let silent = [
             ("haproxy.service", !routes),
-            ("pgbouncer.service", answers && fails),
+            ("pgbouncer.service", self.pooler_hangs),
             (GUARD, self.guard_stands),
         ];
         let dumb = silent.into_iter().filter(|(unit, is_silent)| *is_silent && runs(unit));

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
 
+use super::node::GUARD;
 use super::{Health, NodeHealth};
 use crate::instance::Instance;
-use crate::probe::{Answer, DIRECT};
 use crate::units::Unit;
 
 impl Health {
@@ -30,12 +30,12 @@ impl Health {
         first.filter(|_| lost.next().is_none())
     }
 
-    /// Members whose PostgreSQL runs, and tells its Patroni nothing or replays nothing.
-    pub fn hung(&self) -> Vec<String> {
+    /// Members whose PostgreSQL runs, and tells its Patroni nothing, gets nothing or replays nothing.
+    pub fn hung(&self, cluster: &Cluster) -> Vec<String> {
         let is_mute =
             |node: &NodeHealth| node.instance.as_ref().is_some_and(Instance::is_unreadable);
         let hangs = |(name, node): &(&String, &NodeHealth)| {
-            is_mute(node) || node.replays_nothing() || self.gets_nothing(name)
+            is_mute(node) || node.replays_nothing(cluster) || self.gets_nothing(name)
         };
         self.nodes.iter().filter(hangs).map(|(name, _)| name.clone()).collect()
     }
@@ -44,10 +44,14 @@ impl Health {
     pub(crate) fn idle(&self, cluster: &Cluster) -> BTreeMap<String, Vec<String>> {
         let heard =
             |node: &Node| self.nodes.get(&node.name).filter(|heard| heard.unreachable.is_none());
+        // Whoever stops every Patroni may have paused it before: only a Patroni could tell.
+        let patronis = self.view().is_some();
+        let may_start =
+            |unit: &String| patronis || !["patroni.service", GUARD].contains(&unit.as_str());
         let units = |node: &Node| {
             let heard = heard(node)?;
-            let units =
-                heard.stopped().into_iter().chain(self.dumb(node, heard)).collect::<Vec<_>>();
+            let stopped = heard.stopped().into_iter().filter(may_start);
+            let units = stopped.chain(heard.dumb(node)).collect::<Vec<_>>();
             Some((node.name.clone(), units))
         };
         let idle = cluster.nodes.iter().filter_map(units);
@@ -55,15 +59,8 @@ impl Health {
     }
 
     /// Units of a node that run and do not answer.
-    pub(super) fn dumb(&self, node: &Node, heard: &NodeHealth) -> Vec<String> {
-        let wrote = |node: &NodeHealth| {
-            let doors = node.sessions.as_ref().map(|sessions| &sessions.doors);
-            doors.is_some_and(|doors| doors.get(DIRECT) == Some(&Answer::Wrote))
-        };
-        // Where commits wait for another copy, it is not the pooler that is silent.
-        let leads = self.leader().is_some_and(|leader| leader.name == node.name);
-        let answers = !leads || self.nodes.values().any(wrote);
-        heard.dumb(node, answers)
+    pub(crate) fn dumb(&self, node: &Node) -> Vec<String> {
+        self.nodes.get(&node.name).map(|heard| heard.dumb(node)).unwrap_or_default()
     }
 
     /// Nodes that do not answer.

@@ -65,8 +65,9 @@ pub(super) fn remark(cache: &Path, root: &PackageRoot) -> Option<String> {
             format!("the image's packages are {days} days old, and nobody has asked for security updates for a week: `pgha build` does")
         });
     };
+    // Patroni is not Debian's.
     let is_old = |(name, version): &(&String, &String)| {
-        root.packages.get(*name).is_some_and(|has| has != *version)
+        *name != "patroni" && root.packages.get(*name).is_some_and(|has| has != *version)
     };
     let old = answer.versions.iter().filter(is_old).map(|(name, _)| name.as_str());
     let old = old.collect::<Vec<_>>();

@@ -39,16 +39,20 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
         ..EtcdStatus::default()
     });
     let database = roles.has(Role::Postgres) && copies;
+    // Its HAProxy runs on where only the copies fail.
+    let stores = roles.has(Role::Etcd) || roles.has(Role::Postgres);
+    let routes = state.serves(name) || !copies && stores;
     NodeHealth {
         unreachable: None,
         etcd,
         instance: database.then(|| instance(state, name)),
         before: None,
         view: database.then(|| if cut_off { alone(name) } else { view.clone() }),
-        pools: (roles.has(Role::Haproxy) && state.serves(name)).then(|| pools.clone()),
+        pools: (roles.has(Role::Haproxy) && routes).then(|| pools.clone()),
         units: Some(units(state, name)),
         sessions: Some(sessions(state, name)),
         guard_stands: false,
+        pooler_hangs: false,
     }
 }
 
@@ -246,7 +250,7 @@ impl Daemons for Pgha<'_> {
         Vec::new()
     }
 
-    async fn start(&self, node: &Node, units: &[String]) -> Result<(), NodeError> {
+    async fn start(&self, node: &Node, units: &[String], _: &[String]) -> Result<(), NodeError> {
         panic!("nobody has stopped {units:?} of {}", node.name)
     }
 

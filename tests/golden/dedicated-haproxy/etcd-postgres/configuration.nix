@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "6956568d016ad3d31445aaeb216a9d81f6339e9e8c49d1c04db1cba886916b1a";
+    treeDigest = "add19f9a12b6ed0ec0f94034808f7b9ea2b6ce1c30e2d977d9748f71ad74755b";
     roles = [
       "etcd"
       "postgres"

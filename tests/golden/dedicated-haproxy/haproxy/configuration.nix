@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "3f4e07e1f9b527c8ab04b09420b72f38bc0faa848d59cd76bf76ebc2f02bdd93";
+    treeDigest = "ab210011b8ae94042b4d32c2ebb602f76e820dee2c3f020cf530eeef0daa8a47";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "85b02078e8d54a8f36e25804b258f9d2b1d58793e7248650c1a60c47c5a81a75";
+    treeDigest = "eaee1b74ed917e69e13dd2a8b0fe2fa22cf9c172188d64fcccaeeaaf40d18c93";
     roles = [
       "etcd"
       "haproxy"

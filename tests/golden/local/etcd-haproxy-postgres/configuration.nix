@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "7a1526cf6a2eab9a34606e166bcb9a47573e17031bc247c859e9610ac3c45945";
+    treeDigest = "df7c7c18cc9189a72fc3692a9a3b7e3aa5d7fc5132b6a88ea046753cfc609a5b";
     roles = [
       "etcd"
       "haproxy"

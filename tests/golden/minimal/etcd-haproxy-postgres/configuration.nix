@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "62c02896194ebe3bb1daf269d0b0fd539602bffd2e176424b86118d7af24fc66";
+    treeDigest = "65716e452887858fd00a8855b62a2a764a5c06441078d1aa55675dfd6c08a550";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "e965eb11b5ae0f5abdb411f496ebb6b94de024d6c09f67afcf8674ad9bfc08f3";
+    treeDigest = "086807129e97b262ece016511195b3d25b672eb2a18824ca6c589a961bade969";
     roles = [
       "etcd"
       "haproxy"

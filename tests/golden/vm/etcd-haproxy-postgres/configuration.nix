@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "1069bbeb05b2dc7c6755dbd1042284fcad16790867143421df1fa7771edd90c1";
+    treeDigest = "141d1c7f813f1ff0bc1a64745a1b98800ce31c8e297840175480825de292cb0d";
     roles = [
       "etcd"
       "haproxy"

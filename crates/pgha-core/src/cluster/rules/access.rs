@@ -23,7 +23,7 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
         let help = "clients of HAProxy come through the pooler and need no line; name the networks of others in `network.direct_clients`";
         remarks.warning(
             line.span(),
-            "no client can reach PostgreSQL itself, so these lines let nobody in",
+            "only the nodes can reach PostgreSQL itself: a line lets nobody in unless it names their addresses",
             "port 5432 is closed",
             help,
         );
