@@ -187,12 +187,3 @@ done
 pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
 grep -q "reboot .*$changed: file" "$work/apply.log" || fail "$(cat "$work/apply.log")"
 healthy
-
-say "a node that does not let anybody in is booted anew"
-hung=$(replica)
-signal "$hung" STOP '^sshd: /usr/sbin/sshd'
-unhealthy "2 of 3 nodes answer (not $hung)"
-grep -q "warning: $hung runs, and does not answer" "$work/out" || fail "$(cat "$work/out")"
-pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
-grep -q "reboot .*$hung" "$work/apply.log" || fail "$(cat "$work/apply.log")"
-healthy
