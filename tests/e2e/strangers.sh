@@ -138,7 +138,7 @@ silent "${as_stranger[@]}" -- 1010 60 "" 10.91.0.{11,12,13}:{8008,5432} "$host:6
 silent ip netns exec "pgha-formation.$lead" setpriv --reuid=65534 --regid=65534 --clear-groups -- 200 60 "" "$host:8008" 127.0.0.1:8008 127.0.0.1:2379
 unharmed
 most "$host:5000" 100 533
-most "$host:5010" 10 24
+most "$host:5010" 8 16
 most "$host:22" 40 64
 for port in 2379 2380 2382; do most "$host:$port" 32 32; done
 most "$host:7000" 32 32
@@ -152,7 +152,7 @@ silent "${as_stranger[@]}" -- 1010 60 0000000804d2162f 10.91.0.{11,12,13}:{5000,
 silent "${as_stranger[@]}" -- 500 60 16030100f8 10.91.0.{11,12,13}:{8008,7000}
 unharmed
 most "$host:5000" 100 533
-most "$host:5010" 10 24
+most "$host:5010" 8 16
 most "$host:8008" 16 16
 
 say "a Patroni whose every thread is taken is no reason for the guard"

@@ -78,7 +78,7 @@ pub(crate) async fn units(session: &Session, names: &[String]) -> Result<Units, 
 }
 
 /// Lines of the journal in a report, shared by the units it is about.
-const LINES: usize = 16;
+const LINES: usize = 24;
 
 /// What keeps the node behind `session` from its work: the units in trouble, and the last lines of
 /// each. One that writes much must not push the words of another out.

@@ -91,12 +91,6 @@ impl Postgresql {
         let milliseconds = parameter::milliseconds(name, self.parameters.get(name)?)?;
         (milliseconds >= 0.0).then_some((milliseconds / 1000.0).ceil() as i64)
     }
-
-    /// `max_connections`, or PostgreSQL's default.
-    pub(crate) fn max_connections(&self) -> u32 {
-        let set = self.parameters.get("max_connections").and_then(parameter::whole);
-        set.and_then(|set| set.try_into().ok()).unwrap_or(100)
-    }
 }
 
 /// A database.

@@ -123,20 +123,18 @@ struct Limits {
     direct_client: u32,
 }
 
-/// What one HAProxy holds through a direct port. All of them together have no more than half of
-/// `max_connections`: poolers need the rest, and each is a process, proof or not.
-const DIRECT: u32 = 30;
+/// What one HAProxy holds through a direct port: each is a process of PostgreSQL, proof or not, and
+/// poolers need most of `max_connections`. Not derived from that, which is no part of an image.
+const DIRECT: u32 = 20;
 
 impl Limits {
     fn of(cluster: &Cluster) -> Self {
         let most = |places: u32| places - places / 5;
         let haproxies =
             u32::try_from(cluster.nodes_with(Role::Haproxy).count()).unwrap_or(u32::MAX);
-        let connections = cluster.postgresql.max_connections();
-        let direct = (connections / 2 / haproxies.max(1)).clamp(1, DIRECT);
         let pooler = most(cluster.pgbouncer.max_client_conn);
         let client = (pooler / haproxies.max(1)).clamp(1, most(cluster.haproxy.maxconn));
-        Self { pooler, client, direct, direct_client: most(direct) }
+        Self { pooler, client, direct: DIRECT, direct_client: most(DIRECT) }
     }
 }
 

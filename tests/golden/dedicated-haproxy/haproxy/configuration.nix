@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ab210011b8ae94042b4d32c2ebb602f76e820dee2c3f020cf530eeef0daa8a47";
+    treeDigest = "156191d5993d7141d2bceda133d58cac165e04d10f8b921ae4cdc345f0c46bc1";
     roles = [
       "haproxy"
     ];

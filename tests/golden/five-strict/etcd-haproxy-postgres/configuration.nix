@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "eaee1b74ed917e69e13dd2a8b0fe2fa22cf9c172188d64fcccaeeaaf40d18c93";
+    treeDigest = "c68e6cf9a7b3e7502747a0c864bc3dd6b06cb65574c6cceda5836dc0123c0aff";
     roles = [
       "etcd"
       "haproxy"

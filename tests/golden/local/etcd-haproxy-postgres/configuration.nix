@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "df7c7c18cc9189a72fc3692a9a3b7e3aa5d7fc5132b6a88ea046753cfc609a5b";
+    treeDigest = "c3742ac4cb5d592709ef0eebb1f4e19d38c6a924d9b888dec60c8a7adf9f4394";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "65716e452887858fd00a8855b62a2a764a5c06441078d1aa55675dfd6c08a550";
+    treeDigest = "b840742e929916bc0b85a88b9fd6bfbed43e3eda101ef65d54ad992eb88a8947";
     roles = [
       "etcd"
       "haproxy"

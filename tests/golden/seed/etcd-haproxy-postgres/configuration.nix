@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "086807129e97b262ece016511195b3d25b672eb2a18824ca6c589a961bade969";
+    treeDigest = "cdc550d9829d26a6ede997644c372f3a0ded475e1326d4c64d44b50d57f6aaba";
     roles = [
       "etcd"
       "haproxy"

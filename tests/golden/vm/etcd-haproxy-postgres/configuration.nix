@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "141d1c7f813f1ff0bc1a64745a1b98800ce31c8e297840175480825de292cb0d";
+    treeDigest = "99321a7561f8a498ac611aac57f0d149d8af1ad5226789d63e9a7f5ac1107960";
     roles = [
       "etcd"
       "haproxy"
