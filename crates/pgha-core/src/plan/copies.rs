@@ -1,9 +1,7 @@
 //! Copies that do not become whole by waiting: of a replica's PostgreSQL, or of an etcd member.
 
-use super::order::successor;
-use super::roll::{REJOIN_SECONDS, SHORT_SECONDS, cost, is_strict, sick};
+use super::roll::{REJOIN_SECONDS, SHORT_SECONDS, cost, sick, switchover};
 use super::{Action, Cost, Data, Desired, Gate, Refused, Step};
-use crate::cluster::Fault;
 use crate::inventory::{Ailment, Inventory, Observed};
 
 /// The steps that make them whole, before anything is rolled: a gate opens for nobody while a copy is
@@ -19,8 +17,9 @@ pub(super) fn cures(
     let copies = observed.ailing.iter().filter(|(name, _)| counts(name));
     let copies = copies.filter_map(|(name, ailment)| match ailment {
         _ if observed.leader.is_none() => None,
+        // Somebody else has to lead before it is booted anew.
         Ailment::Silent if leads(observed, name) => {
-            is_alone(observed, name).then(|| hand_over(desired, observed, name))
+            is_alone(observed, name).then(|| switchover(desired, observed, &[], name))
         }
         _ if leads(observed, name) => None,
         // What it runs may be the reason: its turn in the roll is the cure, unless others have yet to
@@ -115,14 +114,6 @@ fn reboot(
     let cost = Cost { data: Data::PerhapsCopiedAnew, ..cost(desired, observed, node) };
     let reboot = Action::Reboot { node: node.clone(), why: ailment.to_string() };
     is_alone(observed, node).then(|| Step::new(reboot, cost))
-}
-
-/// Somebody else has to lead before a leader is booted anew.
-pub(super) fn hand_over(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Step {
-    let to = (!is_strict(observed)).then(|| successor(desired, &[], leader));
-    let stop = desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds;
-    let switchover = Action::Switchover { from: leader.to_owned(), to };
-    Step::new(switchover, Cost::writes_stop(stop))
 }
 
 fn leads(observed: &Observed, node: &String) -> bool {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::roll::{QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS};
-use super::{Action, Cost, Desired, Gate, Refused, Step, copies, drift, dynamic};
+use super::roll::{QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS, cost, switchover};
+use super::{Action, Cost, Desired, Gate, Refused, Step, drift, dynamic};
 use crate::inventory::{Inventory, Observed, Server};
 use crate::object::Object;
 
@@ -71,14 +71,14 @@ fn boot_anew(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
         return None;
     }
     if leads(node) {
-        return Some(vec![copies::hand_over(desired, observed, node)]);
+        return Some(vec![switchover(desired, observed, &[], node)]);
     }
     let waiting = altered.keys().filter(|other| *other != node && observed.sick.contains(other));
     let gate = Gate::new(REJOIN_SECONDS, SHORT_SECONDS).despite(waiting.cloned().collect());
     let gate = Step::gate(gate);
     let why = super::text::some(&observed.altered[node]);
     let reboot = Action::Reboot { node: node.clone(), why };
-    Some(vec![Step::new(reboot, super::roll::cost(desired, observed, node)), gate])
+    Some(vec![Step::new(reboot, cost(desired, observed, node)), gate])
 }
 
 /// New certificates for those whose own have ended, where that keeps the cluster from its work.

@@ -200,7 +200,7 @@ fn handed_over<'o>(observed: &'o Observed, order: &[&Server]) -> Option<&'o str>
 }
 
 /// Whether only the synchronous replica may take over.
-pub(super) fn is_strict(observed: &Observed) -> bool {
+fn is_strict(observed: &Observed) -> bool {
     observed.dynamic.as_ref().map(durability) == Some(Durability::Strict)
 }
 
@@ -244,11 +244,21 @@ fn hand_over(
     order: &[&Server],
     leader: &Server,
 ) -> [Step; 2] {
-    let stop = desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds;
-    let to = (!is_strict(observed)).then(|| successor(desired, order, &leader.name));
-    let switchover = Action::Switchover { from: leader.name.clone(), to };
     let gate = Gate::new(QUICK_SECONDS, SHORT_SECONDS).despite(sick(observed, &[leader]));
-    [Step::new(switchover, Cost::writes_stop(stop)), Step::gate(gate)]
+    [switchover(desired, observed, order, &leader.name), Step::gate(gate)]
+}
+
+/// Hands the leadership to whoever has had its turn in `order`, or, under strict, to whoever may take over.
+pub(super) fn switchover(
+    desired: &Desired<'_>,
+    observed: &Observed,
+    order: &[&Server],
+    leader: &str,
+) -> Step {
+    let stop = desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds;
+    let to = (!is_strict(observed)).then(|| successor(desired, order, leader));
+    let switchover = Action::Switchover { from: leader.to_owned(), to };
+    Step::new(switchover, Cost::writes_stop(stop))
 }
 
 pub(super) fn sick(observed: &Observed, servers: &[&Server]) -> Vec<String> {
