@@ -37,6 +37,23 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
+    /// Looks until the cluster is `so`. Whether it is, within `limit`.
+    pub(super) async fn comes(
+        &self,
+        limit: Duration,
+        pause: Duration,
+        so: impl Fn(&Health) -> bool,
+    ) -> bool {
+        let until = Instant::now() + limit;
+        while !so(&self.operator.daemons.health().await) {
+            if Instant::now() > until {
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        true
+    }
+
     /// A failover may have made `node` the leader, or another node may have gone.
     pub(super) async fn can_be_spared(&self, node: &str) -> Result<(), ExecuteError> {
         let judge = |health: &Health| {

@@ -8,9 +8,10 @@ use pgha_core::inventory::Ailment;
 use pgha_platform::Provider;
 use tokio::time::Instant;
 
+use super::dynamic::why;
 use super::{ExecuteError, Executor};
 use crate::copy::Copies;
-use crate::daemons::{Daemons, told};
+use crate::daemons::Daemons;
 use crate::health::Health;
 use crate::observe;
 
@@ -43,18 +44,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     /// Waits until its etcd member is one of the others. Whether it crashes on is for the next look.
     async fn joined(&self, node: &Node) -> Result<(), ExecuteError> {
-        let until = Instant::now() + JOINS;
-        loop {
-            let health = self.operator.daemons.health().await;
+        let joined = |health: &Health| {
             let member = health.nodes.get(&node.name).and_then(|node| node.etcd.as_ref());
-            if member.is_some_and(|member| member.has_leader) {
-                return Ok(());
-            }
-            if Instant::now() > until {
-                return Err(ExecuteError::NotJoined(node.name.clone()));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+            member.is_some_and(|member| member.has_leader)
+        };
+        let joined = self.comes(JOINS, PAUSE, joined).await;
+        joined.then_some(()).ok_or_else(|| ExecuteError::NotJoined(node.name.clone()))
     }
 
     pub(super) async fn reclone(&self, node: &Node) -> Result<(), ExecuteError> {
@@ -100,22 +95,14 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     /// Somebody who changes it again after every boot would have it booted for ever.
     async fn is_as_booted(&self, node: &Node) -> Result<(), ExecuteError> {
-        let daemons = self.operator.daemons;
-        let until = Instant::now() + JOINS;
         let answers = |health: &Health| {
             health.nodes.get(&node.name).is_some_and(|heard| heard.unreachable.is_none())
         };
-        while !answers(&daemons.health().await) {
-            if Instant::now() > until {
-                return Err(ExecuteError::NotBooted(node.name.clone()));
-            }
-            tokio::time::sleep(PAUSE).await;
+        if !self.comes(JOINS, PAUSE, answers).await {
+            return Err(ExecuteError::NotBooted(node.name.clone()));
         }
-        let altered = daemons.altered(std::slice::from_ref(node)).await;
-        match told(&altered).join("\n") {
-            nothing if nothing.is_empty() => Ok(()),
-            altered => Err(ExecuteError::StillAltered(altered)),
-        }
+        let altered = self.operator.daemons.altered(std::slice::from_ref(node)).await;
+        why(&altered).map_or(Ok(()), |altered| Err(ExecuteError::StillAltered(altered)))
     }
 
     /// Waits as long as the copy grows: the next one is not to be begun before.

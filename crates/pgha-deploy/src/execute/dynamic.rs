@@ -91,15 +91,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// Whether PostgreSQL of a node gives no sign in any of several looks: one may come from a machine
     /// that is busy, or from a replica that has just lost its leader.
     async fn hangs_on(&self, name: &str) -> bool {
-        let until = Instant::now() + HANGS;
-        while Instant::now() < until {
-            let hung = self.operator.daemons.health().await.hung(self.cluster());
-            if !hung.iter().any(|hung| hung == name) {
-                return false;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        true
+        let works = |health: &Health| !health.hung(self.cluster()).iter().any(|hung| hung == name);
+        !self.comes(HANGS, PAUSE, works).await
     }
 
     /// Starts units, and waits until they are at work.
@@ -118,14 +111,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         tracing::info!("{}: starting {}", node.name, idle_now.join(", "));
         let dumb = dumb.into_iter().filter(|unit| idle_now.contains(unit)).collect::<Vec<_>>();
         daemons.start(node, &idle_now, &dumb).await?;
-        let until = Instant::now() + BACK;
-        while !idle(&daemons.health().await).is_empty() {
-            if Instant::now() > until {
-                return Err(ExecuteError::NotStarted(node.name.clone(), named));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
+        let started = self.comes(BACK, PAUSE, |health| idle(health).is_empty()).await;
+        started.then_some(()).ok_or_else(|| ExecuteError::NotStarted(node.name.clone(), named))
     }
 
     /// Waits until its PostgreSQL is back: the next one is not to be stopped before.
@@ -143,18 +130,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         tracing::info!("{name}: restarting Patroni and PostgreSQL");
         daemons.restart_patroni(self.node(name)?).await?;
-        let until = Instant::now() + BACK;
         let runs = |health: &Health| {
             let instance = health.nodes.get(name).and_then(|node| node.instance.as_ref());
             instance.is_some_and(Instance::runs)
         };
-        while !runs(&daemons.health().await) {
-            if Instant::now() > until {
-                return Err(ExecuteError::NotBack(name.to_owned()));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
+        let back = self.comes(BACK, PAUSE, runs).await;
+        back.then_some(()).ok_or_else(|| ExecuteError::NotBack(name.to_owned()))
     }
 
     /// Restarts PostgreSQL. `previous`: what to go back to if there is nothing to restart it for,
@@ -239,6 +220,6 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 }
 
 /// One in each line.
-fn why(untaken: &Untaken) -> Option<String> {
+pub(super) fn why(untaken: &Untaken) -> Option<String> {
     (!untaken.is_empty()).then(|| told(untaken).join("\n"))
 }
