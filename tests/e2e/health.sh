@@ -25,6 +25,20 @@ unhealthy "$lead pooler"
 grep -q "pgbouncer.service of $lead does not answer" "$work/out" || fail "$(cat "$work/out")"
 starts "$lead: pgbouncer.service"
 
+say "clients that somebody has told a pooler to hold back are let through"
+console() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -qh /run/pgbouncer -p 6432 pgbouncer -c "$2"; }
+# Of a database that nobody has come for it does not tell.
+exec 7> >(pgha psql -- -XAtq >/dev/null)
+echo 'select 1;' >&7
+for _ in $(seq 50); do ! pgha status --json | jq -e '.nodes[] | select(.role == "leader").pooler[]? | select(.database == "app")' >/dev/null || break; sleep 0.2; done
+console "$lead" 'DISABLE app'
+unhealthy "PgBouncer of $lead holds back app"
+console "$(replica)" PAUSE
+unhealthy "PgBouncer of $(replica) holds back every database"
+starts "$lead: pgbouncer.service"
+sql 'select 1' >/dev/null
+exec 7>&-
+
 say "a HAProxy that hangs is none either"
 signal "$lead" STOP '^/etc/pgha/bin/haproxy'
 unhealthy '2 of 3 HAProxy route'
@@ -91,14 +105,17 @@ as_postgres "$lead" "alter role app login valid until 'infinity' connection limi
 
 say "files that are not what Patroni wrote are seen, and written anew"
 on "$lead" sh -c 'cd /var/lib/pgha/postgresql/data && echo "host all all 0.0.0.0/0 trust" >>pg_hba.conf && echo "log_statement = all" >>postgresql.conf'
-on "$behind" sh -c 'cd /var/lib/pgha/postgresql/data && sed -i "/ rewind /d" pg_hba.conf'
+on "$behind" sh -c 'cd /var/lib/pgha/postgresql/data && sed -i "/ rewind /d" pg_hba.conf && echo "log_duration = on" >>postgresql.base.conf'
 unhealthy "of pg_hba.conf is not wanted: host all all 0.0.0.0/0 trust"
 grep -q "$lead: postgresql.conf sets log_statement" "$work/out" || fail "$(cat "$work/out")"
-grep -q "$behind: pg_hba.conf lacks: hostssl all rewind" "$work/out" || fail "$(cat "$work/out")"
+for words in 'pg_hba.conf lacks: hostssl all rewind' 'postgresql.base.conf sets log_duration'; do
+    grep -q "$behind: $words" "$work/out" || fail "$words: $(cat "$work/out")"
+done
 pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
 [ "$(grep -c 'restore .*configuration of' "$work/apply.log")" = 2 ] || fail "$(cat "$work/apply.log")"
 healthy
 ! on "$lead" grep -q trust /var/lib/pgha/postgresql/data/pg_hba.conf || fail "anybody may come in"
+! on "$behind" grep -q '^log_duration' /var/lib/pgha/postgresql/data/postgresql.base.conf || fail "it logs each statement"
 
 say "... and a file that beats them is emptied"
 for node in "$lead" "$behind"; do
@@ -178,6 +195,8 @@ healthy
 
 say "a node whose image or seed somebody has changed is told, and booted anew"
 changed=$(replica)
+on "$changed" nft add rule inet pgha limits tcp dport 5000 drop
+unhealthy "$changed: firewall rule that is not of the image: tcp dport 5000 drop"
 on "$changed" sed -i 's/lag=16MB/lag=16GB/' /etc/pgha/haproxy.cfg
 on "$changed" sh -c 'echo "tags: { nofailover: true }" >/run/pgha/patroni.d/90-tags.yml && systemctl reload patroni && nft flush ruleset'
 unhealthy "$changed: file /etc/pgha/haproxy.cfg was changed"

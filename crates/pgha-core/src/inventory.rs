@@ -89,7 +89,7 @@ pub struct Observed {
     /// Members whose PostgreSQL runs, and tells its Patroni nothing or replays nothing. It stays so
     /// until it is started anew.
     pub hung: Vec<String>,
-    /// Units that somebody has stopped, or that run and do not answer, by node.
+    /// Units that somebody has stopped, that run and do not answer, or that hold clients back, by node.
     pub idle: BTreeMap<String, Vec<String>>,
     /// What somebody has changed of images and seeds since their nodes booted, by node.
     pub altered: BTreeMap<String, Vec<String>>,

@@ -50,6 +50,7 @@ pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<Vec<
     let query = NOT_TAKEN
         .replace("{wanted}", &wanted(dynamic))
         .replace("{lines}", &lines)
+        .replace("{added}", ADDED)
         .replace("{patroni}", PATRONI_SETS);
     Ok(sql(session, "postgres", &query).await?.lines().map(str::to_owned).collect())
 }
@@ -57,17 +58,39 @@ pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<Vec<
 /// What `ALTER SYSTEM` writes. It outlives every change of the dynamic configuration, and beats it.
 const AUTO_CONF: &str = "/var/lib/pgha/postgresql/data/postgresql.auto.conf";
 
-/// Empties it, if it says anything. Copies stay beside it.
+/// What initdb has written. Patroni has the file that it writes itself include this one, and leaves it
+/// as it is.
+const BASE_CONF: &str = "/var/lib/pgha/postgresql/data/postgresql.base.conf";
+
+/// Lines of it that initdb of PostgreSQL 17 does not write (`initdb.c`, `setup_config`, and
+/// `postgresql.conf.sample`).
+const ADDED: &str = "SELECT name, sourceline FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.base.conf' AND lower(name) !~
+    '^(datestyle|default_text_search_config|dynamic_shared_memory_type|lc_(messages|monetary|numeric|time)|log_timezone|max_connections|max_wal_size\
+|min_wal_size|shared_buffers|timezone)$'";
+
+/// Takes out of a node's files what Patroni does not write anew. Copies stay beside them.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When they cannot be written.
 pub(crate) async fn clear(session: &Session) -> Result<(), SshError> {
     let grep = ["grep", "-q", "^[[:space:]]*[^#[:space:]]", AUTO_CONF];
-    if session.output(&grep, b"").await?.status != Some(0) {
-        return Ok(());
+    if session.output(&grep, b"").await?.status == Some(0) {
+        edit(session, AUTO_CONF, "d").await?;
     }
-    let copy = format!("cp --preserve --backup=numbered {AUTO_CONF} {AUTO_CONF}.cleared");
-    for command in [copy, format!("truncate --size=0 {AUTO_CONF}")] {
+    let added = format!("SELECT sourceline FROM ({ADDED}) AS added");
+    let added = sql(session, "postgres", &added).await?;
+    let added = added.lines().map(|line| format!("{line}d;")).collect::<String>();
+    if !added.is_empty() {
+        edit(session, BASE_CONF, &added).await?;
+    }
+    Ok(())
+}
+
+/// Runs a script of sed over a file.
+async fn edit(session: &Session, file: &str, script: &str) -> Result<(), SshError> {
+    let copy = format!("cp --preserve --backup=numbered {file} {file}.cleared");
+    let edit = format!("sed -i {script} {file}");
+    for command in [copy, edit] {
         let command = ["runuser", "-u", "postgres", "--"].into_iter().chain(command.split(' '));
         session.run(&command.collect::<Vec<_>>(), b"").await?;
     }
@@ -109,6 +132,8 @@ FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf'
 UNION ALL
 SELECT DISTINCT regexp_replace(sourcefile, '.*/', '') || ' sets ' || name FROM pg_file_settings
 WHERE sourcefile !~ '/postgresql[.](base|auto)[.]conf$' AND lower(name) NOT IN (SELECT name FROM wanted) AND lower(name) !~ '{patroni}'
+UNION ALL
+SELECT DISTINCT 'postgresql.base.conf sets ' || name FROM ({added}) AS added
 UNION ALL
 SELECT concat('line ', line_number, ' of pg_hba.conf: ', error) FROM pg_hba_file_rules WHERE error IS NOT NULL
 UNION ALL

@@ -81,8 +81,8 @@ pub trait Daemons: Sync {
     /// Replication slots that are on the leader alone: whoever takes over has none of them.
     fn slots(&self, leader: &Node) -> impl Future<Output = Vec<String>> + Send;
 
-    /// Starts units of a node; those of them that are `dumb` are killed before. Returns when that has
-    /// begun.
+    /// Starts units of a node; those of them that are `dumb` are killed before, and a pooler lets through
+    /// whom it holds back. Returns when that has begun.
     fn start(
         &self,
         node: &Node,

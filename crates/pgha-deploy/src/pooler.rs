@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pgha_platform::ssh::Session;
+use pgha_platform::ssh::{Session, SshError};
 use serde::Serialize;
+
+use crate::declare::sql;
 
 /// Connections of one role to one database, through one pooler.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,9 +27,44 @@ pub(crate) async fn pools(session: &Session) -> Vec<Pool> {
     parse(&session.answer(&console("SHOW POOLS")).await.unwrap_or_default())
 }
 
-/// Whether the pooler of the node behind `session` answers in its console.
-pub(crate) async fn answers(session: &Session) -> bool {
-    session.answer(&console("SHOW VERSION")).await.is_ok()
+/// What is held where everybody is.
+const EVERY_DATABASE: &str = "every database";
+
+/// Whose clients the pooler of the node behind `session` holds back, because somebody has told it to in
+/// its console: databases, or [`EVERY_DATABASE`]. It says so of a database once somebody has come for
+/// it. Absent: it says nothing there either.
+pub(crate) async fn held(session: &Session) -> Option<Vec<String>> {
+    let ask = [&console("SHOW DATABASES")[..], &["-c", "SHOW STATE"]].concat();
+    Some(holds(&session.answer(&ask).await.ok()?))
+}
+
+fn holds(tables: &str) -> Vec<String> {
+    let all = tables.lines().any(|line| ["paused|yes", "suspended|yes"].contains(&line));
+    let is_held = |row: &Row<'_>| {
+        let says = |name: &str| row.get(name).is_some_and(|value| *value != "0");
+        says("paused") || says("disabled")
+    };
+    let databases = rows(tables).filter(is_held);
+    let databases = databases.filter_map(|row| row.get("name").map(|name| (*name).to_owned()));
+    all.then(|| EVERY_DATABASE.to_owned()).into_iter().chain(databases).collect()
+}
+
+/// Lets everybody through again whom the pooler holds back.
+///
+/// # Errors
+/// When the node does not answer.
+pub(crate) async fn release(session: &Session) -> Result<(), SshError> {
+    // Which of them it holds, it only tells of those that somebody has come for.
+    let databases = sql(session, "postgres", "SELECT quote_ident(datname) FROM pg_database").await;
+    let databases = databases.unwrap_or_default();
+    for database in [""].into_iter().chain(databases.lines()) {
+        // Whichever does not apply fails. What came of it, the next look tells.
+        for command in ["RESUME", "ENABLE"] {
+            let command = format!("{command} {database}");
+            session.output(&console(command.trim_end()), b"").await?;
+        }
+    }
+    Ok(())
 }
 
 /// PgBouncer lets this system user, and no other, into its console.
@@ -37,14 +74,21 @@ fn console(command: &str) -> Vec<&str> {
     psql.split(' ').chain([command]).collect()
 }
 
+/// A row of a table, by column.
+type Row<'t> = BTreeMap<&'t str, &'t str>;
+
 /// A table as psql prints it: names of columns, then a row in each line. The columns differ between
 /// versions of PgBouncer.
-fn parse(table: &str) -> Vec<Pool> {
+fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
     let mut lines = table.lines().map(|line| line.split('|').collect::<Vec<_>>());
     let names = lines.next().unwrap_or_default();
-    let rows = lines.filter(|row| row.len() == names.len());
-    let rows = rows.map(|row| names.iter().copied().zip(row).collect::<BTreeMap<_, _>>());
-    let pools = rows.filter_map(|row| {
+    lines.filter_map(move |row| {
+        (row.len() == names.len()).then(|| names.iter().copied().zip(row).collect())
+    })
+}
+
+fn parse(table: &str) -> Vec<Pool> {
+    let pools = rows(table).filter_map(|row| {
         let number = |name: &str| row.get(name)?.parse::<u32>().ok();
         Some(Pool {
             database: (*row.get("database")?).to_owned(),
@@ -67,5 +111,17 @@ mod tests {
         let pool = |pool: &Pool| (pool.role.clone(), pool.active, pool.waiting, pool.waits_seconds);
         let app = ("app".to_owned(), 20, 5, 3);
         assert_eq!(parse(table).iter().map(pool).collect::<Vec<_>>(), [app]);
+    }
+
+    #[test]
+    fn tells_whom_it_holds_back() {
+        let tables = |paused: u8, disabled: u8, all: &str| {
+            format!(
+                "name|host|paused|disabled\napp|/run|{paused}|{disabled}\npostgres|/run|0|0\n(2 rows)\nkey|value\nactive|no\npaused|{all}\n(2 rows)\n"
+            )
+        };
+        assert!(holds(&tables(0, 0, "no")).is_empty());
+        assert_eq!(holds(&tables(1, 0, "no")), ["app"]);
+        assert_eq!(holds(&tables(0, 1, "yes")), [EVERY_DATABASE, "app"]);
     }
 }

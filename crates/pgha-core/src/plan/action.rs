@@ -69,7 +69,8 @@ pub enum Action {
         /// Why nothing less helps, as people read it.
         why: String,
     },
-    /// Start units of a node that somebody has stopped, and restart those that do not answer.
+    /// Start units of a node that somebody has stopped, restart those that do not answer, and let a
+    /// pooler's clients through.
     Start {
         /// Name of the node.
         node: String,

@@ -56,7 +56,9 @@ pub(super) fn steps(
         return Ok((wait, true));
     }
     if outdated.is_empty() {
-        return Ok((finish(desired, world, observed)?, false));
+        // What somebody has changed on a node no gate looks at: its turn comes once nobody else is sick.
+        let more = !observed.altered.is_empty();
+        return Ok((finish(desired, world, observed)?, more));
     }
     outdated.iter().try_for_each(|server| takeover::possible(desired, server))?;
     let order = order(desired, observed, &outdated)?;

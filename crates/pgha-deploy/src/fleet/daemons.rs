@@ -15,7 +15,7 @@ use crate::daemons::{Daemons, Untaken};
 use crate::health::Health;
 use crate::node_error::NodeError;
 use crate::secrets::Secrets;
-use crate::{barred, candidate, contract, copy, declare, units};
+use crate::{barred, candidate, contract, copy, declare, pooler, units};
 
 type Done = Result<(), NodeError>;
 
@@ -136,7 +136,8 @@ impl Daemons for Fleet {
             // What hangs heeds no other signal.
             run(&["systemctl", "kill", "--signal=KILL"], dumb).await?;
         }
-        Ok(run(&["systemctl", "start", "--no-block"], units).await?)
+        run(&["systemctl", "start", "--no-block"], units).await?;
+        Ok(pooler::release(&link.session).await?)
     }
 
     async fn restart_patroni(&self, node: &Node) -> Done {

@@ -68,8 +68,10 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         // One that does not answer here may not answer there either, and that is to be seen.
         pool => pools.as_ref().is_none_or(|pools| pools.up(pool).next().is_some()),
     };
-    let sessions = link.probe.ask(&link.session, leads_somewhere).await;
-    let pooler_hangs = sessions.is_silent(POOLER) && !pooler::answers(&link.session).await;
+    let pools_sessions = node.role_set.has(Role::Postgres);
+    let held = async { if pools_sessions { pooler::held(&link.session).await } else { None } };
+    let (sessions, held, guard_stands) =
+        tokio::join!(link.probe.ask(&link.session, leads_somewhere), held, guard_stands(&link));
     NodeHealth {
         unreachable: None,
         etcd,
@@ -78,9 +80,10 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         view: None,
         pools,
         units,
+        pooler_hangs: sessions.is_silent(POOLER) && held.is_none(),
+        pooler_holds: held.unwrap_or_default(),
         sessions: Some(sessions),
-        pooler_hangs,
-        guard_stands: guard_stands(&link).await,
+        guard_stands,
     }
 }
 

@@ -63,6 +63,8 @@ impl Health {
             let dumb = cluster.node(node).map(|own| self.nodes[node].dumb(own));
             let dumb = dumb.into_iter().flatten();
             down.extend(dumb.map(|name| format!("{name} of {node} does not answer")));
+            let held = &self.nodes[node].pooler_holds;
+            down.extend(held.iter().map(|held| format!("PgBouncer of {node} holds back {held}")));
             count += usize::from(down.len() == before);
         }
         let text = format!("units run on {count} of {} nodes{}", cluster.nodes.len(), listed(down));

@@ -1,5 +1,7 @@
 //! What one node said.
 
+use std::collections::BTreeSet;
+
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
 
@@ -12,6 +14,8 @@ use crate::units::{Unit, Units};
 
 /// The fence.
 pub(super) const GUARD: &str = "pgha-guard.service";
+
+const POOLER_UNIT: &str = "pgbouncer.service";
 
 /// What one node said. Absent: it was not asked or did not answer.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +41,8 @@ pub struct NodeHealth {
     /// Whether its pooler gives no session, and says nothing in its console either: then it is not
     /// PostgreSQL that clients wait for.
     pub pooler_hangs: bool,
+    /// Databases whose clients its pooler holds back, because somebody has told it to.
+    pub pooler_holds: Vec<String>,
 }
 
 impl NodeHealth {
@@ -70,11 +76,18 @@ impl NodeHealth {
         let routes = self.pools.is_some() || !node.role_set.has(Role::Haproxy);
         let silent = [
             ("haproxy.service", !routes),
-            ("pgbouncer.service", self.pooler_hangs),
+            (POOLER_UNIT, self.pooler_hangs),
             (GUARD, self.guard_stands),
         ];
         let dumb = silent.into_iter().filter(|(unit, is_silent)| *is_silent && runs(unit));
         dumb.map(|(unit, _)| unit.to_owned()).collect()
+    }
+
+    /// Units that are to be brought back to their work.
+    pub(super) fn idle(&self, node: &Node) -> impl Iterator<Item = String> {
+        let held = (!self.pooler_holds.is_empty()).then(|| POOLER_UNIT.to_owned());
+        let idle = self.stopped().into_iter().chain(self.dumb(node)).chain(held);
+        idle.collect::<BTreeSet<_>>().into_iter()
     }
 
     /// Whether everything of the node beside its copy of the data is there.
@@ -84,6 +97,6 @@ impl NodeHealth {
         let runs = self.units.as_ref().is_some_and(|units| units.values().all(steady));
         // What hangs runs, and answers nobody.
         let hangs = self.sessions.as_ref().is_some_and(Sessions::pooler_fails);
-        routes && runs && !hangs && !self.guard_stands
+        routes && runs && !hangs && !self.guard_stands && self.pooler_holds.is_empty()
     }
 }

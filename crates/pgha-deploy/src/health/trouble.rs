@@ -40,7 +40,7 @@ impl Health {
         self.nodes.iter().filter(hangs).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Units that somebody has stopped, or that run and do not answer, by node.
+    /// Units that somebody has stopped, that run and do not answer, or that hold clients back, by node.
     pub(crate) fn idle(&self, cluster: &Cluster) -> BTreeMap<String, Vec<String>> {
         let heard =
             |node: &Node| self.nodes.get(&node.name).filter(|heard| heard.unreachable.is_none());
@@ -49,10 +49,8 @@ impl Health {
         let may_start =
             |unit: &String| patronis || !["patroni.service", GUARD].contains(&unit.as_str());
         let units = |node: &Node| {
-            let heard = heard(node)?;
-            let stopped = heard.stopped().into_iter().filter(may_start);
-            let units = stopped.chain(heard.dumb(node)).collect::<Vec<_>>();
-            Some((node.name.clone(), units))
+            let units = heard(node)?.idle(node).filter(may_start);
+            Some((node.name.clone(), units.collect::<Vec<_>>()))
         };
         let idle = cluster.nodes.iter().filter_map(units);
         idle.filter(|(_, units)| !units.is_empty()).collect()

@@ -53,6 +53,7 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
         sessions: Some(sessions(state, name)),
         guard_stands: false,
         pooler_hangs: false,
+        pooler_holds: Vec::new(),
     }
 }
 

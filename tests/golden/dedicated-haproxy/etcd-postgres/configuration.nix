@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "add19f9a12b6ed0ec0f94034808f7b9ea2b6ce1c30e2d977d9748f71ad74755b";
+    treeDigest = "06b76c55d0c43d6656d088f2e1e1ff7b625601c158acbc176a8e0706cdc70f85";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "156191d5993d7141d2bceda133d58cac165e04d10f8b921ae4cdc345f0c46bc1";
+    treeDigest = "bd7dc6842c0e3e98a4f4f2cd694aa2093fbc487c0630665a046b45ddd8ea90b2";
     roles = [
       "haproxy"
     ];

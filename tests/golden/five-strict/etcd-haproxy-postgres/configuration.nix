@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c68e6cf9a7b3e7502747a0c864bc3dd6b06cb65574c6cceda5836dc0123c0aff";
+    treeDigest = "d784c365b2e17d9facf652ab19b95d84ec589aa120d52123f8833f0f94536a9e";
     roles = [
       "etcd"
       "haproxy"

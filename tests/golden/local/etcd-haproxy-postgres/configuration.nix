@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c3742ac4cb5d592709ef0eebb1f4e19d38c6a924d9b888dec60c8a7adf9f4394";
+    treeDigest = "dea51af1991879ecd0591ebc3b08bdb4aa550cc90b63a14da4417c8fdc9aa70a";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b840742e929916bc0b85a88b9fd6bfbed43e3eda101ef65d54ad992eb88a8947";
+    treeDigest = "722953fcee77f17e8be90448c2feb96bd7f77b75787f0f8d74990c4ae1071589";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "cdc550d9829d26a6ede997644c372f3a0ded475e1326d4c64d44b50d57f6aaba";
+    treeDigest = "0d4637e196f4e88f544f694fe0bcd2de5a3e8955dca3e82f56469916b619dc2e";
     roles = [
       "etcd"
       "haproxy"

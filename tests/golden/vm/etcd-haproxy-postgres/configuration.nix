@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "99321a7561f8a498ac611aac57f0d149d8af1ad5226789d63e9a7f5ac1107960";
+    treeDigest = "6ce8ba8ce734f9e7ac6a94a999d5ca6266139a326dad939e9f085c6e3b900b3f";
     roles = [
       "etcd"
       "haproxy"
