@@ -17,8 +17,9 @@ use crate::label;
 use crate::patroni::Member;
 use crate::units::STEADIES;
 
-/// The slowest check interval of preset fast, and one second more.
-const SETTLE: Duration = Duration::from_secs(6);
+/// For so long something may look wrong that is not: the slowest check interval of preset fast, and one
+/// second more.
+pub(crate) const SETTLE: Duration = Duration::from_secs(6);
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// The provider's servers in the plan's terms.
@@ -63,7 +64,8 @@ fn data_format(labels: &BTreeMap<String, String>) -> Option<DataFormat> {
     })
 }
 
-/// The servers, and what the daemons of a formed cluster say.
+/// The servers, and what the daemons of a formed cluster say. What is wrong is looked at again for
+/// `patience`.
 ///
 /// # Errors
 /// When the provider cannot be asked. A node that does not answer is part of what is observed.
@@ -71,13 +73,14 @@ pub async fn world<P: Provider, D: Daemons>(
     provider: &P,
     daemons: &D,
     cluster: &Cluster,
+    patience: Duration,
 ) -> Result<Inventory, ProviderError> {
     let mut world = servers(provider).await?;
     world.leftovers = provider.leftovers().await?;
     let runs =
         |formed| world.servers.iter().any(|server| server.running && server.formed == formed);
     if runs(true) {
-        let mut observed = observed(daemons, cluster).await;
+        let mut observed = observed(daemons, cluster, patience).await;
         // One that is off is silent, and that does not ail it.
         let is_off = |server: &Server| !server.running;
         for server in world.servers.iter().filter(|server| is_off(server)) {
@@ -91,12 +94,16 @@ pub async fn world<P: Provider, D: Daemons>(
 }
 
 /// What the daemons of a formed cluster say.
-pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Observed {
+pub(crate) async fn observed<D: Daemons>(
+    daemons: &D,
+    cluster: &Cluster,
+    patience: Duration,
+) -> Observed {
     let dynamic = daemons.config().await;
     // The cluster that runs is judged by what it runs with: a file that asks for more durability
     // finds nothing broken.
     let running = running(cluster, dynamic.as_ref());
-    let health = settled(daemons, &running).await;
+    let health = settled(daemons, &running, patience).await;
     let leader = health.leader().and_then(|leader| cluster.node(&leader.name));
     let (objects, slots, barred) = match leader {
         Some(leader) => tokio::join!(
@@ -108,7 +115,7 @@ pub(crate) async fn observed<D: Daemons>(daemons: &D, cluster: &Cluster) -> Obse
     };
     let untaken = match &dynamic {
         Some(dynamic) if health.leader().is_some() => {
-            untaken(daemons, &health.taking(cluster), dynamic).await
+            untaken(daemons, &health.taking(cluster), dynamic, patience).await
         }
         _ => Untaken::new(),
     };
@@ -172,8 +179,9 @@ async fn untaken<D: Daemons>(
     daemons: &D,
     members: &[&Node],
     dynamic: &serde_json::Value,
+    patience: Duration,
 ) -> Untaken {
-    let until = Instant::now() + SETTLE;
+    let until = Instant::now() + patience;
     loop {
         let untaken = daemons.not_taken(members, dynamic).await;
         if untaken.is_empty() || Instant::now() > until {
@@ -207,7 +215,7 @@ fn pending(health: &Health, cluster: &Cluster) -> Vec<Pending> {
 
 /// The health of the cluster, looked at again for a few seconds while something is wrong: one late
 /// answer or one check of HAProxy in between must not refuse a plan.
-async fn settled<D: Daemons>(daemons: &D, cluster: &Cluster) -> Health {
+async fn settled<D: Daemons>(daemons: &D, cluster: &Cluster, patience: Duration) -> Health {
     // By time: a Patroni without PostgreSQL takes seconds to answer.
     let began = Instant::now();
     let mut amiss = began;
@@ -218,7 +226,7 @@ async fn settled<D: Daemons>(daemons: &D, cluster: &Cluster) -> Health {
         if met(health.conditions_despite(cluster, &[])) {
             amiss = Instant::now();
         }
-        let late = amiss.elapsed() >= SETTLE || began.elapsed() >= STEADIES;
+        let late = amiss.elapsed() >= patience || began.elapsed() >= STEADIES;
         if met(health.conditions(cluster)) || late {
             return health;
         }

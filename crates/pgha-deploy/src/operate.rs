@@ -1,6 +1,8 @@
 //! What an operator asks for: a plan of the world as it is, carried out only if the world has
 //! stayed so.
 
+use std::time::Duration;
+
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::{self, Desired, Plan, Refused};
 use pgha_core::render::Rendered;
@@ -69,7 +71,12 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
     /// # Errors
     /// When the provider cannot be asked, or the plan is refused.
     pub async fn plan(&self, goal: Goal) -> Result<Plan, OperateError> {
-        let mut world = observe::world(self.provider, self.daemons, self.desired.cluster).await?;
+        self.plan_within(goal, observe::SETTLE).await
+    }
+
+    async fn plan_within(&self, goal: Goal, patience: Duration) -> Result<Plan, OperateError> {
+        let cluster = self.desired.cluster;
+        let mut world = observe::world(self.provider, self.daemons, cluster, patience).await?;
         // Once the seal was begun there is data to lose, whatever the labels say.
         world.is_blank &= !self.secrets.path(FORMED).exists();
         Ok(match goal {
@@ -91,7 +98,9 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
     /// # Errors
     /// When the world or the secrets have changed, and when a step fails.
     pub async fn carry_out(&self, goal: Goal, plan: &Plan) -> Result<(), OperateError> {
-        if self.plan(goal).await? != *plan {
+        // What looks as it did has had its time.
+        let at_once = self.plan_within(goal, Duration::ZERO).await;
+        if !at_once.is_ok_and(|now| now == *plan) && self.plan(goal).await? != *plan {
             return Err(OperateError::Changed);
         }
         if goal == Goal::Apply {

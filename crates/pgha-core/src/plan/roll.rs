@@ -48,6 +48,9 @@ pub(super) fn steps(
         return Ok((cures, true));
     }
     if !observed.unmet.is_empty() && !unproven.is_empty() {
+        if let Some(step) = hand_over_from_unproven(desired, observed, &unproven) {
+            return Ok((vec![step], true));
+        }
         // A run ended before this one's gate opened. It opens yet, or its node goes back.
         let gate = hold(desired, REJOIN_SECONDS).proving(unproven);
         return Ok((vec![Step::gate(gate.despite(sick(observed, &outdated)))], true));
@@ -84,6 +87,18 @@ pub(super) fn steps(
 fn unproven(desired: &Desired<'_>, world: &Inventory) -> Vec<String> {
     let servers = world.servers.iter().filter(|server| !server.proven && server.formed);
     servers.filter(|server| desired.is_current(server)).map(|server| server.name.clone()).collect()
+}
+
+/// What leads is not taken back. So where the leader alone is sick, with what has yet to prove itself,
+/// another one has to lead first.
+fn hand_over_from_unproven(
+    desired: &Desired<'_>,
+    observed: &Observed,
+    unproven: &[String],
+) -> Option<Step> {
+    let leader = observed.leader.as_ref().filter(|leader| unproven.contains(leader))?;
+    let alone = observed.sick.iter().chain(&observed.lost).all(|sick| sick == leader);
+    (alone && !observed.sick.is_empty()).then(|| switchover(desired, observed, &[], leader))
 }
 
 /// A gate that shows a crash loop.

@@ -95,7 +95,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.wake_hung().await?;
         let held_seconds = self.read_within();
         self.gate(&Gate { held_seconds, ..short(gate) }).await?;
-        let observed = observe::observed(self.operator.daemons, self.cluster()).await;
+        let observed =
+            observe::observed(self.operator.daemons, self.cluster(), observe::SETTLE).await;
         if observed.leader.is_none() {
             return Err(ExecuteError::NoLeader);
         }

@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 use crate::lease::Asked;
 use crate::model::World;
 use crate::pgha::Pgha;
+use crate::state::State;
 
 /// How one run of pgha ended.
 #[derive(Debug)]
@@ -114,8 +115,9 @@ pub(crate) async fn storm(world: &World, operator: u32) {
     for round in 0..6 {
         tokio::time::sleep(world.pause()).await;
         // Each time another process.
-        let work = operate(world, operator + 2 * round, world.mood());
-        let work = Suspended { work: Box::pin(work), world, asleep: None };
+        let process = operator + 2 * round;
+        let work = Box::pin(operate(world, process, world.mood()));
+        let work = Suspended { work, world, process, asleep: None };
         let end = tokio::time::timeout(world.patience(), work).await.ok();
         TALLY.count(end.as_ref());
         world.state().tell(format!("operator {operator}: {end:?}"));
@@ -201,10 +203,12 @@ impl World {
     }
 }
 
-/// A process that is suspended now and then, its clocks and all.
+/// A process that is suspended now and then, its clocks and all. Not while its provider replaces a
+/// node, which goes on without it.
 struct Suspended<'w, F> {
     work: Pin<Box<F>>,
     world: &'w World,
+    process: u32,
     asleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -212,7 +216,10 @@ impl<F: Future> Future for Suspended<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        if self.asleep.is_none() && self.world.state().rng.random_bool(0.0003) {
+        let falls = |state: &mut State| {
+            state.rng.random_bool(0.0003) && !state.busy.contains_key(&self.process)
+        };
+        if self.asleep.is_none() && falls(&mut self.world.state()) {
             self.asleep = Some(Box::pin(tokio::time::sleep(self.world.seconds(1..120))));
         }
         if let Some(sleep) = &mut self.asleep {
