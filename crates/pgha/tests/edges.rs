@@ -1,4 +1,4 @@
-//! Which crate may know which: the table of the README, enforced.
+//! Which crate may know which: the table of crates/README.md, enforced.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

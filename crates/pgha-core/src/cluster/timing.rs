@@ -137,7 +137,7 @@ impl WriteStop {
     }
 }
 
-// Derivation of the presets: README, "Timings".
+// Derivation of the presets: infrastructure/README.md, "Timings".
 const FAST: Timing = Timing {
     ttl: 20,
     loop_wait: 1,
@@ -201,14 +201,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn presets_promise_what_the_readme_says() {
-        let readme = include_str!("../../../../README.md");
+    fn presets_promise_what_the_guide_says() {
+        let guide = include_str!("../../../../infrastructure/README.md");
         for (row, fault) in [
             ("| writes stop at most: leader lost (s) |", Fault::LeaderLost),
             ("| PostgreSQL killed and cannot restart (s) |", Fault::PostgresKilled),
             ("| switchover (s) |", Fault::Switchover),
         ] {
-            let told = readme.lines().find_map(|line| line.strip_prefix(row)).expect(row);
+            let told = guide.lines().find_map(|line| line.strip_prefix(row)).expect(row);
             let worst = |preset| Timing::preset(preset).write_stop(fault).worst_seconds;
             let [fast, normal, wide] = [Preset::Fast, Preset::Normal, Preset::Wide].map(worst);
             assert_eq!(told.trim(), format!("{fast} | {normal} | {wide} |"), "{row}");

@@ -1,7 +1,7 @@
 //! Turns a [`Cluster`] into files: one tree for each role set, one seed for each node, one dynamic
 //! configuration.
 //!
-//! The three are kept apart because they change in different ways (README, "Three digests"): a tree
+//! The three are kept apart because they change in different ways (crates/README.md, "Three digests"): a tree
 //! changes only by a new image, a seed by delivering a new one, the dynamic configuration through
 //! Patroni.
 

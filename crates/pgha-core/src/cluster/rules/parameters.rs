@@ -275,7 +275,7 @@ fn enough_senders(
 }
 
 /// The seed playbook's parameters where they are safe and still exist; deviations are listed in
-/// infrastructure/README.md.
+/// infrastructure/seed.md.
 fn defaults() -> BTreeMap<String, Value> {
     let table = json!({
         "max_connections": 200, "superuser_reserved_connections": 5, "max_locks_per_transaction": 64, "max_prepared_transactions": 0, "max_worker_processes": 8,

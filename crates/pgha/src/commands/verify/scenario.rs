@@ -53,7 +53,7 @@ impl fmt::Display for Scenario {
 
 impl Scenario {
     /// Those that are played where none is named. What a paused node may still do in the moment when
-    /// it wakes is not closed (README, "Limits"): that is played on request alone.
+    /// it wakes is not closed (infrastructure/README.md, "Limits"): that is played on request alone.
     pub(super) fn usual() -> Vec<Self> {
         Self::every().filter(|scenario| !scenario.pauses()).collect()
     }
