@@ -105,7 +105,7 @@ as_postgres "$lead" "alter role app login valid until 'infinity' connection limi
 
 say "files that are not what Patroni wrote are seen, and written anew"
 on "$lead" sh -c 'cd /var/lib/pgha/postgresql/data && echo "host all all 0.0.0.0/0 trust" >>pg_hba.conf && echo "log_statement = all" >>postgresql.conf'
-on "$behind" sh -c 'cd /var/lib/pgha/postgresql/data && sed -i "/ rewind /d" pg_hba.conf && echo "log_duration = on" >>postgresql.base.conf'
+on "$behind" sh -c 'cd /var/lib/pgha/postgresql/data && sed -i "/ rewind /d" pg_hba.conf && printf "log_duration = on\ninclude no.conf\nnot to be read\n" >>postgresql.base.conf'
 unhealthy "of pg_hba.conf is not wanted: host all all 0.0.0.0/0 trust"
 grep -q "$lead: postgresql.conf sets log_statement" "$work/out" || fail "$(cat "$work/out")"
 for words in 'pg_hba.conf lacks: hostssl all rewind' 'postgresql.base.conf sets log_duration'; do

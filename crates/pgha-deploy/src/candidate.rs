@@ -63,10 +63,18 @@ const AUTO_CONF: &str = "/var/lib/pgha/postgresql/data/postgresql.auto.conf";
 const BASE_CONF: &str = "/var/lib/pgha/postgresql/data/postgresql.base.conf";
 
 /// Lines of it that initdb of PostgreSQL 17 does not write (`initdb.c`, `setup_config`, and
-/// `postgresql.conf.sample`).
-const ADDED: &str = "SELECT name, sourceline FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.base.conf' AND lower(name) !~
-    '^(datestyle|default_text_search_config|dynamic_shared_memory_type|lc_(messages|monetary|numeric|time)|log_timezone|max_connections|max_wal_size\
-|min_wal_size|shared_buffers|timezone)$'";
+/// `postgresql.conf.sample`), or that PostgreSQL cannot read.
+const ADDED: &str = "SELECT coalesce(name, 'something in line ' || sourceline) AS name, sourceline FROM pg_file_settings
+    WHERE sourcefile LIKE '%/postgresql.base.conf' AND (name IS NULL
+        OR error IS NOT NULL AND error NOT LIKE '%cannot be changed without restarting the server'
+        OR lower(name) !~ '^(datestyle|default_text_search_config|dynamic_shared_memory_type|lc_(messages|monetary|numeric|time)|log_timezone\
+|max_connections|max_wal_size|min_wal_size|shared_buffers|timezone)$')";
+
+/// Lines that cannot be read, at most; more is another file.
+const MANY: u32 = 20;
+
+/// Lines that make it include other files.
+const INCLUDES: &str = "^[[:space:]]*include";
 
 /// Takes out of a node's files what Patroni does not write anew. Copies stay beside them.
 ///
@@ -77,13 +85,27 @@ pub(crate) async fn clear(session: &Session) -> Result<(), SshError> {
     if session.output(&grep, b"").await?.status == Some(0) {
         edit(session, AUTO_CONF, "d").await?;
     }
-    let added = format!("SELECT sourceline FROM ({ADDED}) AS added");
-    let added = sql(session, "postgres", &added).await?;
-    let added = added.lines().map(|line| format!("{line}d;")).collect::<String>();
-    if !added.is_empty() {
-        edit(session, BASE_CONF, &added).await?;
+    // PostgreSQL tells of one line that it cannot read at a time.
+    for _ in 0..MANY {
+        let script = unwanted(session).await?;
+        if script.is_empty() {
+            break;
+        }
+        edit(session, BASE_CONF, &script).await?;
     }
     Ok(())
+}
+
+/// A script for sed that takes out of [`BASE_CONF`] what does not belong there. Empty: nothing.
+async fn unwanted(session: &Session) -> Result<String, SshError> {
+    let added = format!("SELECT sourceline FROM ({ADDED}) AS added");
+    let added = sql(session, "postgres", &added).await?;
+    let mut script = added.lines().map(|line| format!("{line}d;")).collect::<String>();
+    let includes = ["grep", "-q", INCLUDES, BASE_CONF];
+    if session.output(&includes, b"").await?.status == Some(0) {
+        script.push_str(&format!("/{INCLUDES}/d"));
+    }
+    Ok(script)
 }
 
 /// Runs a script of sed over a file.

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use pgha_platform::ssh::{Session, SshError};
+use pgha_platform::ssh::Session;
 use serde::Serialize;
-
-use crate::declare::sql;
 
 /// Connections of one role to one database, through one pooler.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,29 +47,43 @@ fn holds(tables: &str) -> Vec<String> {
     all.then(|| EVERY_DATABASE.to_owned()).into_iter().chain(databases).collect()
 }
 
-/// Lets everybody through again whom the pooler holds back.
-///
-/// # Errors
-/// When the node does not answer.
-pub(crate) async fn release(session: &Session) -> Result<(), SshError> {
-    // Which of them it holds, it only tells of those that somebody has come for.
-    let databases = sql(session, "postgres", "SELECT quote_ident(datname) FROM pg_database").await;
-    let databases = databases.unwrap_or_default();
-    for database in [""].into_iter().chain(databases.lines()) {
-        // Whichever does not apply fails. What came of it, the next look tells.
-        for command in ["RESUME", "ENABLE"] {
-            let command = format!("{command} {database}");
-            session.output(&console(command.trim_end()), b"").await?;
-        }
+/// Lets everybody through again whom the pooler holds back. What came of it, the next look tells.
+pub(crate) async fn release(session: &Session) {
+    // Which databases it holds, it only tells of those that somebody has come for.
+    let names = [&AS_POSTGRES[..], &["-h", "/run/postgresql", "postgres", "-c", NAMES]].concat();
+    let databases = session.answer(&names).await.unwrap_or_default();
+    let held = held(session).await.unwrap_or_default();
+    let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
+    let held = held.iter().filter(|name| *name != EVERY_DATABASE).map(quoted).collect::<Vec<_>>();
+    let held = held.iter().map(String::as_str).chain(databases.lines());
+    // Whichever does not apply fails.
+    let script = [""]
+        .into_iter()
+        .chain(held)
+        .fold(String::new(), |script, name| script + &format!("RESUME {name};\nENABLE {name};\n"));
+    let command = [&["timeout", "10"], &AS_POSTGRES[..], &CONSOLE].concat();
+    if let Err(error) = session.output(&command, script.as_bytes()).await {
+        tracing::debug!("{error}");
     }
-    Ok(())
 }
 
-/// PgBouncer lets this system user, and no other, into its console.
+const NAMES: &str = "SELECT quote_ident(datname) FROM pg_database";
+
+/// PgBouncer lets this system user, and no other, into its console. Not through PAM, which would note
+/// each time in the journal.
+const AS_POSTGRES: [&str; 6] = [
+    "setpriv",
+    "--reuid=postgres",
+    "--regid=postgres",
+    "--clear-groups",
+    "/etc/pgha/bin/psql",
+    "-XAq",
+];
+
+const CONSOLE: [&str; 5] = ["-h", "/run/pgbouncer", "-p", "6432", "pgbouncer"];
+
 fn console(command: &str) -> Vec<&str> {
-    let psql =
-        "runuser -u postgres -- /etc/pgha/bin/psql -XAq -h /run/pgbouncer -p 6432 pgbouncer -c";
-    psql.split(' ').chain([command]).collect()
+    [&AS_POSTGRES[..], &CONSOLE, &["-c", command]].concat()
 }
 
 /// A row of a table, by column.

@@ -17,6 +17,9 @@ pub(super) const REJOIN_SECONDS: u32 = 240;
 /// Seconds health must hold after something that can only pass or go on.
 pub(super) const SHORT_SECONDS: u32 = 3;
 
+/// Seconds after which a unit that crashed counts as up, however often it did.
+const STEADY_SECONDS: u32 = 31;
+
 /// The steps, and whether more follow that need a cluster that is up.
 pub(super) fn steps(
     desired: &Desired<'_>,
@@ -139,7 +142,9 @@ fn finish(
             if nothing_to_do && !observed.untaken.is_empty() {
                 return Err(untaken(observed));
             }
-            let wait = Step::gate(Gate::new(REJOIN_SECONDS, SHORT_SECONDS));
+            // Whoever crashes again and again must not be taken for well, and planned for again.
+            let held = if observed.altered.is_empty() { SHORT_SECONDS } else { STEADY_SECONDS };
+            let wait = Step::gate(Gate::new(REJOIN_SECONDS, held));
             nothing_to_do.then(|| vec![wait]).ok_or_else(|| degraded(observed))
         }
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Fleet, Link, with_causes};
 use crate::daemons::{Daemons, Untaken};
-use crate::health::Health;
+use crate::health::{Health, POOLER_UNIT};
 use crate::node_error::NodeError;
 use crate::secrets::Secrets;
 use crate::{barred, candidate, contract, copy, declare, pooler, units};
@@ -137,7 +137,10 @@ impl Daemons for Fleet {
             run(&["systemctl", "kill", "--signal=KILL"], dumb).await?;
         }
         run(&["systemctl", "start", "--no-block"], units).await?;
-        Ok(pooler::release(&link.session).await?)
+        if units.iter().any(|unit| unit == POOLER_UNIT) {
+            pooler::release(&link.session).await;
+        }
+        Ok(())
     }
 
     async fn restart_patroni(&self, node: &Node) -> Done {

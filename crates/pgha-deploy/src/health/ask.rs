@@ -3,13 +3,14 @@
 use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
 
-use super::node::GUARD;
+use super::node::{GUARD, POOLER_UNIT};
 use super::{Health, NodeHealth};
 use crate::fleet::{Fleet, Link, with_causes};
 use crate::instance::Instance;
 use crate::node_error::NodeError;
 use crate::patroni::View;
 use crate::probe::POOLER;
+use crate::units::Unit;
 use crate::{haproxy, pooler, units};
 
 impl Health {
@@ -72,6 +73,9 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let held = async { if pools_sessions { pooler::held(&link.session).await } else { None } };
     let (sessions, held, guard_stands) =
         tokio::join!(link.probe.ask(&link.session, leads_somewhere), held, guard_stands(&link));
+    // While it stops it lets nobody in, and that is as it should be.
+    let pooler = units.as_ref().and_then(|units| units.get(POOLER_UNIT));
+    let pools_on = pooler.is_some_and(Unit::is_active);
     NodeHealth {
         unreachable: None,
         etcd,
@@ -81,7 +85,7 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         pools,
         units,
         pooler_hangs: sessions.is_silent(POOLER) && held.is_none(),
-        pooler_holds: held.unwrap_or_default(),
+        pooler_holds: held.filter(|_| pools_on).unwrap_or_default(),
         sessions: Some(sessions),
         guard_stands,
     }

@@ -15,7 +15,8 @@ use crate::units::{Unit, Units};
 /// The fence.
 pub(super) const GUARD: &str = "pgha-guard.service";
 
-const POOLER_UNIT: &str = "pgbouncer.service";
+/// The pooler.
+pub(crate) const POOLER_UNIT: &str = "pgbouncer.service";
 
 /// What one node said. Absent: it was not asked or did not answer.
 #[derive(Debug, Clone, Default)]

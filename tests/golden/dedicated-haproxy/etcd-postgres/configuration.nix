@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "06b76c55d0c43d6656d088f2e1e1ff7b625601c158acbc176a8e0706cdc70f85";
+    treeDigest = "23c80e7bc013e84f221077294bc87bafb217d665ab3a4941d57436c2bd504d3c";
     roles = [
       "etcd"
       "postgres"

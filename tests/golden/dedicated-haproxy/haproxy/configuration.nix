@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "bd7dc6842c0e3e98a4f4f2cd694aa2093fbc487c0630665a046b45ddd8ea90b2";
+    treeDigest = "a81781734a3c65147dfae9dbc21b3203c65b9238a6b4fe171e03eb73db8c8f32";
     roles = [
       "haproxy"
     ];

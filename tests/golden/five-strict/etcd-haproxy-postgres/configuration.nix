@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "d784c365b2e17d9facf652ab19b95d84ec589aa120d52123f8833f0f94536a9e";
+    treeDigest = "6d0bcf078480bfddabfcf6405f4c3e06af9ac6a3d54d28ff75c75910c82a3190";
     roles = [
       "etcd"
       "haproxy"

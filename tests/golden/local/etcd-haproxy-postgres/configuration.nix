@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "dea51af1991879ecd0591ebc3b08bdb4aa550cc90b63a14da4417c8fdc9aa70a";
+    treeDigest = "e80e7cbbb1f14a73898b9c94072eaad58a45e3f4fec58945d57432fd0aa857dd";
     roles = [
       "etcd"
       "haproxy"

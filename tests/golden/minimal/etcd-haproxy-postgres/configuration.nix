@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "722953fcee77f17e8be90448c2feb96bd7f77b75787f0f8d74990c4ae1071589";
+    treeDigest = "ff2a99ee3447788fcb02f4e8c8ecf44b776765c75fcf9dc141d1d78225e956ac";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "0d4637e196f4e88f544f694fe0bcd2de5a3e8955dca3e82f56469916b619dc2e";
+    treeDigest = "a1a5c94af7999f3e7c62103658e29990ddd0d2da4e8ef4fefd27913a9b78e3e8";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "6ce8ba8ce734f9e7ac6a94a999d5ca6266139a326dad939e9f085c6e3b900b3f";
+    treeDigest = "1d99d111e7d76e9049196d44bfa01b780e83bfc0331b68eeb607c06634a3836a";
     roles = [
       "etcd"
       "haproxy"
