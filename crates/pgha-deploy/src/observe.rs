@@ -103,7 +103,8 @@ pub(crate) async fn observed<D: Daemons>(
     // The cluster that runs is judged by what it runs with: a file that asks for more durability
     // finds nothing broken.
     let running = running(cluster, dynamic.as_ref());
-    let health = settled(daemons, &running, patience).await;
+    let (health, altered) =
+        tokio::join!(settled(daemons, &running, patience), daemons.altered(&cluster.nodes));
     let leader = health.leader().and_then(|leader| cluster.node(&leader.name));
     let (objects, slots, barred) = match leader {
         Some(leader) => tokio::join!(
@@ -119,7 +120,6 @@ pub(crate) async fn observed<D: Daemons>(
         }
         _ => Untaken::new(),
     };
-    let altered = daemons.altered(&cluster.nodes).await;
     let unmet = health.conditions(&running).into_iter().filter(|condition| !condition.met);
     Observed {
         leader: health.leader().map(|member| member.name.clone()),
