@@ -74,7 +74,8 @@ pub struct Output {
     pub stderr: String,
 }
 
-const CONNECT_SECONDS: u64 = 4;
+/// Seconds after which a node that opens no session counts as silent.
+pub const CONNECT_SECONDS: u64 = 4;
 const RUN_SECONDS: u64 = 60;
 const ANSWER_SECONDS: u64 = 3;
 

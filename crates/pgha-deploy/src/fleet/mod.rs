@@ -13,8 +13,9 @@ use pgha_core::cluster::{Node, Role};
 use pgha_core::render::{ETCD_JSON_PORT, PATRONI_REST_PORT};
 use pgha_platform::http::{self, Trust};
 use pgha_platform::sql;
-use pgha_platform::ssh::{Session, Target, Tunnel};
+use pgha_platform::ssh::{CONNECT_SECONDS, Session, SshError, Target, Tunnel};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::contract::Contract;
 use crate::etcd::Etcd;
@@ -56,14 +57,26 @@ pub struct Fleet {
     /// The nodes, by name.
     pub nodes: Vec<Node>,
     secrets: Arc<Secrets>,
-    links: BTreeMap<String, Mutex<Option<Arc<Link>>>>,
+    links: BTreeMap<String, Mutex<Slot>>,
 }
+
+/// What is known of the way to a node.
+#[derive(Default)]
+struct Slot {
+    link: Option<Arc<Link>>,
+    /// When it last let nobody in.
+    silent: Option<Instant>,
+}
+
+/// For so long a node that let nobody in is not tried again: a dozen questions make a look at a
+/// cluster, and each would wait as long as the first.
+const SILENCE: Duration = Duration::from_secs(1);
 
 impl Fleet {
     /// The nodes of a cluster. Connects to none yet.
     pub fn new(cluster: &Cluster, secrets: Arc<Secrets>) -> Self {
         let links =
-            cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::new(None))).collect();
+            cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::default())).collect();
         Self { nodes: cluster.nodes.clone(), secrets, links }
     }
 
@@ -82,11 +95,17 @@ impl Fleet {
     /// When the node does not answer or refuses.
     pub async fn link(&self, node: &Node) -> Result<Arc<Link>, NodeError> {
         let mut slot = self.links[&node.name].lock().await;
-        if let Some(link) = slot.as_ref().filter(|link| !link.session.is_closed()) {
+        if let Some(link) = slot.link.as_ref().filter(|link| !link.session.is_closed()) {
             return Ok(Arc::clone(link));
         }
-        let link = Arc::new(self.open(node).await?);
-        *slot = Some(Arc::clone(&link));
+        if slot.silent.is_some_and(|since| since.elapsed() < SILENCE) {
+            return Err(SshError::Silent(node.address, CONNECT_SECONDS).into());
+        }
+        let opened = self.open(node).await;
+        let is_silent = matches!(opened, Err(NodeError::Ssh(SshError::Silent(..))));
+        slot.silent = is_silent.then(Instant::now);
+        let link = Arc::new(opened?);
+        slot.link = Some(Arc::clone(&link));
         Ok(link)
     }
 
