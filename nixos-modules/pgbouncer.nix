@@ -1,14 +1,10 @@
-# PgBouncer beside every PostgreSQL. The rendered drop-in starts it with /etc/pgha/pgbouncer.ini and adds Restart=, which
-# the module lacks.
+# PgBouncer behind each port for clients. Units and files are rendered; nixpkgs' module would start one more.
 {
   config,
   lib,
+  pkgs,
   ...
 }:
-lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
-  services.pgbouncer.enable = true;
-  environment.etc."pgbouncer/pgbouncer.ini".source = lib.mkForce (
-    config.pgha.tree + "/pgha/pgbouncer.ini"
-  );
-  pgha.programs = [ config.services.pgbouncer.package ];
+lib.mkIf (builtins.elem "haproxy" config.pgha.roles) {
+  pgha.programs = [ pkgs.pgbouncer ];
 }

@@ -8,7 +8,7 @@ make_seed() {
     local tls=$1/run/pgha/tls
     mkdir -p "$tls" "$1/run/pgha/ssh" "$1/run/pgha/patroni.d"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test -keyout "$tls/key" -out "$tls/ca.crt" 2>/dev/null
-    for name in etcd patroni postgres pgbouncer patroni-etcd; do cp "$tls/ca.crt" "$tls/$name.crt" && cp "$tls/key" "$tls/$name.key"; done
+    for name in etcd patroni postgres pgbouncer pgbouncer-postgres patroni-etcd; do cp "$tls/ca.crt" "$tls/$name.crt" && cp "$tls/key" "$tls/$name.key"; done
     cp "$tls/ca.crt" "$tls/etcd-ca.crt"
     cat "$tls/ca.crt" "$tls/key" >"$tls/haproxy.pem"
     ssh-keygen -q -t ed25519 -N '' -f "$1/run/pgha/ssh/ssh_host_ed25519_key"
@@ -48,15 +48,18 @@ check_tree() {
             | .postgresql.bin_dir = "/usr/lib/postgresql/17/bin" | .postgresql.authentication[].password = "x"' \
             "$etc/patroni.yml" "$golden/../dynamic.json" "$own" >"$tree/tmp/patroni.yml"
         # It also wants to reach the etcd members: give their addresses to this namespace, with something that listens.
-        jq -r '.etcd3.hosts[], .postgresql.listen' "$own" | while IFS=: read -r host _; do ip addr add "$host/32" dev lo 2>/dev/null || true; done
+        jq -r '.etcd3.hosts[], .postgresql.connect_address' "$own" | while IFS=: read -r host _; do ip addr add "$host/32" dev lo 2>/dev/null || true; done
         [ -n "${slept:-}" ] || { cp "$project/tests/node/stale_leader.py" "$tree/tmp/" && ip link set lo up; }
         [ -n "${slept:-}" ] || in_root timeout 60 python3 /tmp/stale_leader.py >"$work/slept.log" 2>&1 || fail "$(cat "$work/slept.log")"
         slept=yes
         in_root patroni --validate-config --ignore-listen-port /tmp/patroni.yml || fail "patroni"
-        in_root install -d -o pgbouncer /run/pgbouncer
-        in_root timeout 2 setpriv --reuid=474 --regid=474 --clear-groups pgbouncer /etc/pgha/pgbouncer.ini >"$work/pgbouncer.log" 2>&1 || true
-        grep -q 'process up' "$work/pgbouncer.log" && ! grep -qE 'ERROR|FATAL|WARNING' "$work/pgbouncer.log" || fail "pgbouncer: $(cat "$work/pgbouncer.log")"
     fi
+    [ ! -e "$etc/pooler-primary.ini" ] || in_root install -d -o pgbouncer /run/pgbouncer
+    for own in "$etc"/pooler-*.ini; do
+        [ -e "$own" ] || continue
+        in_root timeout 2 setpriv --reuid=474 --regid=474 --clear-groups pgbouncer "/etc/pgha/${own##*/}" >"$work/pgbouncer.log" 2>&1 || true
+        grep -q 'process up' "$work/pgbouncer.log" && ! grep -qE 'ERROR|FATAL|WARNING' "$work/pgbouncer.log" || fail "pgbouncer: $(cat "$work/pgbouncer.log")"
+    done
 }
 
 check_all() {

@@ -56,7 +56,7 @@ printf '\n[haproxy]\nmaxconn = 5000\n' >>"$file"
 refused 'has indexes sorted by libc6-2.36_libicu' 1 pgha plan
 cp "$work/record" "$record" && cp "$work/plain" "$file"
 
-say "psql reaches the primary and a replica through HAProxy and PgBouncer, with TLS"
+say "psql reaches the primary and a replica through PgBouncer and HAProxy, with TLS"
 [ "$(sql 'select pg_is_in_recovery()')" = f ]
 [ "$(pgha psql --replica -- -XAtc 'select pg_is_in_recovery()')" = t ]
 sql 'create table t (i int); insert into t values (1)'
@@ -86,7 +86,7 @@ for user in postgres replicator rewind; do
     ! through $user "$(cat "$secrets/passwords/$user")" replication=true IDENTIFY_SYSTEM || fail "$user may replicate"
 done
 
-say "a promoted node takes those who ask for read-write, although its pooler knew it as a replica"
+say "a promoted node takes those who ask for read-write, although poolers knew it as a replica"
 for _ in 1 2 3 4; do pgha psql --replica -- -XAtc 'select 1' >/dev/null; done
 while [ ! -e "$work/switched" ]; do pgha psql --replica -- -XAtc 'select 1' >/dev/null 2>&1 || true; done &
 pgha psql -- -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 &
@@ -128,7 +128,7 @@ unset PGPASSWORD
 say "a program has what it needs and no more"
 # exposed UNIT: how much, in tenths, from 0 to 100.
 exposed() { on node-1 systemd-analyze security --no-pager "$1.service" | sed -n 's/.*exposure level for .*: \([0-9]*\)\.\([0-9]\) .*/\1\2/p'; }
-for unit in etcd patroni pgbouncer haproxy pgha-guard; do [ "$(exposed $unit)" -le 20 ] || fail "$unit: $(exposed $unit)"; done
+for unit in etcd patroni pgha-pooler-primary haproxy pgha-guard; do [ "$(exposed $unit)" -le 20 ] || fail "$unit: $(exposed $unit)"; done
 # These give files to the daemons, and write to the console of the kernel.
 for unit in pgha-data pgha-seed; do [ "$(exposed $unit)" -le 45 ] || fail "$unit: $(exposed $unit)"; done
 [ "$(on node-1 find / -xdev -type f -perm /6000)" = "" ] || fail "somebody can become root: $(on node-1 find / -xdev -type f -perm /6000)"
@@ -150,23 +150,30 @@ replicates patroni || fail "PostgreSQL does not take its own kind's key: $(cat "
 ! replicates pgbouncer || fail "PostgreSQL takes the pooler's key"
 ! replicates postgres || fail "PostgreSQL takes a key that serves clients"
 
-say "no session stays on a demoted leader, not even one that asks nothing"
-# poolers_clients NODE: how many sessions of the application its PgBouncer has.
-poolers_clients() {
-    on "$1" runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/pgbouncer -p 6432 pgbouncer -c 'show clients' >"$work/clients" || fail "the pooler of $1 does not tell its clients"
-    grep -c '^C|app|app|' "$work/clients" || true
-}
+say "the poolers' own role comes from a node, with their certificate, and sees nothing but the lookup"
+# asks USER KEY SQL: at PostgreSQL of the leader, from another node.
+asks() { on "$member" setpriv --reuid=pgbouncer --clear-groups /etc/pgha/bin/psql -XAtq \
+    "host=$(address "$(leader)") dbname=postgres user=$1 sslmode=verify-full sslrootcert=/run/pgha/tls/ca.crt sslcert=/run/pgha/tls/$2.crt sslkey=/run/pgha/tls/$2.key" -c "$3" >"$work/out" 2>&1; }
+asks pgbouncer pgbouncer-postgres "select rolname from pgbouncer.lookup('app')" || fail "the poolers cannot ask: $(cat "$work/out")"
+! asks pgbouncer pgbouncer-postgres 'select rolpassword from pg_authid' || fail "the poolers read every password"
+! asks pgbouncer pgbouncer 'select 1' || fail "PostgreSQL takes a key that serves clients"
+! asks app pgbouncer-postgres 'select 1' || fail "the poolers' key is anybody's"
+
+say "a session that has yet to ask something outlives a switchover, and asks the new leader"
+console() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/pgbouncer -p "$2" pgbouncer -c "$3"; }
 old=$(leader)
 mkfifo "$work/silence" && exec 7<>"$work/silence"
-PGPASSWORD=$(cat "$secrets/passwords/app") psql "$dsn sslmode=require" <"$work/silence" >/dev/null 2>&1 &
+PGPASSWORD=$(cat "$secrets/passwords/app") psql "$dsn sslmode=require" -XAtq <"$work/silence" >"$work/said" 2>&1 &
 idle=$!
-for _ in $(seq 50); do [ "$(poolers_clients "$old")" = 0 ] || break; sleep 0.2; done
-[ "$(poolers_clients "$old")" = 1 ] || fail "the idle session did not begin"
+for _ in $(seq 50); do ! console node-1 5000 'show clients' | grep -q '^C|app|app|' || break; sleep 0.2; done
+console node-1 5000 'show clients' | grep -q '^C|app|app|' || fail "the idle session did not begin"
 pgha switchover 2>/dev/null
-for _ in $(seq 25); do [ "$(poolers_clients "$old")" != 0 ] || break; sleep 0.2; done
-[ "$(poolers_clients "$old")" = 0 ] || fail "an idle session stayed on the demoted leader"
+echo 'select pg_is_in_recovery();' >&7
+for _ in $(seq 25); do [ ! -s "$work/said" ] || break; sleep 0.2; done
+[ "$(cat "$work/said")" = f ] || fail "$(cat "$work/said")"
 kill $idle 2>/dev/null || true
 exec 7>&-
+[ "$(leader)" != "$old" ] || fail "$old leads still"
 
 say "units and words of parameters are this PostgreSQL's"
 table=$project/crates/pgha-core/src/cluster/parameters.tsv
@@ -178,7 +185,7 @@ sql_as_operator 'select name from pg_timezone_names' | LC_ALL=C sort >"$work/zon
 diff <(grep -v '^#' "$project/crates/pgha-core/src/cluster/timezones.txt" | LC_ALL=C sort) "$work/zones" || fail "the list of time zones is not this image's"
 
 say "ports that are the nodes' own are closed to others, and open ones refuse strangers"
-for port in 2379 2380 2382 5432 6432 8008; do
+for port in 2379 2380 2382 5432 6430 6431 6432 8008; do
     ! timeout 2 bash -c "exec 3<>/dev/tcp/$host/$port" 2>/dev/null || fail "port $port is open to this machine"
 done
 member=$(replica)

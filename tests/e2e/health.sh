@@ -21,21 +21,21 @@ starts() {
 say "a pooler that hangs is no pooler, whatever takes its connections; it is started anew"
 lead=$(leader)
 signal "$lead" STOP '^/etc/pgha/bin/pgbouncer'
-unhealthy "$lead pooler"
-grep -q "pgbouncer.service of $lead does not answer" "$work/out" || fail "$(cat "$work/out")"
-starts "$lead: pgbouncer.service"
+unhealthy "$lead primary"
+grep -q "pgha-pooler-primary.service of $lead does not answer" "$work/out" || fail "$(cat "$work/out")"
+starts "$lead: pgha-pooler-primary.service"
 
 say "clients that somebody has told a pooler to hold back are let through"
-console() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -qh /run/pgbouncer -p 6432 pgbouncer -c "$2"; }
+tell() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -qh /run/pgbouncer -p 5000 pgbouncer -c "$2"; }
 # Of a database that nobody has come for it does not tell.
 exec 7> >(pgha psql -- -XAtq >/dev/null)
 echo 'select 1;' >&7
-for _ in $(seq 50); do ! pgha status --json | jq -e '.nodes[] | select(.role == "leader").pooler[]? | select(.database == "app")' >/dev/null || break; sleep 0.2; done
-console "$lead" 'DISABLE app'
-unhealthy "PgBouncer of $lead holds back app"
-console "$(replica)" PAUSE
-unhealthy "PgBouncer of $(replica) holds back every database"
-starts "$lead: pgbouncer.service"
+for _ in $(seq 50); do ! pgha status --json | jq -e '.nodes[0].pooler[] | select(.pooler == "primary" and .database == "app")' >/dev/null || break; sleep 0.2; done
+tell node-1 'DISABLE app'
+unhealthy "pgha-pooler-primary.service of node-1 holds back app"
+tell node-2 PAUSE
+unhealthy "pgha-pooler-primary.service of node-2 holds back every database"
+starts "node-1: pgha-pooler-primary.service"
 sql 'select 1' >/dev/null
 exec 7>&-
 
@@ -45,9 +45,9 @@ unhealthy '2 of 3 HAProxy route'
 starts "$lead: haproxy.service"
 
 say "units that somebody has stopped are started, whoever leads by then"
-on "$lead" systemctl stop patroni.service pgbouncer.service
+on "$lead" systemctl stop patroni.service pgha-pooler-primary.service
 unhealthy "patroni.service of $lead is inactive"
-starts "$lead: patroni.service, pgbouncer.service"
+starts "$lead: patroni.service, pgha-pooler-primary.service"
 
 say "a replica that streams by its own word, and that the leader sends nothing, is told from one that does"
 lead=$(leader)
@@ -134,7 +134,7 @@ unhealthy 'the role pgha_probe is missing'
 pgha apply --yes 2>/dev/null
 healthy
 as_postgres "$lead" 'revoke execute on function pgbouncer.lookup(text) from pgbouncer'
-unhealthy 'sessions at 6 of 18 doors'
+unhealthy 'sessions at 9 of 18 doors'
 pgha apply --yes 2>/dev/null
 healthy
 
@@ -156,7 +156,7 @@ for _ in $(seq 25); do
 done
 for _ in $(seq 40); do ! pgha status | grep -q '20 of 20 connections of app to app are in use' || break; sleep 0.2; done
 pgha status >"$work/status.out"
-grep -qE '20 of 20 connections of app to app are in use on .*, [1-9][0-9]* clients wait' "$work/status.out" || fail "$(cat "$work/status.out")"
+grep -qE '20 of 20 connections of app to app are in use by the pooler `primary` of node-1, [1-9][0-9]* clients wait' "$work/status.out" || fail "$(cat "$work/status.out")"
 kill "${clients[@]}" 2>/dev/null || true
 wait "${clients[@]}" 2>/dev/null || true
 as_postgres "$lead" "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()" >/dev/null

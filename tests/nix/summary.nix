@@ -55,7 +55,6 @@ builtins.seq config.system.build.image.drvPath {
     etcd = named config.services.etcd;
     haproxy = named config.services.haproxy;
     openssh = config.services.openssh;
-    pgbouncer = named config.services.pgbouncer;
     patroni =
       if config.services.patroni.enable then
         config.services.patroni // { postgresqlPackage = name config.services.patroni.postgresqlPackage; }

@@ -23,8 +23,8 @@ const LOOKUP: &str = r"
         AND a.rolpassword IS NOT NULL AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now())
 ";
 
-/// What pgha needs in every cluster, from its first moment on: nobody could look at it otherwise. PgBouncer: a role without a password (it comes by the node's
-/// own socket, as its own system user), and the function. pgha itself: a role to look with.
+/// What pgha needs in every cluster, from its first moment on: nobody could look at it otherwise. PgBouncer: a role without a password (it comes with
+/// a certificate), and the function. pgha itself: a role to look with.
 pub(crate) fn own(secrets: &Secrets) -> String {
     let (role, verifier) = (probe::ROLE, literal(probe_verifier(secrets)));
     format!(

@@ -1,13 +1,16 @@
-//! The connections of a node's PgBouncer.
+//! The poolers of a node, one PgBouncer behind each port for clients: what they say in their consoles.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use pgha_platform::ssh::Session;
+use pgha_platform::ssh::{Session, SshError};
 use serde::Serialize;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 /// Connections of one role to one database, through one pooler.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pool {
+    /// The door whose clients it serves.
+    pub pooler: String,
     /// The database.
     pub database: String,
     /// The role.
@@ -20,97 +23,128 @@ pub struct Pool {
     pub waits_seconds: u32,
 }
 
-/// The pools of the node behind `session`, but for the console's. None when it does not answer.
-pub(crate) async fn pools(session: &Session) -> Vec<Pool> {
-    parse(&session.answer(&console("SHOW POOLS")).await.unwrap_or_default())
+/// One pooler of a node.
+#[derive(Debug, Clone)]
+pub(crate) struct Pooler {
+    /// The door behind which it is.
+    pub(crate) door: String,
+    /// The port of that door.
+    pub(crate) port: u16,
 }
+
+/// Why a console did not answer.
+#[derive(Debug, thiserror::Error)]
+enum ConsoleError {
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Silent,
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
+}
+
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is held where everybody is.
 const EVERY_DATABASE: &str = "every database";
 
-/// Whose clients the pooler of the node behind `session` holds back, because somebody has told it to in
-/// its console: databases, or [`EVERY_DATABASE`]. It says so of a database once somebody has come for
-/// it. Absent: it says nothing there either.
-pub(crate) async fn held(session: &Session) -> Option<Vec<String>> {
-    let ask = [&console("SHOW DATABASES")[..], &["-c", "SHOW STATE"]].concat();
-    Some(holds(&session.answer(&ask).await.ok()?))
+/// The unit of the pooler behind a door.
+pub(crate) fn unit(door: &str) -> String {
+    format!("pgha-pooler-{door}.service")
 }
 
-fn holds(tables: &str) -> Vec<String> {
-    let all = tables.lines().any(|line| ["paused|yes", "suspended|yes"].contains(&line));
-    let is_held = |row: &Row<'_>| {
-        let says = |name: &str| row.get(name).is_some_and(|value| *value != "0");
-        says("paused") || says("disabled")
-    };
-    let databases = rows(tables).filter(is_held);
-    let databases = databases.filter_map(|row| row.get("name").map(|name| (*name).to_owned()));
-    all.then(|| EVERY_DATABASE.to_owned()).into_iter().chain(databases).collect()
+/// The door of a pooler's unit. Absent: it is another unit.
+pub(crate) fn door(unit: &str) -> Option<&str> {
+    unit.strip_prefix("pgha-pooler-")?.strip_suffix(".service")
 }
 
-/// Lets everybody through again whom the pooler holds back. What came of it, the next look tells.
-pub(crate) async fn release(session: &Session) {
-    // Which databases it holds, it only tells of those that somebody has come for.
-    let names = [&AS_POSTGRES[..], &["-h", "/run/postgresql", "postgres", "-c", NAMES]].concat();
-    let databases = session.answer(&names).await.unwrap_or_default();
-    let held = held(session).await.unwrap_or_default();
-    let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
-    let held = held.iter().filter(|name| *name != EVERY_DATABASE).map(quoted).collect::<Vec<_>>();
-    let held = held.iter().map(String::as_str).chain(databases.lines());
-    // Whichever does not apply fails.
-    let script = [""]
-        .into_iter()
-        .chain(held)
-        .fold(String::new(), |script, name| script + &format!("RESUME {name};\nENABLE {name};\n"));
-    let command = [&["timeout", "10"], &AS_POSTGRES[..], &CONSOLE].concat();
-    if let Err(error) = session.output(&command, script.as_bytes()).await {
-        tracing::debug!("{error}");
+impl Pooler {
+    /// Its pools, but for the console's. None when it does not answer.
+    pub(crate) async fn pools(&self, session: &Session) -> Vec<Pool> {
+        let rows = self.ask(session, &["SHOW POOLS"]).await.unwrap_or_default();
+        let pools = rows.iter().filter_map(|row| self.pool(row));
+        pools.filter(|pool| pool.database != "pgbouncer").collect()
     }
-}
 
-const NAMES: &str = "SELECT quote_ident(datname) FROM pg_database";
-
-/// PgBouncer lets this system user, and no other, into its console. Not through PAM, which would note
-/// each time in the journal.
-const AS_POSTGRES: [&str; 6] = [
-    "setpriv",
-    "--reuid=postgres",
-    "--regid=postgres",
-    "--clear-groups",
-    "/etc/pgha/bin/psql",
-    "-XAq",
-];
-
-const CONSOLE: [&str; 5] = ["-h", "/run/pgbouncer", "-p", "6432", "pgbouncer"];
-
-fn console(command: &str) -> Vec<&str> {
-    [&AS_POSTGRES[..], &CONSOLE, &["-c", command]].concat()
-}
-
-/// A row of a table, by column.
-type Row<'t> = BTreeMap<&'t str, &'t str>;
-
-/// A table as psql prints it: names of columns, then a row in each line. The columns differ between
-/// versions of PgBouncer.
-fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
-    let mut lines = table.lines().map(|line| line.split('|').collect::<Vec<_>>());
-    let names = lines.next().unwrap_or_default();
-    lines.filter_map(move |row| {
-        (row.len() == names.len()).then(|| names.iter().copied().zip(row).collect())
-    })
-}
-
-fn parse(table: &str) -> Vec<Pool> {
-    let pools = rows(table).filter_map(|row| {
-        let number = |name: &str| row.get(name)?.parse::<u32>().ok();
+    fn pool(&self, row: &SimpleQueryRow) -> Option<Pool> {
+        let number = |name: &str| row.try_get(name).ok()??.parse::<u32>().ok();
         Some(Pool {
-            database: (*row.get("database")?).to_owned(),
-            role: (*row.get("user")?).to_owned(),
+            pooler: self.door.clone(),
+            database: row.try_get("database").ok()??.to_owned(),
+            role: row.try_get("user").ok()??.to_owned(),
             active: number("cl_active")?,
             waiting: number("cl_waiting")?,
             waits_seconds: number("maxwait")?,
         })
-    });
-    pools.filter(|pool| pool.database != "pgbouncer").collect()
+    }
+
+    /// Whose clients it holds back, because somebody has told it to in its console: databases, or
+    /// [`EVERY_DATABASE`]. It says so of a database once somebody has come for it. Absent: it says
+    /// nothing there either.
+    pub(crate) async fn held(&self, session: &Session) -> Option<Vec<String>> {
+        let rows = self.ask(session, &["SHOW DATABASES", "SHOW STATE"]).await.ok()?;
+        let says = |row: &SimpleQueryRow, name: &str, value: &str| {
+            row.try_get(name).is_ok_and(|said| said == Some(value))
+        };
+        let all = rows.iter().any(|row| {
+            says(row, "value", "yes") && ["paused", "suspended"].iter().any(|key| says(row, "key", key))
+        });
+        let held = rows.iter().filter(|row| says(row, "paused", "1") || says(row, "disabled", "1"));
+        let held = held.filter_map(|row| row.try_get("name").ok()?.map(str::to_owned));
+        Some(all.then(|| EVERY_DATABASE.to_owned()).into_iter().chain(held).collect())
+    }
+
+    /// Lets everybody through again whom it holds back: also of `databases`, since of those that
+    /// nobody has come for it does not tell. What came of it, the next look tells.
+    pub(crate) async fn release(&self, session: &Session, databases: &[String]) {
+        let held = self.held(session).await.unwrap_or_default();
+        let held = held.iter().filter(|name| *name != EVERY_DATABASE).chain(databases);
+        let quoted = held.map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
+        let Ok(client) = self.console(session).await else { return };
+        for name in [String::new()].into_iter().chain(quoted) {
+            for command in ["RESUME", "ENABLE"] {
+                // Whichever does not apply fails.
+                let command = format!("{command} {name}");
+                let _ = tokio::time::timeout(PATIENCE, client.simple_query(&command)).await;
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        session: &Session,
+        commands: &[&str],
+    ) -> Result<Vec<SimpleQueryRow>, ConsoleError> {
+        let asked = async {
+            let client = self.console(session).await?;
+            let mut rows = Vec::new();
+            for command in commands {
+                rows.extend(client.simple_query(command).await?.into_iter().filter_map(row));
+            }
+            Ok(rows)
+        };
+        let asked = tokio::time::timeout(PATIENCE, asked).await;
+        asked.unwrap_or(Err(ConsoleError::Silent)).inspect_err(|error| {
+            tracing::debug!("{} of {}: {error}", unit(&self.door), session.address());
+        })
+    }
+
+    /// Its socket tells PgBouncer which system user connects: root, as whom pgha is on the node.
+    async fn console(&self, session: &Session) -> Result<Client, ConsoleError> {
+        let socket = session.socket(&format!("/run/pgbouncer/.s.PGSQL.{}", self.port)).await?;
+        let mut config = Config::new();
+        config.user("postgres").dbname("pgbouncer").application_name("pgha");
+        let (client, connection) = config.connect_raw(socket, NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+}
+
+fn row(message: SimpleQueryMessage) -> Option<SimpleQueryRow> {
+    match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -118,22 +152,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_pgbouncer_writes() {
-        let table = "database|user|cl_active|cl_waiting|sv_active|maxwait|maxwait_us\napp|app|20|5|20|3|9\npgbouncer|pgbouncer|1|0|0|0|0\n(2 rows)\n";
-        let pool = |pool: &Pool| (pool.role.clone(), pool.active, pool.waiting, pool.waits_seconds);
-        let app = ("app".to_owned(), 20, 5, 3);
-        assert_eq!(parse(table).iter().map(pool).collect::<Vec<_>>(), [app]);
-    }
-
-    #[test]
-    fn tells_whom_it_holds_back() {
-        let tables = |paused: u8, disabled: u8, all: &str| {
-            format!(
-                "name|host|paused|disabled\napp|/run|{paused}|{disabled}\npostgres|/run|0|0\n(2 rows)\nkey|value\nactive|no\npaused|{all}\n(2 rows)\n"
-            )
-        };
-        assert!(holds(&tables(0, 0, "no")).is_empty());
-        assert_eq!(holds(&tables(1, 0, "no")), ["app"]);
-        assert_eq!(holds(&tables(0, 1, "yes")), [EVERY_DATABASE, "app"]);
+    fn a_door_and_its_unit_tell_each_other() {
+        assert_eq!(door(&unit("primary")), Some("primary"));
+        assert_eq!(door("haproxy.service"), None);
     }
 }

@@ -24,16 +24,16 @@ pub const ROLE: &str = "pgha_probe";
 /// Every cluster has it.
 const DATABASE: &str = "postgres";
 
-/// The door of a node's own pooler; those of its HAProxy are called like its pools.
-pub const POOLER: &str = "pooler";
+/// The door of a node's own PostgreSQL; those for clients are called like HAProxy's pools.
+pub const POSTGRES: &str = "postgres";
 
-/// The door to the primary, through HAProxy.
+/// The door to the primary, through a pooler.
 pub(crate) const WRITERS: &str = "primary";
 
 /// The same, past the poolers.
 pub(crate) const DIRECT: &str = "direct";
 
-/// The door to synchronous replicas, through HAProxy.
+/// The door to synchronous replicas, through a pooler.
 pub(crate) const SYNCHRONOUS: &str = "sync";
 
 /// What is said of a door behind which nobody says anything.
@@ -95,7 +95,7 @@ impl Answer {
 /// What sessions through the doors of one node met.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Sessions {
-    /// By door: `pooler` for the node's own, or a pool of its HAProxy.
+    /// By door: `postgres` for the node's own, or a pool of its HAProxy.
     pub doors: BTreeMap<String, Answer>,
     /// The durability that the doors to synchronous replicas were made for. While another one is in
     /// force they lead nowhere.
@@ -110,9 +110,9 @@ impl Sessions {
         matches!(self.doors.get(door), Some(Answer::Failed(why)) if why.starts_with(SILENT))
     }
 
-    /// Whether the node's own pooler, or PostgreSQL behind it, gives no session.
-    pub fn pooler_fails(&self) -> bool {
-        matches!(self.doors.get(POOLER), Some(Answer::Failed(_)))
+    /// Whether the node's own PostgreSQL gives no session.
+    pub fn postgres_fails(&self) -> bool {
+        matches!(self.doors.get(POSTGRES), Some(Answer::Failed(_)))
     }
 }
 
@@ -136,7 +136,7 @@ impl Probe {
             if !leads_somewhere(door) {
                 return (door, (Answer::Failed("nobody is up behind it".to_owned()), Vec::new()));
             }
-            let weak = if door == POOLER { weak() } else { String::new() };
+            let weak = if door == POSTGRES { weak() } else { String::new() };
             (door, self.knock(session, *port, &weak, PATIENCE).await)
         });
         let mut sessions = Sessions { durability: self.durability.clone(), ..Sessions::default() };
@@ -147,7 +147,7 @@ impl Probe {
         sessions
     }
 
-    /// Writes through the node's HAProxy. Absent: it has none.
+    /// Writes as a client of this node. Absent: it has no port for clients.
     pub(crate) async fn write(&self, session: &Session, patience: Duration) -> Option<Answer> {
         let port = *self.doors.get(WRITERS)?;
         Some(self.knock(session, port, "", patience).await.0)
@@ -193,8 +193,8 @@ impl Probe {
         Ok(client)
     }
 
-    /// TLS for a connection. Whoever ends it, a pooler of this node or one behind its HAProxy, has a
-    /// certificate with this node's name.
+    /// TLS for a connection. Whoever ends it, a pooler of this node or a PostgreSQL behind its HAProxy,
+    /// has a certificate with this node's name.
     fn tls_of<S>(&self, _: &S) -> Result<Tls<S>, Error>
     where
         MakeRustlsConnect: MakeTlsConnect<S, Error: Into<Error>>,

@@ -100,17 +100,18 @@ fn entries(
     add("tls/ca.crt", file("ca.crt"), false);
     add("ssh/ssh_host_ed25519_key", own("ssh_host_ed25519_key"), true);
     add("ssh/authorized_keys", file("ssh/operator.pub"), false);
-    let mut pair = |to: &str, from: &str| {
-        add(&format!("tls/{to}.crt"), own(&format!("{from}.crt")), false);
-        add(&format!("tls/{to}.key"), own(&format!("{from}.key")), true);
+    let mut pair = |name: &str| {
+        add(&format!("tls/{name}.crt"), own(&format!("{name}.crt")), false);
+        add(&format!("tls/{name}.key"), own(&format!("{name}.key")), true);
     };
     if node.role_set.has(Role::Etcd) {
-        pair("etcd", "etcd");
+        pair("etcd");
+    }
+    if node.role_set.has(Role::Haproxy) {
+        ["pgbouncer", "pgbouncer-postgres"].into_iter().for_each(&mut pair);
     }
     if node.role_set.has(Role::Postgres) {
-        ["patroni", "patroni-etcd", "postgres", "pgbouncer"]
-            .into_iter()
-            .for_each(|name| pair(name, name));
+        ["patroni", "patroni-etcd", "postgres"].into_iter().for_each(&mut pair);
         add("patroni.d/30-secrets.yml", format!("{:#}\n", passwords(secrets)), true);
         let [configuration, script] = BOOTSTRAP;
         let first = json!({ "dcs": rendered.dynamic, "post_bootstrap": POST_BOOTSTRAP });

@@ -241,6 +241,18 @@ impl Session {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
+    /// A connection to a Unix socket of the node.
+    ///
+    /// # Errors
+    /// When nobody listens there, or the session is broken.
+    pub async fn socket(
+        &self,
+        path: &str,
+    ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>, SshError> {
+        let channel = self.handle.channel_open_direct_streamlocal(path).await;
+        Ok(channel.map_err(|error| SshError::Session(self.address, error))?.into_stream())
+    }
+
     /// A connection to `port` of the node's loopback.
     ///
     /// # Errors

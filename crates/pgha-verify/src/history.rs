@@ -12,7 +12,7 @@ pub enum Side {
     /// A client on the side that survives: it knows every HAProxy but that of the node that is to
     /// be broken.
     Outside,
-    /// A client beside the leader that is about to be broken, connected straight to its PgBouncer.
+    /// A client beside the leader that is about to be broken, connected straight to its PostgreSQL.
     Inside,
 }
 

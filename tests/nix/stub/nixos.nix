@@ -86,10 +86,6 @@ in
       user = optional types.str "patroni";
       group = optional types.str "patroni";
     };
-    services.pgbouncer = {
-      inherit enable;
-      package = optional types.package pkgs.pgbouncer;
-    };
     security.pam.services = optional (types.attrsOf (
       types.submodule { options.startSession = enable; }
     )) { };
@@ -158,9 +154,6 @@ in
     environment.etc."haproxy.cfg" = lib.mkIf config.services.haproxy.enable {
       source = "/nix/store/haproxy.conf";
     };
-    environment.etc."pgbouncer/pgbouncer.ini" = lib.mkIf config.services.pgbouncer.enable {
-      source = "/nix/store/pgbouncer.ini";
-    };
     environment.etc."ssh/sshd_config" = lib.mkIf config.services.openssh.enable {
       source = "/nix/store/sshd.conf-final";
     };
@@ -172,7 +165,6 @@ in
       isSystemUser = true;
       group = "etcd";
     };
-    users.users.pgbouncer = lib.mkIf config.services.pgbouncer.enable { group = "pgbouncer"; };
     # Asking for the system forces every option, as a build would; of the services those that run.
     system.build.toplevel =
       let

@@ -104,16 +104,29 @@ pub struct Database {
     pub extensions: Vec<String>,
 }
 
-/// The pooler.
+/// The poolers.
 #[derive(Debug, Clone, Serialize)]
 pub struct Pgbouncer {
     /// When a server connection goes back.
     pub pool_mode: PoolMode,
-    /// Server connections for each user and database.
+    /// Server connections of each pooler for each user and database.
     pub default_pool_size: u32,
-    /// Client connections a node accepts.
+    /// Client connections each of a node's poolers accepts.
     pub max_client_conn: u32,
 }
+
+impl Pgbouncer {
+    /// Connections that one node may have to one PostgreSQL: a firewall has to draw a line, and it is
+    /// part of the image, so that it cannot follow databases. Four full pools of a pooler have room
+    /// below it, and what goes past the poolers.
+    pub fn most_to_one_postgresql(&self) -> u32 {
+        self.default_pool_size.saturating_mul(4).saturating_add(40).max(120)
+    }
+}
+
+/// The ports of a node's own HAProxy, which only its poolers speak to, and what they lead to.
+pub(crate) const ROUTES: [(&str, u16); 3] =
+    [("primary", 6430), ("replicas", 6431), ("sync", 6432)];
 
 /// The load balancer.
 #[derive(Debug, Clone, Serialize)]

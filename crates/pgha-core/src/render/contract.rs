@@ -48,7 +48,7 @@ pub(super) fn render(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) -> Valu
 }
 
 /// The units that run on a node of this role set.
-fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<&'static str> {
+fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<String> {
     let mut units = vec!["pgha-firewall.service", "pgha-seed.service", "ssh.service"];
     if role_set.has(Role::Etcd) || role_set.has(Role::Postgres) {
         units.extend(["pgha-volume.service", "pgha-data.service"]);
@@ -57,13 +57,16 @@ fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<&'static str> {
         units.push("etcd.service");
     }
     if role_set.has(Role::Postgres) {
-        units.extend(["patroni.service", "pgbouncer.service"]);
+        units.push("patroni.service");
     }
     if role_set.has(Role::Postgres) && cluster.guard {
         units.push("pgha-guard.service");
     }
+    let mut units = units.into_iter().map(str::to_owned).collect::<Vec<_>>();
     if role_set.has(Role::Haproxy) {
-        units.push("haproxy.service");
+        units.push("haproxy.service".to_owned());
+        let pools = pools(cluster).into_iter().filter(|pool| pool.route.is_some());
+        units.extend(pools.map(|pool| format!("pgha-pooler-{}.service", pool.name)));
     }
     units
 }
@@ -74,20 +77,21 @@ fn ports(cluster: &Cluster, role_set: &RoleSet) -> Vec<u16> {
         ports.extend([2379, ETCD_PEER_PORT, ETCD_JSON_PORT]);
     }
     if role_set.has(Role::Postgres) {
-        ports.extend([5432, 6432, PATRONI_REST_PORT]);
+        ports.extend([5432, PATRONI_REST_PORT]);
     }
     if role_set.has(Role::Haproxy) {
-        ports.extend(pools(cluster).iter().map(|pool| pool.port));
+        ports.extend(pools(cluster).iter().flat_map(|pool| [Some(pool.port), pool.route]).flatten());
         ports.push(cluster.haproxy.stats_port);
     }
     ports
 }
 
-/// Where sessions of SQL clients begin on such a node: HAProxy's ports, by pool, and the pooler's.
+/// Where sessions of SQL clients begin on such a node: the ports for clients, by pool, and its own
+/// PostgreSQL.
 fn doors(cluster: &Cluster, role_set: &RoleSet) -> BTreeMap<&'static str, u16> {
     let mut doors = BTreeMap::new();
     if role_set.has(Role::Postgres) {
-        doors.insert("pooler", 6432);
+        doors.insert("postgres", 5432);
     }
     if role_set.has(Role::Haproxy) {
         doors.extend(pools(cluster).into_iter().map(|pool| (pool.name, pool.port)));
@@ -112,15 +116,11 @@ pub(super) fn seed_files(role_set: &RoleSet) -> Vec<&'static str> {
             "tls/postgres.crt",
             "tls/postgres.key",
         ]);
-        files.extend([
-            "tls/patroni-etcd.crt",
-            "tls/patroni-etcd.key",
-            "tls/pgbouncer.crt",
-            "tls/pgbouncer.key",
-        ]);
+        files.extend(["tls/patroni-etcd.crt", "tls/patroni-etcd.key"]);
     }
     if role_set.has(Role::Haproxy) {
-        files.extend(["haproxy.env", "tls/haproxy.pem"]);
+        files.extend(["haproxy.env", "tls/haproxy.pem", "tls/pgbouncer.crt", "tls/pgbouncer.key"]);
+        files.extend(["tls/pgbouncer-postgres.crt", "tls/pgbouncer-postgres.key"]);
     }
     files.sort_unstable();
     files.dedup();

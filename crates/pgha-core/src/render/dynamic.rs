@@ -57,13 +57,12 @@ fn parameters(cluster: &Cluster) -> Value {
 }
 
 /// First match wins: the system's own roles, then the file's lines, then whoever comes through a
-/// HAProxy, then nobody.
+/// pooler or a HAProxy, then nobody.
 fn hba(cluster: &Cluster) -> Vec<String> {
     let mut lines: Vec<String> = [
         "local all postgres peer",
         "local replication replicator scram-sha-256",
         "local all replicator scram-sha-256",
-        "local all pgbouncer peer",
         "local all all scram-sha-256",
     ]
     .map(str::to_owned)
@@ -78,13 +77,19 @@ fn hba(cluster: &Cluster) -> Vec<String> {
         ));
         lines.push(format!("hostssl all rewind {address}/32 scram-sha-256 clientcert=verify-ca"));
     }
-    let routed = |line: &str| {
+    let by = |method: &str, who: &str| {
         let nodes = cluster.nodes_with(Role::Haproxy);
-        let lines = nodes.map(|node| format!("hostssl {line} {}/32 scram-sha-256", node.address));
+        let lines = nodes.map(|node| format!("hostssl {who} {}/32 {method}", node.address));
         lines.collect::<Vec<_>>()
     };
+    let routed = |who: &str| by("scram-sha-256", who);
     let own = "postgres,replicator,rewind,pgbouncer,pgha_probe,pgha_verify all reject";
-    lines.extend(routed("postgres pgha_probe"));
+    lines.extend(by("cert", "postgres pgbouncer"));
+    for who in ["postgres pgha_probe", "pgha_verify pgha_verify"] {
+        lines.extend(routed(who));
+        // The operator, through the node's SSH.
+        lines.push(format!("hostssl {who} 127.0.0.1/32 scram-sha-256"));
+    }
     lines.extend([format!("host all {own}"), format!("host replication {own}")]);
     // Under strict whoever receives WAL could stand in for the synchronous replica (`*`).
     if cluster.durability != Durability::Strict {

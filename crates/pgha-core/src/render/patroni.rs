@@ -61,7 +61,6 @@ pub(super) fn local(cluster: &Cluster) -> Value {
             "use_unix_socket_repl": true,
             // A copy would wait for the leader's next checkpoint, which spreads over minutes.
             "basebackup": [{ "checkpoint": "fast" }, { "max-rate": "100M" }],
-            "callbacks": { "on_role_change": "/bin/sh /etc/pgha/lib/pgha-reconnect" },
             "parameters": { "unix_socket_directories": "/run/postgresql" },
             "authentication": {
                 "superuser": { "username": "postgres" },

@@ -38,7 +38,7 @@ pub fn owner_of(path: &str) -> Option<u32> {
         | "patroni.d/30-secrets.yml"
         | "patroni.d/40-bootstrap.yml"
         | "bootstrap.sql" => "postgres",
-        "tls/pgbouncer.key" => "pgbouncer",
+        "tls/pgbouncer.key" | "tls/pgbouncer-postgres.key" => "pgbouncer",
         "tls/haproxy.pem" => "haproxy",
         _ => return None,
     };
@@ -99,6 +99,6 @@ fn patroni(cluster: &Cluster, node: &Node) -> Value {
         "name": node.name,
         "etcd3": { "hosts": members.iter().map(|member| format!("{member}:{ETCD_JSON_PORT}")).collect::<Vec<_>>() },
         "restapi": { "listen": format!("0.0.0.0:{rest}"), "connect_address": format!("{address}:{rest}") },
-        "postgresql": { "listen": format!("{address}:5432"), "connect_address": format!("{address}:5432") },
+        "postgresql": { "listen": format!("{address},127.0.0.1:5432"), "connect_address": format!("{address}:5432") },
     })
 }

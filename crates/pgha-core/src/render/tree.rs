@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{RenderError, contract, patroni, template};
 use crate::cluster::{
-    Cluster, Durability, Haproxy, Network, Node, Pgbouncer, Role, RoleSet, Timing,
+    Cluster, Durability, Haproxy, Network, Node, Pgbouncer, ROUTES, Role, RoleSet, Timing,
 };
 use crate::digest::{Digest, Hasher};
 
@@ -69,14 +69,22 @@ const TEMPLATES: &[(For, &str, &str)] = &[
     template!(For::Every, "etc/systemd/system/pgha-firewall.service"),
     template!(For::Only(Role::Etcd), "etc/pgha/etcd.env"),
     template!(For::Only(Role::Etcd), "etc/systemd/system/etcd.service.d/50-pgha.conf"),
-    template!(For::Only(Role::Postgres), "etc/pgha/pgbouncer.ini"),
-    template!(For::Only(Role::Postgres), "etc/pgha/pgbouncer-hba.conf"),
-    template!(For::Only(Role::Postgres), "etc/pgha/pgbouncer-users.txt"),
     template!(For::Only(Role::Postgres), "etc/systemd/system/patroni.service.d/50-pgha.conf"),
-    template!(For::Only(Role::Postgres), "etc/systemd/system/pgbouncer.service.d/50-pgha.conf"),
     template!(For::Guarded, "etc/systemd/system/pgha-guard.service"),
     template!(For::Only(Role::Haproxy), "etc/pgha/haproxy.cfg"),
     template!(For::Only(Role::Haproxy), "etc/systemd/system/haproxy.service.d/50-pgha.conf"),
+    template!(For::Only(Role::Haproxy), "etc/pgha/pgbouncer-hba.conf"),
+    template!(For::Only(Role::Haproxy), "etc/pgha/pgbouncer-ident.conf"),
+    template!(For::Only(Role::Haproxy), "etc/pgha/pgbouncer-users.txt"),
+];
+
+/// The files of one pooler.
+const POOLER: [(&str, &str); 2] = [
+    ("etc/pgha/pooler-{}.ini", include_str!("../../templates/etc/pgha/pooler.ini")),
+    (
+        "etc/systemd/system/pgha-pooler-{}.service",
+        include_str!("../../templates/etc/systemd/system/pgha-pooler.service"),
+    ),
 ];
 
 /// The programs of a node are no templates: they read `contract.json`.
@@ -88,9 +96,16 @@ const PROGRAMS: &[(For, &str, &str)] = &[
     template!(For::Every, "etc/pgha/lib/pgha-contract"),
     template!(For::Only(Role::Etcd), "etc/pgha/lib/pgha-etcd"),
     template!(For::Only(Role::Postgres), "etc/pgha/lib/pgha-judge"),
-    template!(For::Only(Role::Postgres), "etc/pgha/lib/pgha-reconnect"),
     template!(For::Guarded, "etc/pgha/lib/pgha-guard"),
 ];
+
+/// What the files of one pooler are made from.
+#[derive(Serialize)]
+struct PoolerContext<'c> {
+    pool: &'c Pool,
+    pgbouncer: &'c Pgbouncer,
+    timing: &'c Timing,
+}
 
 #[derive(Serialize)]
 struct Context<'c> {
@@ -112,11 +127,11 @@ struct Context<'c> {
 /// How many connections one address may hold open, so that it cannot hold them all.
 #[derive(Serialize)]
 struct Limits {
-    /// To a pooler, as another node's HAProxy.
-    pooler: u32,
-    /// To the ports of one HAProxy, as a client. Through every HAProxy together it has as many as
-    /// one of them has to a pooler.
+    /// To the ports of one node that lead to PostgreSQL, as a client. Each of them takes as many as
+    /// `max_client_conn`.
     client: u32,
+    /// To PostgreSQL itself, as another node with its poolers and direct ports.
+    postgres: u32,
     /// To PostgreSQL through one direct port of one HAProxy, all addresses together.
     direct: u32,
     /// The same, from one address.
@@ -129,16 +144,14 @@ const DIRECT: u32 = 20;
 
 impl Limits {
     fn of(cluster: &Cluster) -> Self {
-        let most = |places: u32| places - places / 5;
-        let haproxies =
-            u32::try_from(cluster.nodes_with(Role::Haproxy).count()).unwrap_or(u32::MAX);
-        let pooler = most(cluster.pgbouncer.max_client_conn);
-        let client = (pooler / haproxies.max(1)).clamp(1, most(cluster.haproxy.maxconn));
-        Self { pooler, client, direct: DIRECT, direct_client: most(DIRECT) }
+        let most = |places: u32| (places - places / 5).max(1);
+        let client = most(cluster.pgbouncer.max_client_conn);
+        let postgres = cluster.pgbouncer.most_to_one_postgresql();
+        Self { client, postgres, direct: DIRECT, direct_client: most(DIRECT) }
     }
 }
 
-/// One port of HAProxy: the nodes whose Patroni answers `path` with 200.
+/// A port of a node that leads to PostgreSQL: to those nodes whose Patroni answers `path` with 200.
 #[derive(Serialize)]
 pub(super) struct Pool {
     pub(super) name: &'static str,
@@ -148,27 +161,35 @@ pub(super) struct Pool {
     reads: bool,
     /// Factor on the preset's check intervals.
     slow: u32,
-    /// The pool whose checks it goes by. It leads past the poolers.
+    /// Where HAProxy takes the sessions of this port's pooler. Absent: it has none.
+    pub(super) route: Option<u16>,
+    /// The pool whose checks it goes by, if it leads past the poolers.
     follows: Option<&'static str>,
 }
 
-/// The ports of HAProxy that lead to PostgreSQL.
+/// The ports that lead to PostgreSQL.
 pub(super) fn pools(cluster: &Cluster) -> Vec<Pool> {
     let haproxy = &cluster.haproxy;
     // Under quorum Patroni's /sync leaves the quorum standbys out.
     let sync_path = if cluster.durability == Durability::Quorum { "/quorum" } else { "/sync" };
     // Each check costs a TLS handshake on both ends, and a connection to a dead replica is sent on
     // to another: the pools for reads are checked five times less often.
-    let pool = |name, port, path| Pool { name, port, path, reads: false, slow: 1, follows: None };
-    let readers = |name, port, path| Pool { reads: true, slow: 5, ..pool(name, port, path) };
-    let primary = pool("primary", haproxy.primary_port, "/primary");
-    let replicas = readers("replicas", haproxy.replica_port, "/replica");
-    let direct = |name, port, pool: &Pool| Pool { name, port, follows: Some(pool.name), ..*pool };
+    let pool = |(name, route), port, path| {
+        let route = Some(route);
+        Pool { name, port, path, reads: false, slow: 1, route, follows: None }
+    };
+    let readers = |route, port, path| Pool { reads: true, slow: 5, ..pool(route, port, path) };
+    let [to_primary, to_replicas, to_synchronous] = ROUTES;
+    let primary = pool(to_primary, haproxy.primary_port, "/primary");
+    let replicas = readers(to_replicas, haproxy.replica_port, "/replica");
+    let direct = |name, port, pool: &Pool| {
+        Pool { name, port, route: None, follows: Some(pool.name), ..*pool }
+    };
     let past_poolers = [
         direct("direct", haproxy.direct_port, &primary),
         direct("direct-replicas", haproxy.direct_replica_port, &replicas),
     ];
-    let synchronous = haproxy.sync_port.map(|port| readers("sync", port, sync_path));
+    let synchronous = haproxy.sync_port.map(|port| readers(to_synchronous, port, sync_path));
     [primary, replicas].into_iter().chain(synchronous).chain(past_poolers).collect()
 }
 
@@ -181,6 +202,9 @@ pub(super) fn render(cluster: &Cluster, role_set: &RoleSet) -> Result<Tree, Rend
     {
         tree.insert(path, template::fill(path, source, &context)?);
     }
+    if role_set.has(Role::Haproxy) {
+        poolers(cluster, &mut tree)?;
+    }
     for (_, path, source) in
         PROGRAMS.iter().filter(|(audience, ..)| wanted(*audience, cluster, role_set))
     {
@@ -192,6 +216,18 @@ pub(super) fn render(cluster: &Cluster, role_set: &RoleSet) -> Result<Tree, Rend
     let contract = contract::render(cluster, role_set, &tree);
     tree.insert("etc/pgha/contract.json", pretty(&contract));
     Ok(tree)
+}
+
+fn poolers(cluster: &Cluster, tree: &mut Tree) -> Result<(), RenderError> {
+    for pool in pools(cluster).iter().filter(|pool| pool.route.is_some()) {
+        let context =
+            PoolerContext { pool, pgbouncer: &cluster.pgbouncer, timing: &cluster.timing };
+        for (path, source) in POOLER {
+            let path = path.replace("{}", pool.name);
+            tree.insert(&path, template::fill(&path, source, &context)?);
+        }
+    }
+    Ok(())
 }
 
 fn wanted(audience: For, cluster: &Cluster, role_set: &RoleSet) -> bool {

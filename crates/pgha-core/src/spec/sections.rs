@@ -137,17 +137,18 @@ pub(crate) struct EtcdSection {
     pub(crate) election_ms: Option<Spanned<u32>>,
 }
 
-/// The connection pooler in front of each PostgreSQL.
+/// The connection poolers behind the ports for clients.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PgbouncerSection {
     /// When a server connection goes back to the pool. Default `session`.
     pub(crate) pool_mode: PoolMode,
-    /// Server connections for each pair of user and database. Default 20.
+    /// Server connections of each pooler for each pair of user and database. There is one pooler for
+    /// each port on each node that has the role `haproxy`. Default 20.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) default_pool_size: Option<Spanned<u32>>,
-    /// Client connections a node accepts. One address can hold four fifths of them, in equal parts
-    /// through each HAProxy. Default 2000.
+    /// Client connections that each pooler accepts. One address can hold four fifths of them.
+    /// Default 2000.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) max_client_conn: Option<Spanned<u32>>,
 }
@@ -180,7 +181,8 @@ pub(crate) struct HaproxySection {
     /// healthy. Default 16.
     #[schemars(range(min = 1))]
     pub(crate) max_replica_lag_mb: Option<u32>,
-    /// Connections HAProxy accepts on a node. Default 4000.
+    /// Connections that HAProxy accepts on a node, from its poolers and on the direct ports.
+    /// Default 4000.
     #[schemars(range(min = 1))]
     pub(crate) maxconn: Option<u32>,
 }

@@ -12,10 +12,11 @@ use serde_json::Value;
 
 use super::{Fleet, Link, with_causes};
 use crate::daemons::{Daemons, Untaken};
-use crate::health::{Health, POOLER_UNIT};
+use crate::health::Health;
 use crate::node_error::NodeError;
 use crate::secrets::Secrets;
-use crate::{barred, candidate, contract, copy, declare, pooler, units};
+use crate::pooler::{self, Pooler};
+use crate::{barred, candidate, contract, copy, declare, units};
 
 type Done = Result<(), NodeError>;
 
@@ -137,8 +138,12 @@ impl Daemons for Fleet {
             run(&["systemctl", "kill", "--signal=KILL"], dumb).await?;
         }
         run(&["systemctl", "start", "--no-block"], units).await?;
-        if units.iter().any(|unit| unit == POOLER_UNIT) {
-            pooler::release(&link.session).await;
+        let named = |pooler: &Pooler| units.contains(&pooler::unit(&pooler.door));
+        let poolers = link.poolers().filter(named).collect::<Vec<_>>();
+        if !poolers.is_empty() {
+            let databases = self.databases().await;
+            let released = poolers.iter().map(|pooler| pooler.release(&link.session, &databases));
+            join_all(released).await;
         }
         Ok(())
     }
@@ -202,6 +207,15 @@ impl Daemons for Fleet {
 }
 
 impl Fleet {
+    /// Names of all databases, as far as a PostgreSQL answers.
+    async fn databases(&self) -> Vec<String> {
+        let ask = |link: Arc<Link>| async move {
+            Ok(declare::sql(&link.session, "postgres", "SELECT datname FROM pg_database").await?)
+        };
+        let names = self.first_answer(Role::Postgres, ask).await.unwrap_or_default();
+        names.lines().map(str::to_owned).collect()
+    }
+
     /// What clients have in use on the leader and could not keep with a dynamic configuration.
     async fn in_use(&self, leader: Option<&Node>, config: &Value) -> Result<String, NodeError> {
         let leader = leader.ok_or(NodeError::Absent("the leader"))?;

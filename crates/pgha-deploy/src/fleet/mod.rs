@@ -21,6 +21,7 @@ use crate::contract::Contract;
 use crate::etcd::Etcd;
 use crate::node_error::NodeError;
 use crate::patroni::Patroni;
+use crate::pooler::{self, Pooler};
 use crate::probe::{self, Answer, Probe};
 use crate::secrets::Secrets;
 
@@ -44,6 +45,14 @@ impl Link {
     /// Patroni of this node.
     pub(crate) fn patroni(&self) -> Result<&Patroni, NodeError> {
         self.patroni.as_ref().ok_or(NodeError::Absent("Patroni"))
+    }
+
+    /// The poolers of this node.
+    pub(crate) fn poolers(&self) -> impl Iterator<Item = Pooler> {
+        let doors = self.units.iter().filter_map(|unit| pooler::door(unit));
+        doors.filter_map(|door| {
+            Some(Pooler { door: door.to_owned(), port: *self.probe.doors.get(door)? })
+        })
     }
 
     /// etcd of this node.
@@ -144,7 +153,7 @@ impl Fleet {
         outcome
     }
 
-    /// Writes in a new session through every HAProxy.
+    /// Writes in a new session of a client of every node that routes.
     ///
     /// # Errors
     /// Where one does not get through within `patience`: why.

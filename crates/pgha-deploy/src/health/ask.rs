@@ -1,17 +1,20 @@
 //! Asks every node.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
 
-use super::node::{GUARD, POOLER_UNIT};
+use super::node::GUARD;
 use super::{Health, NodeHealth};
 use crate::fleet::{Fleet, Link, with_causes};
 use crate::instance::Instance;
 use crate::node_error::NodeError;
 use crate::patroni::View;
-use crate::probe::POOLER;
+use crate::pooler::{self, Pooler};
+use crate::probe::{POSTGRES, Sessions};
 use crate::units::Unit;
-use crate::{haproxy, pooler, units};
+use crate::{haproxy, units};
 
 impl Health {
     /// Asks every node at once, and then the replicas for their view of the cluster.
@@ -65,17 +68,20 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         (heard(etcd), heard(instance), heard(pools), heard(Some(units)));
     // A door behind which nobody is would only be waited at.
     let leads_somewhere = |door: &str| match door {
-        POOLER => instance.as_ref().is_some_and(Instance::runs),
+        POSTGRES => instance.as_ref().is_some_and(Instance::runs),
         // One that does not answer here may not answer there either, and that is to be seen.
         pool => pools.as_ref().is_none_or(|pools| pools.up(pool).next().is_some()),
     };
-    let pools_sessions = node.role_set.has(Role::Postgres);
-    let held = async { if pools_sessions { pooler::held(&link.session).await } else { None } };
+    // While one stops it lets nobody in, and that is as it should be.
+    let runs = |door: &str| {
+        let unit = units.as_ref().and_then(|units| units.get(&pooler::unit(door)));
+        unit.is_some_and(Unit::is_active)
+    };
+    let poolers = link.poolers().filter(|pooler| runs(&pooler.door)).collect::<Vec<_>>();
+    let held = join_all(poolers.iter().map(|pooler| pooler.held(&link.session)));
     let (sessions, held, guard_stands) =
         tokio::join!(link.probe.ask(&link.session, leads_somewhere), held, guard_stands(&link));
-    // While it stops it lets nobody in, and that is as it should be.
-    let pooler = units.as_ref().and_then(|units| units.get(POOLER_UNIT));
-    let pools_on = pooler.is_some_and(Unit::is_active);
+    let (hung_poolers, held) = told(&poolers, held, &sessions);
     NodeHealth {
         unreachable: None,
         etcd,
@@ -84,11 +90,29 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         view: None,
         pools,
         units,
-        pooler_hangs: sessions.is_silent(POOLER) && held.is_none(),
-        pooler_holds: held.filter(|_| pools_on).unwrap_or_default(),
+        hung_poolers,
+        held,
         sessions: Some(sessions),
         guard_stands,
     }
+}
+
+/// The doors of poolers that hang, and what the others hold back. `held`: what each has told.
+fn told(
+    poolers: &[Pooler],
+    held: Vec<Option<Vec<String>>>,
+    sessions: &Sessions,
+) -> (BTreeSet<String>, BTreeMap<String, Vec<String>>) {
+    let (mut hung, mut holding) = (BTreeSet::new(), BTreeMap::new());
+    for (pooler, held) in poolers.iter().zip(held) {
+        match held {
+            Some(held) if held.is_empty() => {}
+            Some(held) => drop(holding.insert(pooler.door.clone(), held)),
+            None if sessions.is_silent(&pooler.door) => drop(hung.insert(pooler.door.clone())),
+            None => {}
+        }
+    }
+    (hung, holding)
 }
 
 /// It touches a file whenever it has looked at the leader lock.

@@ -7,6 +7,7 @@ use pgha_core::cluster::{Durability, Node, Role};
 
 use super::Health;
 use crate::haproxy::Pools;
+use crate::pooler;
 
 /// Something that must be true of a healthy cluster.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -63,8 +64,9 @@ impl Health {
             let dumb = cluster.node(node).map(|own| self.nodes[node].dumb(own));
             let dumb = dumb.into_iter().flatten();
             down.extend(dumb.map(|name| format!("{name} of {node} does not answer")));
-            let held = &self.nodes[node].pooler_holds;
-            down.extend(held.iter().map(|held| format!("PgBouncer of {node} holds back {held}")));
+            down.extend(self.nodes[node].held.iter().map(|(door, held)| {
+                format!("{} of {node} holds back {}", pooler::unit(door), held.join(" and "))
+            }));
             count += usize::from(down.len() == before);
         }
         let text = format!("units run on {count} of {} nodes{}", cluster.nodes.len(), listed(down));

@@ -19,7 +19,6 @@ use crate::units::Unit;
 
 pub use conditions::Condition;
 pub use node::NodeHealth;
-pub(crate) use node::POOLER_UNIT;
 
 /// Bytes of WAL a replica of a healthy cluster may lack.
 const HEALTHY_LAG: u64 = 1 << 20;

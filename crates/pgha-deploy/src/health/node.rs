@@ -1,6 +1,6 @@
 //! What one node said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
@@ -9,14 +9,12 @@ use crate::etcd::EtcdStatus;
 use crate::haproxy::Pools;
 use crate::instance::Instance;
 use crate::patroni::View;
+use crate::pooler;
 use crate::probe::Sessions;
 use crate::units::{Unit, Units};
 
 /// The fence.
 pub(super) const GUARD: &str = "pgha-guard.service";
-
-/// The pooler.
-pub(crate) const POOLER_UNIT: &str = "pgbouncer.service";
 
 /// What one node said. Absent: it was not asked or did not answer.
 #[derive(Debug, Clone, Default)]
@@ -39,11 +37,11 @@ pub struct NodeHealth {
     pub sessions: Option<Sessions>,
     /// Whether its guard runs, and has not gone round for half a minute.
     pub guard_stands: bool,
-    /// Whether its pooler gives no session, and says nothing in its console either: then it is not
+    /// Doors whose poolers give no session, and say nothing in their consoles either: then it is not
     /// PostgreSQL that clients wait for.
-    pub pooler_hangs: bool,
-    /// Databases whose clients its pooler holds back, because somebody has told it to.
-    pub pooler_holds: Vec<String>,
+    pub hung_poolers: BTreeSet<String>,
+    /// Databases whose clients a pooler holds back, because somebody has told it to, by its door.
+    pub held: BTreeMap<String, Vec<String>>,
 }
 
 impl NodeHealth {
@@ -75,18 +73,16 @@ impl NodeHealth {
             unit.is_some_and(|unit| unit.is_active() && !unit.is_unsteady())
         };
         let routes = self.pools.is_some() || !node.role_set.has(Role::Haproxy);
-        let silent = [
-            ("haproxy.service", !routes),
-            (POOLER_UNIT, self.pooler_hangs),
-            (GUARD, self.guard_stands),
-        ];
-        let dumb = silent.into_iter().filter(|(unit, is_silent)| *is_silent && runs(unit));
-        dumb.map(|(unit, _)| unit.to_owned()).collect()
+        let silent = [("haproxy.service", !routes), (GUARD, self.guard_stands)];
+        let silent = silent.into_iter().filter(|(_, is_silent)| *is_silent);
+        let silent = silent.map(|(unit, _)| unit.to_owned());
+        let poolers = self.hung_poolers.iter().map(|door| pooler::unit(door));
+        silent.chain(poolers).filter(|unit| runs(unit)).collect()
     }
 
     /// Units that are to be brought back to their work.
     pub(super) fn idle(&self, node: &Node) -> impl Iterator<Item = String> {
-        let held = (!self.pooler_holds.is_empty()).then(|| POOLER_UNIT.to_owned());
+        let held = self.held.keys().map(|door| pooler::unit(door));
         let idle = self.stopped().into_iter().chain(self.dumb(node)).chain(held);
         idle.collect::<BTreeSet<_>>().into_iter()
     }
@@ -97,7 +93,8 @@ impl NodeHealth {
         let steady = |unit: &Unit| unit.is_active() && !unit.is_unsteady();
         let runs = self.units.as_ref().is_some_and(|units| units.values().all(steady));
         // What hangs runs, and answers nobody.
-        let hangs = self.sessions.as_ref().is_some_and(Sessions::pooler_fails);
-        routes && runs && !hangs && !self.guard_stands && self.pooler_holds.is_empty()
+        let hangs = self.sessions.as_ref().is_some_and(Sessions::postgres_fails)
+            || !self.hung_poolers.is_empty();
+        routes && runs && !hangs && !self.guard_stands && self.held.is_empty()
     }
 }

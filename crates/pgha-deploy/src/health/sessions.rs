@@ -7,7 +7,7 @@ use pgha_core::cluster::{Durability, Role};
 
 use super::conditions::{Condition, condition, listed};
 use super::{Health, NodeHealth};
-use crate::probe::{Answer, DIRECT, POOLER, SYNCHRONOUS, WRITERS};
+use crate::probe::{Answer, DIRECT, POSTGRES, SYNCHRONOUS, WRITERS};
 
 impl Health {
     /// A new session comes about at every door, and writes at those of writers. Where nodes are
@@ -16,7 +16,7 @@ impl Health {
         let is_known = |name: &str| known.iter().any(|known| known == name);
         let leader = self.leader().map(|member| member.name.as_str());
         let counts = |node: &str, door: &str| match door {
-            POOLER => !is_known(node),
+            POSTGRES => !is_known(node),
             WRITERS | DIRECT => !is_known(node) && !leader.is_some_and(is_known),
             _ => known.is_empty(),
         };
@@ -87,7 +87,7 @@ fn is_refused(answer: &Answer) -> bool {
 
 /// What is wrong with an answer. `leads`: it was given by the leader's node.
 fn lacks<'a>(answer: &'a Answer, door: &str, leads: bool) -> Option<&'a str> {
-    let writes = [WRITERS, DIRECT].contains(&door) || door == POOLER && leads;
+    let writes = [WRITERS, DIRECT].contains(&door) || door == POSTGRES && leads;
     match answer {
         Answer::Wrote => None,
         Answer::Read if writes => Some("a replica answered"),

@@ -36,20 +36,24 @@ pub(super) fn ensure(secrets: &mut Secrets, cluster: &Cluster) -> Result<(), Sec
             let patroni = file("patroni");
             ensure_certificate(secrets, &services, &patroni, &node.name, &own, Use::ServeAndCall)?;
             ensure_certificate(secrets, &etcd, &file("patroni-etcd"), &node.name, &own, Use::Call)?;
-            // A client names the HAProxy it connects to, but TLS ends at whichever PgBouncer or
-            // PostgreSQL is behind it.
+            // A client of a direct port, and a pooler, names the HAProxy it connects to, but TLS
+            // ends at whichever PostgreSQL is behind it.
             let endpoints = cluster
                 .nodes
                 .iter()
                 .filter(|n| n.role_set.has(Role::Haproxy) || n.name == node.name)
                 .collect::<Vec<_>>();
-            for daemon in ["pgbouncer", "postgres"] {
-                let (file, names) = (file(daemon), names(&endpoints));
-                ensure_certificate(secrets, &services, &file, &node.name, &names, Use::Serve)?;
-            }
+            let (postgres, names) = (file("postgres"), names(&endpoints));
+            ensure_certificate(secrets, &services, &postgres, &node.name, &names, Use::Serve)?;
         }
         if node.role_set.has(Role::Haproxy) {
-            ensure_certificate(secrets, &services, &file("haproxy"), &node.name, &own, Use::Serve)?;
+            for daemon in ["haproxy", "pgbouncer"] {
+                let file = file(daemon);
+                ensure_certificate(secrets, &services, &file, &node.name, &own, Use::Serve)?;
+            }
+            // PostgreSQL takes its name for the role's.
+            let caller = file("pgbouncer-postgres");
+            ensure_certificate(secrets, &services, &caller, "pgbouncer", &[], Use::Call)?;
         }
     }
     Ok(())

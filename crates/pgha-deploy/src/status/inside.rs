@@ -1,15 +1,15 @@
 //! What only the node itself can tell.
 
-use pgha_core::cluster::{Node, Role};
+use futures_util::future::join_all;
+use pgha_core::cluster::Node;
 use pgha_platform::command::shortened;
-use pgha_platform::ssh::Session;
 
 use super::Wanted;
 use super::volume::{Volume, volume};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Link};
 use crate::health::NodeHealth;
 use crate::node_error::ANSWER;
-use crate::pooler::{self, Pool};
+use crate::pooler::Pool;
 use crate::secrets;
 
 /// What only the node itself can tell.
@@ -55,7 +55,7 @@ pub(super) async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> In
         read("/run/pgha/refused"),
         link.session.run(&units, b""),
         link.session.run(&certificates, b""),
-        pooler_of(&link.session, node),
+        pools(&link),
         volume(&link.session),
     );
     let config = match &link.patroni {
@@ -83,8 +83,10 @@ pub(super) async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> In
     }
 }
 
-async fn pooler_of(session: &Session, node: &Node) -> Vec<Pool> {
-    if node.role_set.has(Role::Postgres) { pooler::pools(session).await } else { Vec::new() }
+async fn pools(link: &Link) -> Vec<Pool> {
+    let poolers = link.poolers().collect::<Vec<_>>();
+    let pools = join_all(poolers.iter().map(|pooler| pooler.pools(&link.session))).await;
+    pools.into_iter().flatten().collect()
 }
 
 /// Days until the first of these certificates ends.

@@ -70,7 +70,7 @@ pub struct NodeStatus {
     pub etcd: Option<EtcdStatus>,
     /// What a new session met at each of its doors for SQL clients.
     pub sessions: BTreeMap<String, Answer>,
-    /// The connections of its pooler.
+    /// The connections of its poolers.
     pub pooler: Vec<Pool>,
     /// What its HAProxy thinks of every server, by pool.
     pub haproxy: Option<Pools>,

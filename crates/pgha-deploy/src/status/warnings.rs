@@ -73,9 +73,9 @@ pub(super) fn full(node: &str, pools: &[Pool], size: u32) -> Vec<String> {
     // Behind a PostgreSQL that is down everybody waits, and that is said elsewhere.
     let waits = |pool: &Pool| pool.waiting > 0 && pool.active > 0;
     let full = pools.iter().filter(|pool| waits(pool) || pool.active >= size);
-    let told = full.map(|Pool { database, role, active, waiting, waits_seconds }| {
+    let told = full.map(|Pool { pooler, database, role, active, waiting, waits_seconds }| {
         format!(
-            "{active} of {size} connections of {role} to {database} are in use on {node}, {waiting} clients wait, the first for {waits_seconds} s: see `pgbouncer.default_pool_size`"
+            "{active} of {size} connections of {role} to {database} are in use by the pooler `{pooler}` of {node}, {waiting} clients wait, the first for {waits_seconds} s: see `pgbouncer.default_pool_size`"
         )
     });
     told.collect()

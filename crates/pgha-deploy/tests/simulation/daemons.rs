@@ -52,8 +52,8 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
         units: Some(units(state, name)),
         sessions: Some(sessions(state, name)),
         guard_stands: false,
-        pooler_hangs: false,
-        pooler_holds: Vec::new(),
+        hung_poolers: BTreeSet::new(),
+        held: BTreeMap::new(),
     }
 }
 
@@ -68,7 +68,7 @@ fn sessions(state: &State, name: &str) -> Sessions {
         state.databases().any(|name| state.leads(name) == leads && state.serves(name))
     };
     let (roles, serves) = (&state.machines[name].roles, state.serves(name));
-    let own = roles.has(Role::Postgres).then(|| ("pooler", met(serves, state.leads(name))));
+    let own = roles.has(Role::Postgres).then(|| ("postgres", met(serves, state.leads(name))));
     let proxy = roles.has(Role::Haproxy).then(|| {
         [
             ("primary", met(serves && some(true), true)),

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "23c80e7bc013e84f221077294bc87bafb217d665ab3a4941d57436c2bd504d3c";
+    treeDigest = "042905d3198dd6e4d9b6413d93e60a7b95f782ffc0b48be65ea12d9059ac3bac";
     roles = [
       "etcd"
       "postgres"

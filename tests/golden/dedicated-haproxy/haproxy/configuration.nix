@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "a81781734a3c65147dfae9dbc21b3203c65b9238a6b4fe171e03eb73db8c8f32";
+    treeDigest = "83ec8f52a98b05e37c47145d1dc884cb23c003752ab4e7cd114e86e09108860e";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "6d0bcf078480bfddabfcf6405f4c3e06af9ac6a3d54d28ff75c75910c82a3190";
+    treeDigest = "83fd9f31ff1f014c5b9aae7b301af011b99de57714ecff683df3df865079c4c9";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "e80e7cbbb1f14a73898b9c94072eaad58a45e3f4fec58945d57432fd0aa857dd";
+    treeDigest = "7e15250d391859fe28c7cd021c8b41450277c08938bcf10e3cbb414e0b5d0bf4";
     roles = [
       "etcd"
       "haproxy"

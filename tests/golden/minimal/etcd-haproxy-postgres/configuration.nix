@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ff2a99ee3447788fcb02f4e8c8ecf44b776765c75fcf9dc141d1d78225e956ac";
+    treeDigest = "a662bf6818c64217e8b709aa9876bb721db5c85331dcac54f9d5f0241a2fdb7f";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "a1a5c94af7999f3e7c62103658e29990ddd0d2da4e8ef4fefd27913a9b78e3e8";
+    treeDigest = "2db746d6b4a3e569455d4ff499f2e15e2f105800ef72d9eb6ab8408ae32f6d9a";
     roles = [
       "etcd"
       "haproxy"

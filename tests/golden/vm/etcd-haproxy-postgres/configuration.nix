@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "1d99d111e7d76e9049196d44bfa01b780e83bfc0331b68eeb607c06634a3836a";
+    treeDigest = "5e3850f91f3d3a97cb06743a5f7d94143fdfca1c275d7baffa4b2de66a1ee1ec";
     roles = [
       "etcd"
       "haproxy"

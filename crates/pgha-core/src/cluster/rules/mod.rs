@@ -16,7 +16,7 @@ use std::ops::Range;
 use serde_spanned::Spanned;
 
 use super::{
-    Base, Cluster, Database, Durability, Haproxy, Node, Pgbouncer, Postgresql, Role, volume,
+    Base, Cluster, Database, Durability, Haproxy, Node, Pgbouncer, Postgresql, ROUTES, Role, volume,
 };
 use crate::diagnostic::Diagnostic;
 use crate::spec::Spec;
@@ -199,19 +199,19 @@ fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haprox
 }
 
 /// Ports a node listens on whatever the file says.
-const FIXED_PORTS: [(u16, &str); 7] = [
+const FIXED_PORTS: [(u16, &str); 6] = [
     (22, "SSH"),
     (2379, "etcd clients"),
     (2380, "etcd peers"),
     (2382, "etcd's JSON gateway"),
     (5432, "PostgreSQL"),
-    (6432, "PgBouncer"),
     (8008, "Patroni"),
 ];
 
 fn unique(ports: &[(&'static str, Spanned<u16>)], remarks: &mut Remarks) {
     let mut taken: BTreeMap<u16, (&str, Range<usize>)> =
         FIXED_PORTS.iter().map(|(port, owner)| (*port, (*owner, 0..0))).collect();
+    taken.extend(ROUTES.map(|(_, port)| (port, ("the poolers' way to HAProxy", 0..0))));
     for (key, port) in ports {
         if let Some((owner, other)) = taken.insert(*port.get_ref(), (key, port.span())) {
             // A default collides with a line of the file: that line is the place.

@@ -88,10 +88,10 @@ impl<'a> Arena<'a> {
             ca: self.ca.clone(),
         };
         let inside = match scenario.has_inside() {
-            // Straight to the pooler beside the leader, through the operator's own connection,
-            // which no fault cuts.
+            // Straight to PostgreSQL of the leader, through the operator's own connection, which no
+            // fault cuts.
             true => {
-                let tunnel = link.session.tunnel(6432).await?;
+                let tunnel = link.session.tunnel(5432).await?;
                 Some((endpoint(vec![tunnel.address]), tunnel))
             }
             false => None,
