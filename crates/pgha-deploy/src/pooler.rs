@@ -87,7 +87,8 @@ impl Pooler {
             row.try_get(name).is_ok_and(|said| said == Some(value))
         };
         let all = rows.iter().any(|row| {
-            says(row, "value", "yes") && ["paused", "suspended"].iter().any(|key| says(row, "key", key))
+            says(row, "value", "yes")
+                && ["paused", "suspended"].iter().any(|key| says(row, "key", key))
         });
         let held = rows.iter().filter(|row| says(row, "paused", "1") || says(row, "disabled", "1"));
         let held = held.filter_map(|row| row.try_get("name").ok()?.map(str::to_owned));

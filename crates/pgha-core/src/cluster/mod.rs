@@ -115,18 +115,12 @@ pub struct Pgbouncer {
     pub max_client_conn: u32,
 }
 
-impl Pgbouncer {
-    /// Connections that one node may have to one PostgreSQL: a firewall has to draw a line, and it is
-    /// part of the image, so that it cannot follow databases. Four full pools of a pooler have room
-    /// below it, and what goes past the poolers.
-    pub fn most_to_one_postgresql(&self) -> u32 {
-        self.default_pool_size.saturating_mul(4).saturating_add(40).max(120)
-    }
-}
+/// What one HAProxy holds through a direct port: each is a process of PostgreSQL, proof or not, and
+/// poolers need most of `max_connections`. Not derived from that, which is no part of an image.
+pub(crate) const DIRECT: u32 = 20;
 
 /// The ports of a node's own HAProxy, which only its poolers speak to, and what they lead to.
-pub(crate) const ROUTES: [(&str, u16); 3] =
-    [("primary", 6430), ("replicas", 6431), ("sync", 6432)];
+pub(crate) const ROUTES: [(&str, u16); 3] = [("primary", 6430), ("replicas", 6431), ("sync", 6432)];
 
 /// The load balancer.
 #[derive(Debug, Clone, Serialize)]
@@ -240,6 +234,17 @@ impl Cluster {
     /// use it.
     pub fn volume(&self, node: &Node) -> String {
         format!("{}-{}", self.name, node.name)
+    }
+
+    /// Connections that one node may have to one PostgreSQL: a full pool for each database, and what
+    /// goes past the poolers. Room for four pools is there from the beginning: it is part of the image,
+    /// and a new database is not to make a new one.
+    pub fn most_to_one_postgresql(&self) -> u32 {
+        let databases = u32::try_from(self.postgresql.databases.len()).unwrap_or(u32::MAX).max(4);
+        databases
+            .saturating_mul(self.pgbouncer.default_pool_size)
+            .saturating_add(2 * DIRECT)
+            .max(120)
     }
 
     /// Every role set of the cluster, each once.

@@ -80,7 +80,8 @@ fn ports(cluster: &Cluster, role_set: &RoleSet) -> Vec<u16> {
         ports.extend([5432, PATRONI_REST_PORT]);
     }
     if role_set.has(Role::Haproxy) {
-        ports.extend(pools(cluster).iter().flat_map(|pool| [Some(pool.port), pool.route]).flatten());
+        ports
+            .extend(pools(cluster).iter().flat_map(|pool| [Some(pool.port), pool.route]).flatten());
         ports.push(cluster.haproxy.stats_port);
     }
     ports

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{RenderError, contract, patroni, template};
 use crate::cluster::{
-    Cluster, Durability, Haproxy, Network, Node, Pgbouncer, ROUTES, Role, RoleSet, Timing,
+    Cluster, DIRECT, Durability, Haproxy, Network, Node, Pgbouncer, ROUTES, Role, RoleSet, Timing,
 };
 use crate::digest::{Digest, Hasher};
 
@@ -138,15 +138,11 @@ struct Limits {
     direct_client: u32,
 }
 
-/// What one HAProxy holds through a direct port: each is a process of PostgreSQL, proof or not, and
-/// poolers need most of `max_connections`. Not derived from that, which is no part of an image.
-const DIRECT: u32 = 20;
-
 impl Limits {
     fn of(cluster: &Cluster) -> Self {
         let most = |places: u32| (places - places / 5).max(1);
         let client = most(cluster.pgbouncer.max_client_conn);
-        let postgres = cluster.pgbouncer.most_to_one_postgresql();
+        let postgres = cluster.most_to_one_postgresql();
         Self { client, postgres, direct: DIRECT, direct_client: most(DIRECT) }
     }
 }
@@ -182,8 +178,12 @@ pub(super) fn pools(cluster: &Cluster) -> Vec<Pool> {
     let [to_primary, to_replicas, to_synchronous] = ROUTES;
     let primary = pool(to_primary, haproxy.primary_port, "/primary");
     let replicas = readers(to_replicas, haproxy.replica_port, "/replica");
-    let direct = |name, port, pool: &Pool| {
-        Pool { name, port, route: None, follows: Some(pool.name), ..*pool }
+    let direct = |name, port, pool: &Pool| Pool {
+        name,
+        port,
+        route: None,
+        follows: Some(pool.name),
+        ..*pool
     };
     let past_poolers = [
         direct("direct", haproxy.direct_port, &primary),

@@ -144,7 +144,8 @@ pub(crate) struct PgbouncerSection {
     /// When a server connection goes back to the pool. Default `session`.
     pub(crate) pool_mode: PoolMode,
     /// Server connections of each pooler for each pair of user and database. There is one pooler for
-    /// each port on each node that has the role `haproxy`. Default 20.
+    /// each port on each node that has the role `haproxy`. Default 20, or fewer where
+    /// `max_connections` has no room for as many from every node.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) default_pool_size: Option<Spanned<u32>>,
     /// Client connections that each pooler accepts. One address can hold four fifths of them.

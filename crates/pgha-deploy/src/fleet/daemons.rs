@@ -14,8 +14,8 @@ use super::{Fleet, Link, with_causes};
 use crate::daemons::{Daemons, Untaken};
 use crate::health::Health;
 use crate::node_error::NodeError;
-use crate::secrets::Secrets;
 use crate::pooler::{self, Pooler};
+use crate::secrets::Secrets;
 use crate::{barred, candidate, contract, copy, declare, units};
 
 type Done = Result<(), NodeError>;

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "83fd9f31ff1f014c5b9aae7b301af011b99de57714ecff683df3df865079c4c9";
+    treeDigest = "d00a9e22bf8f6f2f454f8d0033c6ef840dd6cb84a8a8819909a84120e48a9fa2";
     roles = [
       "etcd"
       "haproxy"

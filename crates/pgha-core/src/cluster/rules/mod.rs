@@ -8,6 +8,7 @@ mod hba;
 mod names;
 mod network;
 mod parameters;
+mod pools;
 mod timing;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,7 @@ use std::ops::Range;
 
 use serde_spanned::Spanned;
 
-use super::{
-    Base, Cluster, Database, Durability, Haproxy, Node, Pgbouncer, Postgresql, ROUTES, Role, volume,
-};
+use super::{Base, Cluster, Database, Durability, Haproxy, Node, Postgresql, ROUTES, Role, volume};
 use crate::diagnostic::Diagnostic;
 use crate::spec::Spec;
 
@@ -65,6 +64,7 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
     let base = base(spec, &mut remarks);
     let parameters = parameters::check(spec, durability, base, &nodes, &mut remarks);
     let (users, databases) = access::check(spec, &mut remarks);
+    let pgbouncer = pools::check(spec, &parameters, &nodes, databases.len(), &mut remarks);
     let cluster =
         network.filter(|_| nodes.len() == spec.node.get_ref().len()).map(|network| Cluster {
             name: spec.cluster.name.get_ref().clone(),
@@ -83,7 +83,7 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
             failsafe: spec.failover.failsafe.unwrap_or(true),
             guard: spec.failover.guard.unwrap_or(true),
             maximum_lag_on_failover: spec.failover.maximum_lag_on_failover.unwrap_or(1 << 20),
-            pgbouncer: pgbouncer(spec),
+            pgbouncer,
             haproxy,
             network,
             sysctl: spec
@@ -224,13 +224,5 @@ fn unique(ports: &[(&'static str, Spanned<u16>)], remarks: &mut Remarks) {
                 format!("give `{key}` another port"),
             );
         }
-    }
-}
-
-fn pgbouncer(spec: &Spec) -> Pgbouncer {
-    Pgbouncer {
-        pool_mode: spec.pgbouncer.pool_mode,
-        default_pool_size: value_or(&spec.pgbouncer.default_pool_size, 20).into_inner(),
-        max_client_conn: value_or(&spec.pgbouncer.max_client_conn, 2000).into_inner(),
     }
 }

@@ -206,17 +206,20 @@ fn readable(key: &str, value: &Value, span: std::ops::Range<usize>, remarks: &mu
     }
 }
 
-fn number(parameters: &BTreeMap<String, Value>, key: &str, default: i64) -> i64 {
+pub(super) fn number(parameters: &BTreeMap<String, Value>, key: &str, default: i64) -> i64 {
     parameters.get(key).and_then(parameter::whole).unwrap_or(default)
+}
+
+/// Connections that only superusers and roles with `pg_use_reserved_connections` get.
+pub(super) fn reserved(parameters: &BTreeMap<String, Value>) -> i64 {
+    number(parameters, "superuser_reserved_connections", 3)
+        + number(parameters, "reserved_connections", 0)
 }
 
 /// PostgreSQL does not start when its reserved connections are all it has.
 fn room_for_clients(spec: &Spec, parameters: &BTreeMap<String, Value>, remarks: &mut Remarks) {
-    let of = |key, default| number(parameters, key, default);
-    let (all, reserved) = (
-        of("max_connections", 100),
-        of("superuser_reserved_connections", 3) + of("reserved_connections", 0),
-    );
+    let all = number(parameters, "max_connections", 100);
+    let reserved = reserved(parameters);
     if all <= reserved {
         let span = span_of(spec, "max_connections");
         let message = format!("`max_connections = {all}` leaves no connection for clients");
@@ -247,7 +250,7 @@ fn enough_for_patroni(spec: &Spec, parameters: &BTreeMap<String, Value>, remarks
 }
 
 /// Where the file sets `key`.
-fn span_of(spec: &Spec, key: &str) -> std::ops::Range<usize> {
+pub(super) fn span_of(spec: &Spec, key: &str) -> std::ops::Range<usize> {
     let keys = spec.postgresql.parameters.keys();
     keys.into_iter().find(|k| k.get_ref() == key).map_or(0..0, |k| k.span())
 }
