@@ -62,10 +62,7 @@ lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
   pgha.programs = [
     programs
     (pkgs.patroni.overrideAttrs (upstream: {
-      patches = (upstream.patches or [ ]) ++ [
-        ../images/debian/patroni-stale-leader.patch
-        ../images/debian/patroni-promoted-leader.patch
-      ];
+      patches = (upstream.patches or [ ]) ++ [ ../images/debian/patroni-stale-leader.patch ];
     }))
   ];
 }

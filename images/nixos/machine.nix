@@ -47,7 +47,7 @@
   environment.etc."systemd/network/50-pgha.network".source =
     ../debian/machine/etc/systemd/network/50-pgha.network;
 
-  # etcd and PgBouncer follow network-online.target: a card that gets no address would hold them back for two minutes.
+  # etcd follows network-online.target: a card that gets no address would hold them back for two minutes.
   systemd.network.wait-online.enable = false;
 
   # Nothing is installed or switched on a running node.

@@ -86,9 +86,17 @@ for user in postgres replicator rewind; do
     ! through $user "$(cat "$secrets/passwords/$user")" replication=true IDENTIFY_SYSTEM || fail "$user may replicate"
 done
 
-say "a promoted node takes those who ask for read-write, although poolers knew it as a replica"
-for _ in 1 2 3 4; do pgha psql --replica -- -XAtc 'select 1' >/dev/null; done
-while [ ! -e "$work/switched" ]; do pgha psql --replica -- -XAtc 'select 1' >/dev/null 2>&1 || true; done &
+say "no client of the primary's port meets a standby, and every node takes those who ask for read-write, whoever led before"
+# As after a boot: nobody has told the poolers anything yet. They would pass it on for ever.
+for node in node-1 node-2 node-3; do on $node runuser -u postgres -- /etc/pgha/bin/psql -qh /run/pgbouncer -p 5000 pgbouncer -c reconnect; done
+# at NODE OPTIONS: what a new session at its port 5000 is told.
+at() {
+    PGPASSWORD=$(cat "$secrets/passwords/app") psql "host=$(address "$1") port=5000 user=app dbname=app connect_timeout=3 sslmode=verify-full sslrootcert=$secrets/ca.crt ${2:-}" \
+        -XAtqc 'select pg_is_in_recovery()'
+}
+for node in node-1 node-2 node-3; do
+    while [ ! -e "$work/switched" ]; do at $node >>"$work/met.$node" 2>/dev/null || true; done &
+done
 pgha psql -- -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 &
 session=$!
 direct -- -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 &
@@ -99,6 +107,10 @@ touch "$work/switched"
 for _ in $(seq 50); do { ! kill -0 $session && ! kill -0 $past; } 2>/dev/null || sleep 0.2; done
 ! kill -0 $session 2>/dev/null && ! kill -0 $past 2>/dev/null || fail "a session stayed on the demoted leader"
 wait || true
+for node in node-1 node-2 node-3; do
+    grep -q f "$work/met.$node" && ! grep -q t "$work/met.$node" || fail "clients of $node met: $(sort "$work/met.$node" | uniq -c)"
+    [ "$(at $node target_session_attrs=read-write)" = f ] || fail "$node takes nobody who wants to write"
+done
 sql 'insert into t values (2)'
 direct -- -XAtqc 'insert into t values (3); delete from t where i = 3'
 [ "$(sql 'select count(*) from t')" = 2 ]
@@ -157,7 +169,7 @@ asks() { on "$member" setpriv --reuid=pgbouncer --clear-groups /etc/pgha/bin/psq
 asks pgbouncer pgbouncer-postgres "select rolname from pgbouncer.lookup('app')" || fail "the poolers cannot ask: $(cat "$work/out")"
 ! asks pgbouncer pgbouncer-postgres 'select rolpassword from pg_authid' || fail "the poolers read every password"
 ! asks pgbouncer pgbouncer 'select 1' || fail "PostgreSQL takes a key that serves clients"
-! asks app pgbouncer-postgres 'select 1' || fail "the poolers' key is anybody's"
+! asks postgres pgbouncer-postgres 'select 1' || fail "the poolers' key makes a superuser"
 
 say "a session that has yet to ask something outlives a switchover, and asks the new leader"
 console() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -XAtqh /run/pgbouncer -p "$2" pgbouncer -c "$3"; }

@@ -135,8 +135,8 @@ unharmed() {
 lead=$(leader)
 host=$(address "$lead")
 
-say "silent connections to every port, from one address: 1,010 to each pooler, 130 to SSH, 2,000 to etcd, ..."
-silent "${as_stranger[@]}" -- 1010 60 "" 10.91.0.{11,12,13}:{5000,5001}
+say "silent connections to every port, from one address: 2,000 to a pooler, 130 to SSH, 2,000 to etcd, ..."
+silent "${as_stranger[@]}" -- 2000 60 "" 10.91.0.{11,12,13}:5000
 silent "${as_stranger[@]}" -- 1010 60 "" 10.91.0.{11,12,13}:{5010,5011}
 silent "${as_stranger[@]}" -- 130 60 "" 10.91.0.{11,12,13}:22
 silent "${as_stranger[@]}" -- 2000 60 "" "$host:2379" "$host:2380" "$host:2382"
@@ -145,7 +145,7 @@ silent "${as_stranger[@]}" -- 1010 60 "" 10.91.0.{11,12,13}:{8008,5432}
 # A user of the leader's own who is no daemon.
 silent ip netns exec "pgha-formation.$lead" setpriv --reuid=65534 --regid=65534 --clear-groups -- 200 60 "" "$host:8008" 127.0.0.1:8008 127.0.0.1:2379
 unharmed
-most "$host:5000" 100 1010
+most "$host:5000" 1010 1600
 most "$host:5010" 8 16
 most "$host:22" 40 64
 for port in 2379 2380 2382; do most "$host:$port" 32 32; done
@@ -159,7 +159,7 @@ say "half of a login to every pooler, half of a handshake to Patroni and the sta
 silent "${as_stranger[@]}" -- 1010 60 0000000804d2162f 10.91.0.{11,12,13}:{5000,5001,5010,5011}
 silent "${as_stranger[@]}" -- 500 60 16030100f8 10.91.0.{11,12,13}:{8008,7000}
 unharmed
-most "$host:5000" 100 1010
+most "$host:5000" 100 1600
 most "$host:5010" 8 16
 most "$host:8008" 16 16
 

@@ -110,9 +110,14 @@ impl Sessions {
         matches!(self.doors.get(door), Some(Answer::Failed(why)) if why.starts_with(SILENT))
     }
 
-    /// Whether the node's own PostgreSQL gives no session.
-    pub fn postgres_fails(&self) -> bool {
-        matches!(self.doors.get(POSTGRES), Some(Answer::Failed(_)))
+    /// Whether a door gives no session.
+    pub(crate) fn fails(&self, door: &str) -> bool {
+        matches!(self.doors.get(door), Some(Answer::Failed(_)))
+    }
+
+    /// Whether the node's own PostgreSQL took a write.
+    pub(crate) fn wrote_itself(&self) -> bool {
+        self.doors.get(POSTGRES) == Some(&Answer::Wrote)
     }
 }
 

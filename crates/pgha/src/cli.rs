@@ -103,7 +103,7 @@ pub(crate) enum Command {
         after_help = "Example:\n  pgha status --json | jq '.nodes[] | select(.role == \"leader\").name'"
     )]
     Status(StatusArgs),
-    /// Open psql on the primary, through HAProxy and PgBouncer.
+    /// Open psql on the primary, through a pooler.
     #[command(
         after_help = "Examples:\n  pgha psql\n  pgha psql -- -c 'select 1'\n  pgha psql --replica -d app\n  pgha psql --direct -- -c 'listen news'"
     )]

@@ -29,9 +29,9 @@ choice! {
     Role {
         /// A member of the consensus store.
         Etcd = "etcd",
-        /// The load balancer clients connect to.
+        /// Where clients connect: poolers, and the load balancer that knows where they lead.
         Haproxy = "haproxy",
-        /// PostgreSQL under Patroni, with PgBouncer in front.
+        /// PostgreSQL under Patroni.
         Postgres = "postgres",
     } default Postgres
 }

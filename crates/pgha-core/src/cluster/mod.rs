@@ -238,7 +238,7 @@ impl Cluster {
 
     /// Connections that one node may have to one PostgreSQL: a full pool for each database, and what
     /// goes past the poolers. Room for four pools is there from the beginning: it is part of the image,
-    /// and a new database is not to make a new one.
+    /// and the next database is not to make a new one.
     pub fn most_to_one_postgresql(&self) -> u32 {
         let databases = u32::try_from(self.postgresql.databases.len()).unwrap_or(u32::MAX).max(4);
         databases

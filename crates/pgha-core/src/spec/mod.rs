@@ -42,10 +42,10 @@ pub(crate) struct Spec {
     /// The consensus store that holds the leader lock.
     #[serde(default)]
     pub(crate) etcd: EtcdSection,
-    /// The connection pooler in front of each PostgreSQL.
+    /// The connection poolers behind the ports for clients.
     #[serde(default)]
     pub(crate) pgbouncer: PgbouncerSection,
-    /// The load balancer clients connect to.
+    /// The load balancer, and the ports of clients.
     #[serde(default)]
     pub(crate) haproxy: HaproxySection,
     /// Addresses and who may connect.

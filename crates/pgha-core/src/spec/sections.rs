@@ -144,8 +144,9 @@ pub(crate) struct PgbouncerSection {
     /// When a server connection goes back to the pool. Default `session`.
     pub(crate) pool_mode: PoolMode,
     /// Server connections of each pooler for each pair of user and database. There is one pooler for
-    /// each port on each node that has the role `haproxy`. Default 20, or fewer where
-    /// `max_connections` has no room for as many from every node.
+    /// each port on each node that has the role `haproxy`. Refused where the primary has no room
+    /// for a full pool of each database from every node. Default 20, with more than four such nodes
+    /// fewer.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) default_pool_size: Option<Spanned<u32>>,
     /// Client connections that each pooler accepts. One address can hold four fifths of them.
@@ -154,7 +155,7 @@ pub(crate) struct PgbouncerSection {
     pub(crate) max_client_conn: Option<Spanned<u32>>,
 }
 
-/// The load balancer clients connect to.
+/// The load balancer, and the ports of clients.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HaproxySection {
@@ -195,7 +196,7 @@ pub(crate) struct NetworkSection {
     /// Network of the nodes. Default: the /24 around the first node's address.
     #[schemars(with = "Option<String>")]
     pub(crate) cidr: Option<Spanned<String>>,
-    /// Networks whose hosts may reach HAProxy. Default: the cluster's own network.
+    /// Networks whose hosts may reach the ports of clients. Default: the cluster's own network.
     #[schemars(with = "Option<Vec<String>>")]
     pub(crate) clients: Option<Vec<Spanned<String>>>,
     /// Networks whose hosts may reach PostgreSQL itself on port 5432, past the pooler, where

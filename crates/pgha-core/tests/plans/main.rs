@@ -119,7 +119,7 @@ cases! {
     }),
     units_are_stopped: Case::new(THREE).observed(|observed| {
         let units = |node: &str, units: &[&str]| (node.to_owned(), names(units));
-        observed.idle = [units("node-1", &["pgha-guard.service", "pgbouncer.service"]), units("node-2", &["patroni.service"])].into();
+        observed.idle = [units("node-1", &["pgha-guard.service", "pgha-pooler-primary.service"]), units("node-2", &["patroni.service"])].into();
         observed.leader = None;
         observed.unmet = names(&["units run on 1 of 3 nodes"]);
     }),

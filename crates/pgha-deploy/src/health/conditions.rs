@@ -161,7 +161,7 @@ impl Health {
         let replicas =
             members.filter(|name| Some(*name) != leader && counts(name)).collect::<BTreeSet<_>>();
         let routes = |pools: &Pools| {
-            // The pooler of a sick leader may be what makes it sick.
+            // What makes a leader sick may be what HAProxy asks it.
             let writes = pools.up("primary").eq(leader)
                 || leader.is_some_and(|name| !counts(name)) && pools.up("primary").next().is_none();
             writes && replicas.is_subset(&pools.up("replicas").collect())

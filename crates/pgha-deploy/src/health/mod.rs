@@ -15,6 +15,7 @@ use pgha_core::cluster::{Node, Role};
 use crate::etcd::NOSPACE;
 use crate::instance::Instance;
 use crate::patroni::{Member, View};
+use crate::probe::{Sessions, WRITERS};
 use crate::units::Unit;
 
 pub use conditions::Condition;
@@ -86,8 +87,18 @@ impl Health {
     /// Nodes that do not do what their roles say, or whose units crashed a moment ago.
     pub fn sick(&self, cluster: &Cluster) -> Vec<String> {
         self.those(cluster, |node, heard| {
-            !self.holds_its_copy(node, heard) || !heard.serves_clients(node)
+            let serves = heard.serves_clients(node) && !self.turned_away_by(heard);
+            !self.holds_its_copy(node, heard) || !serves
         })
+    }
+
+    /// Whether a client of this node does not get to the leader, which takes writes from others.
+    fn turned_away_by(&self, heard: &NodeHealth) -> bool {
+        let leads = self.leader().and_then(|leader| self.nodes.get(&leader.name));
+        let wrote =
+            leads.and_then(|node| node.sessions.as_ref()).is_some_and(Sessions::wrote_itself);
+        let routes = heard.pools.as_ref().is_some_and(|pools| pools.up(WRITERS).next().is_some());
+        wrote && routes && heard.sessions.as_ref().is_some_and(|sessions| sessions.fails(WRITERS))
     }
 
     /// Nodes whose etcd member or PostgreSQL is not whole, or whose etcd crashed a moment ago.

@@ -10,7 +10,7 @@ use crate::haproxy::Pools;
 use crate::instance::Instance;
 use crate::patroni::View;
 use crate::pooler;
-use crate::probe::Sessions;
+use crate::probe::{POSTGRES, Sessions};
 use crate::units::{Unit, Units};
 
 /// The fence.
@@ -93,7 +93,7 @@ impl NodeHealth {
         let steady = |unit: &Unit| unit.is_active() && !unit.is_unsteady();
         let runs = self.units.as_ref().is_some_and(|units| units.values().all(steady));
         // What hangs runs, and answers nobody.
-        let hangs = self.sessions.as_ref().is_some_and(Sessions::postgres_fails)
+        let hangs = self.sessions.as_ref().is_some_and(|sessions| sessions.fails(POSTGRES))
             || !self.hung_poolers.is_empty();
         routes && runs && !hangs && !self.guard_stands && self.held.is_empty()
     }

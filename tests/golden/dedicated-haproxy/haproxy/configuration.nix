@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "83ec8f52a98b05e37c47145d1dc884cb23c003752ab4e7cd114e86e09108860e";
+    treeDigest = "eee9856e00c65ff2b396ec914430197cde349f8af743800c4b76e097ab0c4e6b";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "d00a9e22bf8f6f2f454f8d0033c6ef840dd6cb84a8a8819909a84120e48a9fa2";
+    treeDigest = "9bb3040212f19ef2724a4fd822ba799881abef41f8cf7c577bf3c41687f594f1";
     roles = [
       "etcd"
       "haproxy"

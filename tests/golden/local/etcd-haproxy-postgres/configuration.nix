@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "7e15250d391859fe28c7cd021c8b41450277c08938bcf10e3cbb414e0b5d0bf4";
+    treeDigest = "ff6d5f344c4d0ae7bd6627169256fab69ed97bb7639e871e6b5a85f7fa32eda4";
     roles = [
       "etcd"
       "haproxy"

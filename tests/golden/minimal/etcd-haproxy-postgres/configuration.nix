@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "a662bf6818c64217e8b709aa9876bb721db5c85331dcac54f9d5f0241a2fdb7f";
+    treeDigest = "48a975a74f7f34ef0b007229c4cc3fc85656264710e039b3ae82fd36713f7b24";
     roles = [
       "etcd"
       "haproxy"

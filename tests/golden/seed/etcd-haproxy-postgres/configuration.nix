@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "2db746d6b4a3e569455d4ff499f2e15e2f105800ef72d9eb6ab8408ae32f6d9a";
+    treeDigest = "90332273a5eae6c1f1544869277061c499d5ad863ce4d98bc08ea77468e41922";
     roles = [
       "etcd"
       "haproxy"

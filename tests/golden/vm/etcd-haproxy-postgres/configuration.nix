@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "5e3850f91f3d3a97cb06743a5f7d94143fdfca1c275d7baffa4b2de66a1ee1ec";
+    treeDigest = "628fb735dae6d86bb50426d6dc75dafff67747082bd53cc3ede0c31439cc3cb0";
     roles = [
       "etcd"
       "haproxy"

@@ -20,7 +20,7 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
     let section = &spec.postgresql;
     section.hba.iter().for_each(|line| hba::check(line, remarks));
     if let Some(line) = section.hba.first().filter(|_| spec.network.direct_clients.is_empty()) {
-        let help = "clients of HAProxy come through the pooler and need no line; name the networks of others in `network.direct_clients`";
+        let help = "clients of the poolers need no line; name the networks of others in `network.direct_clients`";
         remarks.warning(
             line.span(),
             "only the nodes can reach PostgreSQL itself: a line lets nobody in unless it names their addresses",

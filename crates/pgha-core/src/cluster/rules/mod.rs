@@ -143,7 +143,7 @@ fn roles(spec: &Spec, nodes: &[Node], durability: Durability, remarks: &mut Rema
             at,
             "no node has the role haproxy",
             "at least 1 is needed",
-            "clients reach the primary through HAProxy",
+            "clients reach the primary through its poolers",
         );
     }
 }

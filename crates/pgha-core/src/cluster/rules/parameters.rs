@@ -212,8 +212,11 @@ pub(super) fn number(parameters: &BTreeMap<String, Value>, key: &str, default: i
 
 /// Connections that only superusers and roles with `pg_use_reserved_connections` get.
 pub(super) fn reserved(parameters: &BTreeMap<String, Value>) -> i64 {
-    number(parameters, "superuser_reserved_connections", 3)
-        + number(parameters, "reserved_connections", 0)
+    number(parameters, "superuser_reserved_connections", 3).saturating_add(number(
+        parameters,
+        "reserved_connections",
+        0,
+    ))
 }
 
 /// PostgreSQL does not start when its reserved connections are all it has.
@@ -279,7 +282,7 @@ fn enough_senders(
 
 /// The seed playbook's parameters where they are safe and still exist; deviations are listed in
 /// infrastructure/seed.md.
-fn defaults() -> BTreeMap<String, Value> {
+pub(super) fn defaults() -> BTreeMap<String, Value> {
     let table = json!({
         "max_connections": 200, "superuser_reserved_connections": 5, "max_locks_per_transaction": 64, "max_prepared_transactions": 0, "max_worker_processes": 8,
         "huge_pages": "try", "shared_buffers": "128MB", "work_mem": "16MB", "maintenance_work_mem": "128MB", "effective_cache_size": "1GB",
