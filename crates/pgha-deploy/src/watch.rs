@@ -115,6 +115,11 @@ impl Node {
         let run = new == 0 && units.values().all(Unit::is_active);
         self.runs = if run { self.runs.or(Some(Instant::now())) } else { None };
         self.was_steady |= self.runs.is_some_and(|since| since.elapsed() >= STEADY);
+        // Looks may be too far apart to tell: a look waits for what hangs. What crashed was timed by
+        // systemd itself.
+        let crashed = || units.values().filter(|unit| unit.restarts > 0);
+        let steady = |unit: &Unit| unit.up_seconds >= STEADY.as_secs();
+        self.was_steady |= run && crashed().next().is_some() && crashed().all(steady);
         self.has_failed = units.values().any(Unit::has_failed);
         self.heard = Instant::now();
         new > 0
@@ -168,6 +173,25 @@ mod tests {
                 )]))),
                 &[],
             );
+        }
+        assert!(watch.lost("a").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_shows_also_to_looks_that_are_far_apart() {
+        let mut watch = Watch::default();
+        let up = |restarts, up_seconds| {
+            let unit = Unit { state: "active".into(), restarts, up_seconds };
+            health(Some(Units::from([("haproxy.service".to_owned(), unit)])))
+        };
+        for restarts in 0..=3 {
+            assert!(watch.lost("a").is_none());
+            for up_seconds in [1, STEADY.as_secs()] {
+                watch.look(&up(restarts, up_seconds), &[]);
+            }
+            // The first was seen to run for long enough.
+            tokio::time::advance(STEADY * u32::from(restarts == 0)).await;
+            watch.look(&up(restarts, STEADY.as_secs()), &[]);
         }
         assert!(watch.lost("a").is_some());
     }

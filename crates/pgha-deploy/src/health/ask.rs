@@ -67,16 +67,16 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let (etcd, instance, pools, units) =
         (heard(etcd), heard(instance), heard(pools), heard(Some(units)));
     // A door behind which nobody is would only be waited at.
+    let unit = |name: &str| units.as_ref().and_then(|units| units.get(name));
+    let is_down = unit("haproxy.service").is_some_and(|unit| !unit.is_active());
     let leads_somewhere = |door: &str| match door {
         POSTGRES => instance.as_ref().is_some_and(Instance::runs),
+        _ if is_down => false,
         // One that does not answer here may not answer there either, and that is to be seen.
         pool => pools.as_ref().is_none_or(|pools| pools.up(pool).next().is_some()),
     };
     // While one stops it lets nobody in, and that is as it should be.
-    let runs = |door: &str| {
-        let unit = units.as_ref().and_then(|units| units.get(&pooler::unit(door)));
-        unit.is_some_and(Unit::is_active)
-    };
+    let runs = |door: &str| unit(&pooler::unit(door)).is_some_and(Unit::is_active);
     let poolers = link.poolers().filter(|pooler| runs(&pooler.door)).collect::<Vec<_>>();
     let held = join_all(poolers.iter().map(|pooler| pooler.held(&link.session)));
     let (sessions, held, guard_stands) =
