@@ -225,19 +225,17 @@ impl Session {
     /// When nobody listens there, or the answer takes more than 3 s.
     pub async fn ask_socket(&self, path: &str, line: &str) -> Result<String, SshError> {
         let limit = Duration::from_secs(ANSWER_SECONDS);
-        match tokio::time::timeout(limit, self.converse(path, line)).await {
-            Ok(answer) => answer.map_err(|error| SshError::Session(self.address, error)),
-            Err(_) => {
-                Err(self.failed(&[path, line], format!("no answer within {ANSWER_SECONDS} s"), ""))
-            }
-        }
+        tokio::time::timeout(limit, self.converse(path, line)).await.unwrap_or_else(|_| {
+            Err(self.failed(&[path, line], format!("no answer within {ANSWER_SECONDS} s"), ""))
+        })
     }
 
-    async fn converse(&self, path: &str, line: &str) -> Result<String, russh::Error> {
-        let mut stream = self.handle.channel_open_direct_streamlocal(path).await?.into_stream();
-        stream.write_all(format!("{line}\n").as_bytes()).await?;
+    async fn converse(&self, path: &str, line: &str) -> Result<String, SshError> {
+        let broken = |error: std::io::Error| SshError::Session(self.address, error.into());
+        let mut stream = self.socket(path).await?;
+        stream.write_all(format!("{line}\n").as_bytes()).await.map_err(broken)?;
         let mut answer = Vec::new();
-        stream.take(MOST_BYTES as u64).read_to_end(&mut answer).await?;
+        stream.take(MOST_BYTES as u64).read_to_end(&mut answer).await.map_err(broken)?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 

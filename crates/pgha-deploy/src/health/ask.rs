@@ -66,9 +66,9 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let (etcd, instance, pools, units) = tokio::join!(etcd, instance, pools, units);
     let (etcd, instance, pools, units) =
         (heard(etcd), heard(instance), heard(pools), heard(Some(units)));
-    // A door behind which nobody is would only be waited at.
     let unit = |name: &str| units.as_ref().and_then(|units| units.get(name));
     let is_down = unit("haproxy.service").is_some_and(|unit| !unit.is_active());
+    // A door behind which nobody is would only be waited at.
     let leads_somewhere = |door: &str| match door {
         POSTGRES => instance.as_ref().is_some_and(Instance::runs),
         _ if is_down => false,
