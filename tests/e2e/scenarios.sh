@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Every scenario of `verify` once, with preset fast: no promise may be broken, and the old leader streams again.
+# Every scenario of `verify` once, with preset fast and pools of transactions: no promise may be broken, and the old leader streams
+# again. What becomes of clients in a planned change.
 . "$(dirname "$0")/lib.sh"
 new_cluster scenarios 10.92.0
+printf '\n[pgbouncer]\npool_mode = "transaction"\n' >>"$file"
 form
 
 say "verify"
@@ -41,6 +43,8 @@ status=0 && wait $! || status=$?
 for _ in $(seq 30); do ! pgha status --exit-code >"$work/status.out" || break; sleep 1; done
 ! grep -q 'cut off' "$work/status.out" || fail "$(cat "$work/status.out")"
 [ -z "$(sql "select datname from pg_database where datname = 'pgha_verify'")" ] || fail "the workload's database is left"
+
+. "$(dirname "$0")/held.sh"
 
 say "a broken promise is told, with exit code 1"
 pgha verify --scenario etcd-one-down --out "$work/promise" >"$work/out" 2>"$work/verify.log" &

@@ -48,7 +48,8 @@ pub trait Daemons: Sync {
     /// Failed units of a node with their last lines. Absent: it cannot be reached.
     fn failed_units(&self, node: &Node) -> impl Future<Output = Option<String>> + Send;
 
-    /// Hands the leadership over; `to` absent leaves the choice to Patroni.
+    /// Hands the leadership over; `to` absent leaves the choice to Patroni. Clients of poolers of
+    /// transactions are held back until the other one takes their writes.
     fn switchover(&self, from: &Node, to: Option<&str>) -> impl Future<Output = Done> + Send;
 
     /// What PostgreSQL says against a dynamic configuration before it is written: whether it starts

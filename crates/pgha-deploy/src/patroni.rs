@@ -200,17 +200,14 @@ impl Patroni {
             .map(drop)
     }
 
-    /// Hands the leadership over. Gives Patroni's own words.
+    /// Hands the leadership over.
     ///
     /// # Errors
     /// When Patroni refuses or does not answer.
-    pub async fn switchover(
-        &self,
-        leader: &str,
-        candidate: Option<&str>,
-    ) -> Result<String, NodeError> {
+    pub async fn switchover(&self, leader: &str, candidate: Option<&str>) -> Result<(), NodeError> {
         let body = json!({ "leader": leader, "candidate": candidate });
-        self.write(self.client.post(format!("{}/switchover", self.url)).json(&body)).await
+        let request = self.client.post(format!("{}/switchover", self.url)).json(&body);
+        self.write(request).await.map(drop)
     }
 
     /// Sends a request that changes something. Patroni answers when it is done.

@@ -111,6 +111,26 @@ impl Pooler {
         }
     }
 
+    /// Whether it keeps a server connection for a client as long as that stays, so that it cannot hold
+    /// anybody back. Absent: it does not say.
+    pub(crate) async fn pools_sessions(&self, session: &Session) -> Option<bool> {
+        let rows = self.ask(session, &["SHOW CONFIG"]).await.ok()?;
+        let says = |row: &SimpleQueryRow, name| row.try_get(name).ok().flatten().map(str::to_owned);
+        let mode = rows.iter().find(|row| says(row, "key").as_deref() == Some("pool_mode"))?;
+        Some(says(mode, "value").as_deref() == Some("session"))
+    }
+
+    /// Holds back everybody. Returns when no transaction is open any more.
+    pub(crate) async fn pause(&self, session: &Session) {
+        // What came of it, the next look tells.
+        let _ = self.ask(session, &["PAUSE"]).await;
+    }
+
+    /// Lets everybody through whom [`Pooler::pause`] holds back.
+    pub(crate) async fn resume(&self, session: &Session) {
+        let _ = self.ask(session, &["RESUME"]).await;
+    }
+
     async fn ask(
         &self,
         session: &Session,

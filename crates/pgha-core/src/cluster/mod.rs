@@ -119,6 +119,10 @@ pub struct Pgbouncer {
 /// poolers need most of `max_connections`. Not derived from that, which is no part of an image.
 pub(crate) const DIRECT: u32 = 20;
 
+/// How long a planned change of leader waits for transactions that are open, where clients are held back
+/// for it. Those that take longer are cut.
+pub const LONGEST_HELD_TRANSACTION_SECONDS: u32 = 2;
+
 /// The ports of a node's own HAProxy, which only its poolers speak to, and what they lead to.
 pub(crate) const ROUTES: [(&str, u16); 3] = [("primary", 6430), ("replicas", 6431), ("sync", 6432)];
 
@@ -245,6 +249,18 @@ impl Cluster {
             .saturating_mul(self.pgbouncer.default_pool_size)
             .saturating_add(2 * DIRECT)
             .max(120)
+    }
+
+    /// The longest time clients should see no acknowledged write for one `fault`, whether they are cut or
+    /// held back.
+    pub fn write_stop(&self, fault: Fault) -> WriteStop {
+        let stop = self.timing.write_stop(fault);
+        match (fault, self.pgbouncer.pool_mode) {
+            (Fault::Switchover, PoolMode::Transaction) => {
+                stop.longer_by("open transactions", LONGEST_HELD_TRANSACTION_SECONDS)
+            }
+            _ => stop,
+        }
     }
 
     /// Every role set of the cluster, each once.

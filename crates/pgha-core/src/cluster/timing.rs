@@ -55,7 +55,7 @@ impl Timing {
     }
 
     /// The longest time clients should see no acknowledged write for one `fault`.
-    pub fn write_stop(&self, fault: Fault) -> WriteStop {
+    pub(super) fn write_stop(&self, fault: Fault) -> WriteStop {
         let seconds = |ms: u32| f64::from(ms) / 1000.0;
         let check = ("check", seconds(self.check_downinter_ms) + 0.5);
         let client = ("client", 1.0);

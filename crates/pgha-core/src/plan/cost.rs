@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{Cluster, Durability, Fault, Role};
+use crate::cluster::{Cluster, Durability, Fault, PoolMode, Role};
 
 /// What a step costs the users of the cluster and its owner. The default: nothing they notice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub enum Sessions {
     OfNode,
     /// All that write.
     OfWriters,
+    /// All that write, but for those that a pooler of transactions holds back meanwhile.
+    OfWritersNotHeld,
 }
 
 /// What becomes of a node's data.
@@ -63,6 +65,15 @@ impl Cost {
         Self { writes_stop_seconds, sessions_cut: Sessions::OfWriters, data: Data::Kept }
     }
 
+    /// Another node is to lead.
+    pub(super) fn of_switchover(cluster: &Cluster) -> Self {
+        let stop = Self::writes_stop(cluster.write_stop(Fault::Switchover).worst_seconds);
+        match cluster.pgbouncer.pool_mode {
+            PoolMode::Session => stop,
+            PoolMode::Transaction => Self { sessions_cut: Sessions::OfWritersNotHeld, ..stop },
+        }
+    }
+
     /// A node that does not lead is stopped. Where commits wait for a certain replica, they wait
     /// until Patroni has chosen another.
     pub(super) fn of_stopped(cluster: &Cluster, durability: Durability, node: &str) -> Self {
@@ -70,7 +81,7 @@ impl Cost {
         let is_replica = cluster.node(node).is_some_and(|node| node.role_set.has(Role::Postgres));
         match is_replica && !durability.bears_a_stopped_replica(replicas) {
             true => {
-                let stop = cluster.timing.write_stop(Fault::ReplicaStopped).worst_seconds;
+                let stop = cluster.write_stop(Fault::ReplicaStopped).worst_seconds;
                 Self { writes_stop_seconds: stop.ceil() as u32, ..Self::NODE }
             }
             false => Self::NODE,

@@ -92,7 +92,7 @@ pub(super) fn restart_hung(desired: &Desired<'_>, observed: &Observed) -> Vec<St
 
 fn cost_of_restart(desired: &Desired<'_>, dynamic: &Value, node: &str, leads: bool) -> Cost {
     if leads {
-        let stop = desired.cluster.timing.write_stop(Fault::PostgresKilled);
+        let stop = desired.cluster.write_stop(Fault::PostgresKilled);
         Cost::writes_stop(stop.worst_seconds)
     } else {
         Cost::of_stopped(desired.cluster, durability(dynamic), node)

@@ -5,7 +5,7 @@ use super::wake::wake;
 use super::{
     Action, Cost, Data, Desired, Gate, Refused, Step, copies, drift, dynamic, repair, takeover,
 };
-use crate::cluster::{Durability, Fault};
+use crate::cluster::Durability;
 use crate::inventory::{Inventory, Observed, Server};
 use crate::render::durability;
 
@@ -277,10 +277,9 @@ pub(super) fn switchover(
     order: &[&Server],
     leader: &str,
 ) -> Step {
-    let stop = desired.cluster.timing.write_stop(Fault::Switchover).worst_seconds;
     let to = (!is_strict(observed)).then(|| successor(desired, order, leader));
     let switchover = Action::Switchover { from: leader.to_owned(), to };
-    Step::new(switchover, Cost::writes_stop(stop))
+    Step::new(switchover, Cost::of_switchover(desired.cluster))
 }
 
 pub(super) fn sick(observed: &Observed, servers: &[&Server]) -> Vec<String> {

@@ -50,14 +50,9 @@ impl Daemons for Fleet {
         Some(units::report(&link.session, &link.units).await)
     }
 
-    /// Any Patroni takes the request. Only one that cannot be reached leaves it to the next: another
-    /// might have been carried out.
     async fn switchover(&self, from: &Node, to: Option<&str>) -> Done {
-        let mut members = self.nodes.iter().collect::<Vec<_>>();
-        members.sort_by_key(|node| node.name != from.name);
-        let reached = async |link: Arc<Link>| Ok(link);
-        let link = self.first_of(members, Role::Postgres, reached).await?;
-        link.patroni()?.switchover(&from.name, to).await.map(drop)
+        self.name_long_transactions(from).await;
+        self.holding_clients(from, self.hand_over(from, to)).await
     }
 
     async fn judge(&self, config: &Value) -> Result<String, NodeError> {

@@ -2,6 +2,7 @@
 //! tunnels.
 
 mod daemons;
+mod hand_over;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

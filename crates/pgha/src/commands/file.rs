@@ -31,7 +31,7 @@ pub(super) fn init(name: &str) -> Result<(), Failure> {
 pub(super) fn check(workspace: &Workspace) {
     let cluster = &workspace.cluster;
     let sets = cluster.role_sets().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let stop = cluster.timing.write_stop(pgha_core::cluster::Fault::LeaderLost).worst_seconds;
+    let stop = cluster.write_stop(pgha_core::cluster::Fault::LeaderLost).worst_seconds;
     print::note(&format!(
         "{} is valid: cluster `{}`, {} nodes, role sets {sets}, durability {}, preset {} (writes stop at most {stop} s when the leader is lost)",
         workspace.file.display(),

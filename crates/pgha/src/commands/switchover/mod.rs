@@ -37,12 +37,14 @@ async fn to_another(workspace: &Workspace, fleet: &Fleet, to: Option<&str>) -> R
         Failure::no(format!("nobody can take over from {from} at once: {why}"))
             .hint("see `pgha status`; wait until a replica has caught up, then run it again")
     })?;
-    let slots = fleet.slots(workspace.node(&from)?).await;
+    let old = workspace.node(&from)?;
+    let slots = fleet.slots(old).await;
     if !slots.is_empty() {
         print::note(&format!("{heir} will not have the replication slots {}", slots.join(", ")));
     }
-    let stop = Stop::watch(fleet, hand_over(workspace, fleet, &from, Some(&heir))).await?;
-    let promised = workspace.cluster.timing.write_stop(Fault::Switchover).worst_seconds;
+    let work = async { Ok(fleet.switchover(old, Some(&heir)).await?) };
+    let stop = Stop::watch(fleet, work).await?;
+    let promised = workspace.cluster.write_stop(Fault::Switchover).worst_seconds;
     print::note(&format!("{heir} leads now; {}", stop.report(promised)));
     Ok(())
 }
@@ -58,19 +60,4 @@ fn leads(workspace: &Workspace, health: &Health) -> Result<String, Failure> {
             .hint("see `pgha status`")
     };
     health.leader().map(|member| member.name.clone()).ok_or_else(missing)
-}
-
-/// Asks Patroni of the leader to hand over, and gives its answer.
-pub(super) async fn hand_over(
-    workspace: &Workspace,
-    fleet: &Fleet,
-    from: &str,
-    to: Option<&str>,
-) -> Result<String, Failure> {
-    let link = fleet.link(workspace.node(from)?).await?;
-    let patroni = link
-        .patroni
-        .as_ref()
-        .ok_or_else(|| Failure::no(format!("`{from}` does not run Patroni")))?;
-    Ok(patroni.switchover(from, to).await?)
 }

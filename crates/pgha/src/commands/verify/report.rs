@@ -111,11 +111,11 @@ fn unfinished(scenario: Scenario, played: &Played) -> Vec<String> {
 
 /// How long one stop of writes may take, whatever stops them in this scenario.
 fn promise(scenario: Scenario, cluster: &Cluster) -> WriteStop {
-    let fault = cluster.timing.write_stop(scenario.fault());
+    let fault = cluster.write_stop(scenario.fault());
     if scenario == Scenario::NodePausedStandbyStalled && cluster.durability == Durability::Strict {
-        return fault.longer_by("stalled standby", stall::seconds(&cluster.timing, scenario));
+        return fault.longer_by("stalled standby", stall::seconds(cluster, scenario));
     }
-    let replica = cluster.timing.write_stop(Fault::ReplicaStopped);
+    let replica = cluster.write_stop(Fault::ReplicaStopped);
     let waits = scenario == Scenario::Roll && !any_replica_will_do(cluster);
     if waits && replica.worst_seconds > fault.worst_seconds { replica } else { fault }
 }

@@ -136,10 +136,8 @@ impl<'a> Arena<'a> {
         tracing::info!("{scenario}: breaking {} after {before} acknowledged rows", leader.name);
         *self.fault() = Some((scenario, leader.clone()));
         scenario.break_it(self.workspace, self.fleet, leader).await?;
-        tokio::time::sleep(Duration::from_secs(
-            scenario.hold_seconds(&self.workspace.cluster.timing),
-        ))
-        .await;
+        tokio::time::sleep(Duration::from_secs(scenario.hold_seconds(&self.workspace.cluster)))
+            .await;
         let during = Health::observe(self.fleet).await;
         self.end_fault().await?;
         let (healed_at, healing) = (workload.now(), Instant::now());

@@ -3,15 +3,16 @@
 use std::fmt;
 
 use clap::ValueEnum;
-use pgha_core::cluster::{Fault, Node, Role, Timing};
+use pgha_core::Cluster;
+use pgha_core::cluster::{Fault, Node, Role};
+use pgha_deploy::daemons::Daemons;
+use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
 use pgha_platform::Provider;
 
-use pgha_deploy::declare;
-
 use super::stall;
-use crate::commands::{apply, switchover};
+use crate::commands::apply;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
@@ -86,10 +87,10 @@ impl Scenario {
     }
 
     /// Seconds the fault lasts: long enough for its whole effect to show.
-    pub(super) fn hold_seconds(self, timing: &Timing) -> u64 {
+    pub(super) fn hold_seconds(self, cluster: &Cluster) -> u64 {
         match self.fault() {
             _ if self == Self::Roll => 0,
-            Fault::LeaderLost => timing.write_stop(Fault::LeaderLost).worst_seconds as u64 + 3,
+            Fault::LeaderLost => cluster.write_stop(Fault::LeaderLost).worst_seconds as u64 + 3,
             Fault::PostgresKilled | Fault::MinorityLost => 10,
             Fault::Switchover | Fault::ReplicaStopped => 6,
         }
@@ -105,9 +106,7 @@ impl Scenario {
         match self {
             Self::LeaderPowerOff => Ok(workspace.provider.power_cut(&leader.name).await?),
             Self::LeaderCutOff => Ok(workspace.provider.isolate(&leader.name).await?),
-            Self::Switchover => {
-                switchover::hand_over(workspace, fleet, &leader.name, None).await.map(drop)
-            }
+            Self::Switchover => Ok(fleet.switchover(leader, None).await?),
             // Boxed: it is by far the largest of these futures.
             Self::Roll => Box::pin(apply::again(workspace)).await,
             Self::LeaderKillPostgres => {

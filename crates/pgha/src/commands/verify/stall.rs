@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pgha_core::cluster::{Node, Role, Timing};
+use pgha_core::Cluster;
+use pgha_core::cluster::{Node, Role};
 use pgha_core::render::ETCD_JSON_PORT;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
@@ -28,8 +29,8 @@ curl -sN --max-time 120 $proof -d "$1" "$4/v3/watch" | while read -r event; do
 done"#;
 
 /// How long Patroni of the replica stalls: from the vote until the paused node is awake, and longer.
-pub(super) fn seconds(timing: &Timing, scenario: Scenario) -> u32 {
-    (scenario.hold_seconds(timing) + LATE) as u32 - timing.ttl
+pub(super) fn seconds(cluster: &Cluster, scenario: Scenario) -> u32 {
+    (scenario.hold_seconds(cluster) + LATE) as u32 - cluster.timing.ttl
 }
 
 /// Arms every replica: those that are not the next leader stall from the moment there is one.
@@ -47,7 +48,7 @@ pub(super) async fn after_the_vote(
     let etcd = etcd.unwrap_or_default();
     for node in cluster.nodes_with(Role::Postgres).filter(|node| node.name != leader.name) {
         let own = STANDARD.encode(&node.name);
-        let seconds = seconds(&cluster.timing, scenario).to_string();
+        let seconds = seconds(cluster, scenario).to_string();
         let run = ["systemd-run", "--quiet", "--collect", "/bin/sh", "-c", STALL, "sh"];
         let arguments = [watch.as_str(), &own, &seconds, &etcd];
         on(fleet, node, &run.into_iter().chain(arguments).collect::<Vec<_>>()).await?;
