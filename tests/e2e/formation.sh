@@ -134,6 +134,9 @@ sql_as_operator 'create role bare login'
 PGPASSWORD=md5 refused 'no such user' 2 psql "${dsn/user=app/user=bare} sslmode=require" -c 'select 1'
 sql_as_operator 'drop role bare'
 for database in app pgbouncer; do refused 'login rejected' 2 psql "${dsn/user=app/user=postgres} dbname=$database sslmode=require" -c 'select 1'; done
+[ "$(psql "$dsn sslmode=require options='-c default_transaction_read_only=on'" -XAtc 'show default_transaction_read_only')" = on ] || fail "a client asks to read only, and may write"
+refused 'unsupported startup parameter in options: search_path' 2 psql "$dsn sslmode=require options='-c search_path=public'" -c 'select 1'
+[ "$(psql "$dsn sslmode=require" -XAtc 'show default_transaction_read_only')" = off ] || fail "the next client has what another asked for"
 refused 'not allowed' 2 psql "$dsn dbname=pgbouncer sslmode=require" -c 'show pools'
 unset PGPASSWORD
 
@@ -141,6 +144,8 @@ say "a program has what it needs and no more"
 # exposed UNIT: how much, in tenths, from 0 to 100.
 exposed() { on node-1 systemd-analyze security --no-pager "$1.service" | sed -n 's/.*exposure level for .*: \([0-9]*\)\.\([0-9]\) .*/\1\2/p'; }
 for unit in etcd patroni pgha-pooler-primary haproxy pgha-guard; do [ "$(exposed $unit)" -le 20 ] || fail "$unit: $(exposed $unit)"; done
+# It kills what hangs.
+[ "$(exposed pgha-liveness)" -le 35 ] || fail "pgha-liveness: $(exposed pgha-liveness)"
 # These give files to the daemons, and write to the console of the kernel.
 for unit in pgha-data pgha-seed; do [ "$(exposed $unit)" -le 45 ] || fail "$unit: $(exposed $unit)"; done
 [ "$(on node-1 find / -xdev -type f -perm /6000)" = "" ] || fail "somebody can become root: $(on node-1 find / -xdev -type f -perm /6000)"

@@ -18,12 +18,35 @@ starts() {
     healthy
 }
 
-say "a pooler that hangs is no pooler, whatever takes its connections; it is started anew"
+# revived SECONDS UNIT: by its own node, within so long.
+revived() {
+    local began=$SECONDS
+    while ! on "$lead" journalctl --no-pager --unit=pgha-liveness | grep -q "$2 answered nobody"; do
+        [ $((SECONDS - began)) -lt "$1" ] || fail "$2 is silent still, after $1 s"
+        sleep 0.5
+    done
+    echo "$2: killed after $((SECONDS - began)) s"
+    healthy
+}
+
+say "a pooler that hangs is no pooler, whatever takes its connections; nor is a HAProxy. Their node starts them anew"
 lead=$(leader)
-signal "$lead" STOP '^/etc/pgha/bin/pgbouncer'
+signal "$lead" STOP '^/etc/pgha/bin/pgbouncer /etc/pgha/pooler-primary.ini'
 unhealthy "$lead primary"
 grep -q "pgha-pooler-primary.service of $lead does not answer" "$work/out" || fail "$(cat "$work/out")"
-starts "$lead: pgha-pooler-primary.service"
+revived 20 pgha-pooler-primary.service
+signal "$lead" STOP '^/etc/pgha/bin/haproxy'
+unhealthy '2 of 3 HAProxy route'
+revived 20 haproxy.service
+
+say "a PostgreSQL that takes connections and answers nobody ends within the life of the leader's lock, and writes go on"
+began=$SECONDS
+on "$lead" sh -c 'kill -STOP $(head -n 1 /var/lib/pgha/postgresql/data/postmaster.pid)'
+until sql 'create table if not exists revived (i int)' 2>/dev/null; do [ $((SECONDS - began)) -lt 40 ] || fail "nobody writes for 40 s"; sleep 0.2; done
+on "$lead" journalctl --no-pager --unit=pgha-liveness | grep -q 'postgresql answered nobody' || fail "nobody noticed, and writes went on"
+echo "writes again after $((SECONDS - began)) s"
+healthy
+lead=$(leader)
 
 say "clients that somebody has told a pooler to hold back are let through"
 tell() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -qh /run/pgbouncer -p 5000 pgbouncer -c "$2"; }
@@ -38,11 +61,6 @@ unhealthy "pgha-pooler-primary.service of node-2 holds back every database"
 starts "node-1: pgha-pooler-primary.service"
 sql 'select 1' >/dev/null
 exec 7>&-
-
-say "a HAProxy that hangs is none either"
-signal "$lead" STOP '^/etc/pgha/bin/haproxy'
-unhealthy '2 of 3 HAProxy route'
-starts "$lead: haproxy.service"
 
 say "units that somebody has stopped are started, whoever leads by then"
 on "$lead" systemctl stop patroni.service pgha-pooler-primary.service
@@ -63,7 +81,7 @@ say "a replica that receives and does not replay is behind: for status, for read
 behind=$(replica)
 signal "$behind" STOP 'startup recovering'
 # The fence is looked after like any daemon.
-signal "$lead" STOP '/etc/pgha/lib/pgha-guard$'
+signal "$lead" STOP '/etc/pgha/lib/pgha-(guard|liveness)$'
 as_postgres "$lead" 'create table wal as select repeat(md5(g::text), 30) from generate_series(1, 60000) g'
 unhealthy "$behind lacks 0.0 MiB, has"
 [ "$(pgha status --json | jq "[.nodes[] | select(.name == \"$behind\").replay_lag_bytes > 16777216] | all")" = true ] || fail "$(pgha status)"
@@ -74,10 +92,10 @@ for _ in $(seq 60); do pgha status --json >"$work/status.json"; [ "$(jq "[.nodes
 as_postgres "$lead" 'drop table wal'
 while [ $((SECONDS - frozen_since)) -lt 62 ]; do sleep 1; done
 unhealthy 'MiB to replay, and replays nothing'
-grep -q "pgha-guard.service of $lead does not answer" "$work/out" || fail "$(cat "$work/out")"
+for unit in guard liveness; do grep -q "pgha-$unit.service of $lead does not answer" "$work/out" || fail "$(cat "$work/out")"; done
 pgha apply --yes 2>"$work/apply.log" || fail "$(cat "$work/apply.log")"
 grep -q "restart .*Patroni and PostgreSQL of $behind" "$work/apply.log" || fail "$(cat "$work/apply.log")"
-grep -q "start  *$lead: pgha-guard.service" "$work/apply.log" || fail "$(cat "$work/apply.log")"
+grep -q "start  *$lead: pgha-guard.service, pgha-liveness.service" "$work/apply.log" || fail "$(cat "$work/apply.log")"
 healthy
 
 say "what lets commits of a role or in a database go unconfirmed is seen, and taken back"

@@ -134,6 +134,7 @@ unharmed() {
 
 lead=$(leader)
 host=$(address "$lead")
+as_postgres "$lead" "alter role app set work_mem = '7MB'"
 
 say "silent connections to every port, from one address: 2,000 to a pooler, 130 to SSH, 2,000 to etcd, ..."
 silent "${as_stranger[@]}" -- 2000 60 "" 10.91.0.{11,12,13}:5000
@@ -145,6 +146,8 @@ silent "${as_stranger[@]}" -- 1010 60 "" 10.91.0.{11,12,13}:{8008,5432}
 # A user of the leader's own who is no daemon.
 silent ip netns exec "pgha-formation.$lead" setpriv --reuid=65534 --regid=65534 --clear-groups -- 200 60 "" "$host:8008" 127.0.0.1:8008 127.0.0.1:2379
 unharmed
+[ "$(sql 'show work_mem')" = 7MB ] || fail "what a role was given a minute ago does not reach its new clients"
+as_postgres "$lead" 'alter role app reset work_mem'
 most "$host:5000" 1010 1600
 most "$host:5010" 8 16
 most "$host:22" 40 64

@@ -47,6 +47,11 @@ pub(super) fn render(cluster: &Cluster, role_set: &RoleSet, tree: &Tree) -> Valu
     })
 }
 
+/// Whether SQL clients are served by such a node.
+pub(super) fn serves(role_set: &RoleSet) -> bool {
+    role_set.has(Role::Haproxy) || role_set.has(Role::Postgres)
+}
+
 /// The units that run on a node of this role set.
 fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<String> {
     let mut units = vec!["pgha-firewall.service", "pgha-seed.service", "ssh.service"];
@@ -61,6 +66,9 @@ fn units(cluster: &Cluster, role_set: &RoleSet) -> Vec<String> {
     }
     if role_set.has(Role::Postgres) && cluster.guard {
         units.push("pgha-guard.service");
+    }
+    if serves(role_set) {
+        units.push("pgha-liveness.service");
     }
     let mut units = units.into_iter().map(str::to_owned).collect::<Vec<_>>();
     if role_set.has(Role::Haproxy) {

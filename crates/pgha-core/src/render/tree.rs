@@ -49,6 +49,8 @@ enum For {
     Every,
     Only(Role),
     Guarded,
+    /// What serves SQL clients: poolers and HAProxy, or PostgreSQL.
+    Serving,
 }
 
 macro_rules! template {
@@ -71,6 +73,7 @@ const TEMPLATES: &[(For, &str, &str)] = &[
     template!(For::Only(Role::Etcd), "etc/systemd/system/etcd.service.d/50-pgha.conf"),
     template!(For::Only(Role::Postgres), "etc/systemd/system/patroni.service.d/50-pgha.conf"),
     template!(For::Guarded, "etc/systemd/system/pgha-guard.service"),
+    template!(For::Serving, "etc/systemd/system/pgha-liveness.service"),
     template!(For::Only(Role::Haproxy), "etc/pgha/haproxy.cfg"),
     template!(For::Only(Role::Haproxy), "etc/systemd/system/haproxy.service.d/50-pgha.conf"),
     template!(For::Only(Role::Haproxy), "etc/pgha/pgbouncer-hba.conf"),
@@ -97,6 +100,7 @@ const PROGRAMS: &[(For, &str, &str)] = &[
     template!(For::Only(Role::Etcd), "etc/pgha/lib/pgha-etcd"),
     template!(For::Only(Role::Postgres), "etc/pgha/lib/pgha-judge"),
     template!(For::Guarded, "etc/pgha/lib/pgha-guard"),
+    template!(For::Serving, "etc/pgha/lib/pgha-liveness"),
 ];
 
 /// What the files of one pooler are made from.
@@ -235,6 +239,7 @@ fn wanted(audience: For, cluster: &Cluster, role_set: &RoleSet) -> bool {
         For::Every => true,
         For::Only(role) => role_set.has(role),
         For::Guarded => cluster.guard && role_set.has(Role::Postgres),
+        For::Serving => contract::serves(role_set),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
 
-use super::node::GUARD;
+use super::node::ROUNDS;
 use super::{Health, NodeHealth};
 use crate::fleet::{Fleet, Link, with_causes};
 use crate::instance::Instance;
@@ -79,8 +79,8 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let runs = |door: &str| unit(&pooler::unit(door)).is_some_and(Unit::is_active);
     let poolers = link.poolers().filter(|pooler| runs(&pooler.door)).collect::<Vec<_>>();
     let held = join_all(poolers.iter().map(|pooler| pooler.held(&link.session)));
-    let (sessions, held, guard_stands) =
-        tokio::join!(link.probe.ask(&link.session, leads_somewhere), held, guard_stands(&link));
+    let (sessions, held, standing) =
+        tokio::join!(link.probe.ask(&link.session, leads_somewhere), held, standing(&link));
     let (hung_poolers, held) = told(&poolers, held, &sessions);
     NodeHealth {
         unreachable: None,
@@ -93,7 +93,7 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         hung_poolers,
         held,
         sessions: Some(sessions),
-        guard_stands,
+        standing,
     }
 }
 
@@ -115,11 +115,22 @@ fn told(
     (hung, holding)
 }
 
-/// It touches a file whenever it has looked at the leader lock.
-async fn guard_stands(link: &Link) -> bool {
-    let stands = ["find", "/run/pgha-guard/round", "-mmin", "+0.5"];
-    link.units.iter().any(|unit| unit == GUARD)
-        && link.session.answer(&stands).await.is_ok_and(|found| !found.trim().is_empty())
+/// Those of our own programs that touch a file in each round, and have not for half a minute.
+async fn standing(link: &Link) -> BTreeSet<String> {
+    let own = |unit: &&String| ROUNDS.contains(&unit.as_str());
+    let units = link.units.iter().filter(own).cloned().collect::<BTreeSet<_>>();
+    let files = units.iter().map(|unit| round(unit)).collect::<Vec<_>>();
+    if files.is_empty() {
+        return units;
+    }
+    let files = files.iter().map(String::as_str).collect::<Vec<_>>();
+    let find = [&["find"], &files[..], &["-mmin", "+0.5"]].concat();
+    let found = link.session.answer(&find).await.unwrap_or_default();
+    units.into_iter().filter(|unit| found.lines().any(|line| line == round(unit))).collect()
+}
+
+fn round(unit: &str) -> String {
+    format!("/run/{}/round", unit.trim_end_matches(".service"))
 }
 
 /// A daemon that does not answer is a state of the cluster, not a failure of looking.

@@ -16,6 +16,9 @@ use crate::units::{Unit, Units};
 /// The fence.
 pub(super) const GUARD: &str = "pgha-guard.service";
 
+/// Our own programs that go round for ever: the fence, and what kills who answers nobody.
+pub(super) const ROUNDS: [&str; 2] = [GUARD, "pgha-liveness.service"];
+
 /// What one node said. Absent: it was not asked or did not answer.
 #[derive(Debug, Clone, Default)]
 pub struct NodeHealth {
@@ -35,8 +38,8 @@ pub struct NodeHealth {
     pub units: Option<Units>,
     /// What new sessions of a client met there.
     pub sessions: Option<Sessions>,
-    /// Whether its guard runs, and has not gone round for half a minute.
-    pub guard_stands: bool,
+    /// Units of its fence and the like that run, and have not gone round for half a minute.
+    pub standing: BTreeSet<String>,
     /// Doors whose poolers give no session, and say nothing in their consoles either: then it is not
     /// PostgreSQL that clients wait for.
     pub hung_poolers: BTreeSet<String>,
@@ -73,9 +76,8 @@ impl NodeHealth {
             unit.is_some_and(|unit| unit.is_active() && !unit.is_unsteady())
         };
         let routes = self.pools.is_some() || !node.role_set.has(Role::Haproxy);
-        let silent = [("haproxy.service", !routes), (GUARD, self.guard_stands)];
-        let silent = silent.into_iter().filter(|(_, is_silent)| *is_silent);
-        let silent = silent.map(|(unit, _)| unit.to_owned());
+        let haproxy = (!routes).then(|| "haproxy.service".to_owned());
+        let silent = haproxy.into_iter().chain(self.standing.iter().cloned());
         let poolers = self.hung_poolers.iter().map(|door| pooler::unit(door));
         silent.chain(poolers).filter(|unit| runs(unit)).collect()
     }
@@ -95,6 +97,6 @@ impl NodeHealth {
         // What hangs runs, and answers nobody.
         let hangs = self.sessions.as_ref().is_some_and(|sessions| sessions.fails(POSTGRES))
             || !self.hung_poolers.is_empty();
-        routes && runs && !hangs && !self.guard_stands && self.held.is_empty()
+        routes && runs && !hangs && self.standing.is_empty() && self.held.is_empty()
     }
 }

@@ -14,7 +14,7 @@ use super::{ImageError, cache};
 
 /// Changed whenever equal trees would give other bytes, so that old cache entries are not taken for
 /// new ones.
-const FORMAT: &[u8] = b"debian configuration layer 2";
+const FORMAT: &[u8] = b"debian configuration layer 3";
 
 /// Programs behind `/etc/pgha/bin`, which lets the units be byte-identical on every base.
 const LINKS: &[(&str, &str)] = &[
@@ -44,8 +44,8 @@ const POSTGRES: &[&str] = &[
     "psql",
 ];
 
-/// The layer of one role set, built if it is missing or damaged. `major` is PostgreSQL's, or 0
-/// without PostgreSQL.
+/// The layer of one role set, built if it is missing or damaged. `major` is PostgreSQL's, whose clients
+/// every node has.
 pub(super) async fn ensure(
     cache_dir: &Path,
     tree: &Tree,
@@ -98,7 +98,7 @@ fn pack(tree: &Tree, manifest: &str, major: u16) -> std::io::Result<Vec<u8>> {
     for (name, target) in LINKS {
         add_link(&mut archive, &format!("etc/pgha/bin/{name}"), target)?;
     }
-    for name in POSTGRES.iter().filter(|_| major > 0) {
+    for name in POSTGRES {
         add_link(
             &mut archive,
             &format!("etc/pgha/bin/{name}"),

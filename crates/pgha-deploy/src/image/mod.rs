@@ -17,7 +17,6 @@ mod updates;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pgha_core::cluster::Role;
 use pgha_core::manifest::{DiskManifest, Image, Layer, Manifest};
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
@@ -145,7 +144,7 @@ impl Builder {
                 versions: versions(&root.packages),
                 disk: None,
             };
-            let major = if role_set.has(Role::Postgres) { cluster.postgresql.major } else { 0 };
+            let major = cluster.postgresql.major;
             let configuration = configuration::ensure(&self.cache, tree, &image, major).await?;
             images.push(Image { configuration, ..image });
         }

@@ -51,7 +51,7 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
         pools: (roles.has(Role::Haproxy) && routes).then(|| pools.clone()),
         units: Some(units(state, name)),
         sessions: Some(sessions(state, name)),
-        guard_stands: false,
+        standing: BTreeSet::new(),
         hung_poolers: BTreeSet::new(),
         held: BTreeMap::new(),
     }

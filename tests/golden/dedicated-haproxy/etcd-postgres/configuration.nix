@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "042905d3198dd6e4d9b6413d93e60a7b95f782ffc0b48be65ea12d9059ac3bac";
+    treeDigest = "5744cd64228308d5917a9e9da6c517f76042e28945f7402257040c1eb0dee33f";
     roles = [
       "etcd"
       "postgres"

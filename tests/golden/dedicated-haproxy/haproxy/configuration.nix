@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "eee9856e00c65ff2b396ec914430197cde349f8af743800c4b76e097ab0c4e6b";
+    treeDigest = "296985fc9e807c681b8fd36460b84d1c7cfc04e31f2877282d94dced8646980d";
     roles = [
       "haproxy"
     ];

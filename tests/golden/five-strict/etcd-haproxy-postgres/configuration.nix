@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "9bb3040212f19ef2724a4fd822ba799881abef41f8cf7c577bf3c41687f594f1";
+    treeDigest = "ec31d91e68e16a4459abd3c3532255a084c83bc53266015277cefe65dbfe0486";
     roles = [
       "etcd"
       "haproxy"

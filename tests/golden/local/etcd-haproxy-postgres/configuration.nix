@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ff6d5f344c4d0ae7bd6627169256fab69ed97bb7639e871e6b5a85f7fa32eda4";
+    treeDigest = "4bb54ecd384e1e168ce43b48f7c965478fd4b4a23b4c3ae1d52a048999e471db";
     roles = [
       "etcd"
       "haproxy"

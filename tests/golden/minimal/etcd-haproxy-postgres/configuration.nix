@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "48a975a74f7f34ef0b007229c4cc3fc85656264710e039b3ae82fd36713f7b24";
+    treeDigest = "876092d20bdebb566f19e798b98ce1cb69c377894e8414a4586074b136bd0a48";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "90332273a5eae6c1f1544869277061c499d5ad863ce4d98bc08ea77468e41922";
+    treeDigest = "9311667f380e6501c80bc03bfc2e291841845850e9648d11662edd8444a168a3";
     roles = [
       "etcd"
       "haproxy"

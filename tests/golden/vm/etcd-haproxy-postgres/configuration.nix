@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "628fb735dae6d86bb50426d6dc75dafff67747082bd53cc3ede0c31439cc3cb0";
+    treeDigest = "e2cf86eb3db02ea2c3b05aa9d09b44eee370b6c5ab3fbf14f66d1e510f694982";
     roles = [
       "etcd"
       "haproxy"
