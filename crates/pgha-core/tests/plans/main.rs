@@ -69,6 +69,9 @@ cases! {
         }
         world.observed = Some(Default::default());
     }),
+    pools_of_transactions_are_held: Case::new(ROUTED).with(old(&[2])).observed(|observed| {
+        observed.leader = Some("store-1".to_owned());
+    }),
     a_switchover_drops_slots: Case::new(THREE).with(old(&[0])).observed(|observed| {
         observed.slots = vec!["dbz".to_owned()];
     }),
