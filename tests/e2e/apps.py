@@ -35,7 +35,7 @@ def prepared_statements_and_an_idle_client_outlive_a_switchover():
 def a_cancel_request_arrives(port, requests=1):
     for _ in range(4):
         with connect(port) as client:
-            timers = [threading.Timer(0.5 + 0.5 * number, client.cancel) for number in range(requests)]
+            timers = [threading.Timer(0.5 + 0.3 * number, client.cancel) for number in range(requests)]
             for timer in timers:
                 timer.start()
             began = time.monotonic()
@@ -147,7 +147,7 @@ prepared_statements_and_an_idle_client_outlive_a_switchover()
 a_cancel_request_arrives(5000)
 a_cancel_request_arrives(5010)
 # HAProxy gives each connection to the next replica, also one that brings a cancel request.
-a_cancel_request_arrives(5001, requests=4)
+a_cancel_request_arrives(5001, requests=8)
 rows_are_copied()
 past_the_poolers_who_listens_hears_and_locks_hold()
 two_hundred_clients_work_at_once()

@@ -134,9 +134,11 @@ sql_as_operator 'create role bare login'
 PGPASSWORD=md5 refused 'no such user' 2 psql "${dsn/user=app/user=bare} sslmode=require" -c 'select 1'
 sql_as_operator 'drop role bare'
 for database in app pgbouncer; do refused 'login rejected' 2 psql "${dsn/user=app/user=postgres} dbname=$database sslmode=require" -c 'select 1'; done
-[ "$(psql "$dsn sslmode=require options='-c default_transaction_read_only=on'" -XAtc 'show default_transaction_read_only')" = on ] || fail "a client asks to read only, and may write"
-refused 'unsupported startup parameter in options: search_path' 2 psql "$dsn sslmode=require options='-c search_path=public'" -c 'select 1'
-[ "$(psql "$dsn sslmode=require" -XAtc 'show default_transaction_read_only')" = off ] || fail "the next client has what another asked for"
+[ "$(psql "$dsn sslmode=require options='-c timezone=Asia/Tokyo'" -XAtc 'show timezone')" = Asia/Tokyo ] || fail "what a client asked for is dropped"
+for setting in default_transaction_read_only=on search_path=public; do
+    refused "unsupported startup parameter in options: ${setting%=*}" 2 psql "$dsn sslmode=require options='-c $setting'" -c 'select 1'
+done
+[ "$(psql "$dsn sslmode=require" -XAtc 'show timezone')" != Asia/Tokyo ] || fail "the next client has what another asked for"
 refused 'not allowed' 2 psql "$dsn dbname=pgbouncer sslmode=require" -c 'show pools'
 unset PGPASSWORD
 

@@ -115,8 +115,9 @@ started() { as_postgres "$1" 'select pg_postmaster_start_time()'; }
 
 # unharmed: while an attack of 60 s runs, writes go on and status says so; PostgreSQL is not restarted.
 unharmed() {
-    local lead since writer until=$((SECONDS + 55))
+    local lead since writer deaths until=$((SECONDS + 55))
     lead=$(leader)
+    deaths=$(for node in node-1 node-2 node-3; do killed $node; done)
     since=$(started "$lead")
     writes 58 &
     writer=$!
@@ -128,6 +129,7 @@ unharmed() {
     wait $writer "${jobs[@]}"
     jobs=()
     [ "$(started "$lead")" = "$since" ] || fail "PostgreSQL of the leader was restarted"
+    [ "$(for node in node-1 node-2 node-3; do killed $node; done)" = "$deaths" ] || fail "daemons were killed that had no place for others"
     [ "$(cat "$work/longest")" -lt 7000 ] || fail "no row for $(cat "$work/longest") ms: $(sort "$work/writes.err" | uniq -c)"
     say "  longest time without a row: $(cat "$work/longest") ms"
 }

@@ -32,9 +32,9 @@ pub(crate) struct Pooler {
     pub(crate) port: u16,
 }
 
-/// Why a console did not answer.
+/// Why a console did not answer, or what it said against a command.
 #[derive(Debug, thiserror::Error)]
-enum ConsoleError {
+pub(crate) enum ConsoleError {
     #[error("no answer within {} s", PATIENCE.as_secs())]
     Silent,
     #[error(transparent)]
@@ -112,23 +112,35 @@ impl Pooler {
     }
 
     /// Whether it keeps a server connection for a client as long as that stays, so that it cannot hold
-    /// anybody back. Absent: it does not say.
-    pub(crate) async fn pools_sessions(&self, session: &Session) -> Option<bool> {
-        let rows = self.ask(session, &["SHOW CONFIG"]).await.ok()?;
-        let says = |row: &SimpleQueryRow, name| row.try_get(name).ok().flatten().map(str::to_owned);
-        let mode = rows.iter().find(|row| says(row, "key").as_deref() == Some("pool_mode"))?;
-        Some(says(mode, "value").as_deref() == Some("session"))
+    /// anybody back.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub(crate) async fn pools_sessions(&self, session: &Session) -> Result<bool, ConsoleError> {
+        let rows = self.ask(session, &["SHOW CONFIG"]).await?;
+        let says = |row: &SimpleQueryRow, key, value| {
+            row.try_get(key).is_ok_and(|said| said == Some(value))
+        };
+        Ok(rows.iter().any(|row| says(row, "key", "pool_mode") && says(row, "value", "session")))
     }
 
     /// Holds back everybody. Returns when no transaction is open any more.
-    pub(crate) async fn pause(&self, session: &Session) {
-        // What came of it, the next look tells.
-        let _ = self.ask(session, &["PAUSE"]).await;
+    ///
+    /// # Errors
+    /// When it refuses, and when transactions stay open.
+    pub(crate) async fn pause(&self, session: &Session) -> Result<(), ConsoleError> {
+        self.ask(session, &["PAUSE"]).await.map(drop)
     }
 
     /// Lets everybody through whom [`Pooler::pause`] holds back.
-    pub(crate) async fn resume(&self, session: &Session) {
-        let _ = self.ask(session, &["RESUME"]).await;
+    ///
+    /// # Errors
+    /// When it does not answer. Whoever is not paused has nothing to say against it.
+    pub(crate) async fn resume(&self, session: &Session) -> Result<(), ConsoleError> {
+        match self.ask(session, &["RESUME"]).await {
+            Err(ConsoleError::Postgres(said)) if said.as_db_error().is_some() => Ok(()),
+            answer => answer.map(drop),
+        }
     }
 
     async fn ask(

@@ -42,7 +42,9 @@ impl fmt::Display for Cost {
             Sessions::None => "",
             Sessions::OfNode => "sessions through it: cut",
             Sessions::OfWriters => "sessions that write: cut",
-            Sessions::OfWritersNotHeld => "sessions that write: held, direct ones cut",
+            Sessions::OfWritersNotHeld => {
+                "sessions that write: held; long transactions, direct ones: cut"
+            }
         };
         let data = match self.data {
             Data::Kept => "",

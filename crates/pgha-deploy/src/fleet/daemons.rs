@@ -51,7 +51,7 @@ impl Daemons for Fleet {
     }
 
     async fn switchover(&self, from: &Node, to: Option<&str>) -> Done {
-        self.name_long_transactions(from).await;
+        self.prepare(from).await;
         self.holding_clients(from, self.hand_over(from, to)).await
     }
 

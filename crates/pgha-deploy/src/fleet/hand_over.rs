@@ -7,10 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use pgha_core::cluster::{LONGEST_HELD_TRANSACTION_SECONDS, Node, Role};
-use pgha_platform::ssh::SshError;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Fleet, Link};
+use super::{Fleet, Link, with_causes};
 use crate::node_error::NodeError;
 use crate::pooler::{self, Pooler};
 use crate::{declare, haproxy};
@@ -22,15 +21,14 @@ const PRIMARY: &str = "primary";
 
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(LONGEST_HELD_TRANSACTION_SECONDS as u64);
 
-/// Whatever becomes of pgha or of the change, nobody is held for longer. Less than any preset's
-/// `query_wait_timeout`, after which PgBouncer cuts who waits.
-const LONGEST_HOLD: Duration = Duration::from_secs(10);
-
 /// Between two looks at a route.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a node may take to start or stop its timer.
+const PROMPT: Duration = Duration::from_secs(3);
+
 /// What lets clients through when pgha is gone.
-const TIMER: &str = "pgha-resume.timer";
+const TIMER: &str = "pgha-resume";
 
 impl Fleet {
     /// Any Patroni takes the request. Only one that cannot be reached leaves it to the next: another
@@ -54,8 +52,9 @@ impl Fleet {
         // Whom to hold is found out first: one silent node would keep the clients of all waiting.
         let holds = join_all(routers.map(|node| self.holdable(node))).await;
         let holds = holds.into_iter().flatten().collect::<Vec<_>>();
+        let begun = Instant::now();
         join_all(holds.iter().map(Hold::begin)).await;
-        let led = join_all(holds.iter().map(|hold| hold.end_when_led_past(&from.name)));
+        let led = join_all(holds.iter().map(|hold| hold.end_when_led_past(&from.name, begun)));
         let outcome = tokio::try_join!(hand_over, led.map(Ok)).map(drop);
         if outcome.is_err() {
             join_all(holds.iter().map(Hold::end)).await;
@@ -63,31 +62,52 @@ impl Fleet {
         outcome
     }
 
-    /// Says which transactions are likely to be cut, before anything is.
-    pub(super) async fn name_long_transactions(&self, leader: &Node) {
-        let Ok(link) = self.link(leader).await else { return };
-        let longer = LONGEST_HELD_TRANSACTION_SECONDS;
+    /// What makes a change of leader long, before anybody waits for it: says which transactions are
+    /// likely to be cut, and writes out what the old leader would write while it stops.
+    pub(super) async fn prepare(&self, leader: &Node) {
         let query = format!(
             "SELECT format('%s on %s, open for %s s', usename, datname, floor(extract(epoch FROM now() - xact_start))) \
-             FROM pg_stat_activity WHERE backend_type = 'client backend' AND xact_start < now() - interval '{longer} s' ORDER BY xact_start"
+             FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() \
+             AND xact_start < now() - interval '{LONGEST_HELD_TRANSACTION_SECONDS} s' ORDER BY xact_start; CHECKPOINT;"
         );
-        let open = declare::sql(&link.session, "postgres", &query).await.unwrap_or_default();
-        for transaction in open.lines() {
-            tracing::warn!("a transaction of {transaction}: cut, unless it ends at once");
+        let asked = async {
+            let link = self.link(leader).await?;
+            Ok::<_, NodeError>(declare::sql(&link.session, "postgres", &query).await?)
+        };
+        match asked.await {
+            Ok(open) => open.lines().for_each(|transaction| {
+                tracing::warn!("a transaction of {transaction}: cut, unless it ends at once");
+            }),
+            Err(error) => {
+                tracing::warn!("{}: no checkpoint before: {}", leader.name, with_causes(&error))
+            }
         }
     }
 
-    /// The clients that write through a node, if its pooler can hold them back, and answers.
+    /// The clients that write through a node, if its pooler can hold them back.
     async fn holdable<'f>(&'f self, node: &'f Node) -> Option<Hold<'f>> {
-        let link = self.link(node).await.ok()?;
+        let unheld = |why: &dyn std::error::Error| {
+            tracing::warn!("clients of {} are not held: {}", node.name, with_causes(why));
+        };
+        let link = self.link(node).await.inspect_err(|error| unheld(error)).ok()?;
         let pooler = link.poolers().find(|pooler| pooler.door == PRIMARY)?;
-        let is_in_vain = pooler.pools_sessions(&link.session).await?;
-        (!is_in_vain).then_some(Hold { node, link, pooler })
+        let mode = pooler.pools_sessions(&link.session).await;
+        let is_in_vain = mode.inspect_err(|error| unheld(error)).ok()?;
+        (!is_in_vain).then_some(Hold { fleet: self, node, link, pooler })
+    }
+
+    /// Whether PostgreSQL of a node has left recovery.
+    async fn is_promoted(&self, name: &str) -> bool {
+        let Some(node) = self.nodes.iter().find(|node| node.name == name) else { return false };
+        let Ok(link) = self.link(node).await else { return false };
+        let Ok(patroni) = link.patroni() else { return false };
+        patroni.instance().await.is_ok_and(|instance| instance.is_primary())
     }
 }
 
 /// Clients of one node that are held back, or are to be.
 struct Hold<'f> {
+    fleet: &'f Fleet,
     node: &'f Node,
     link: Arc<Link>,
     pooler: Pooler,
@@ -95,50 +115,74 @@ struct Hold<'f> {
 
 impl Hold<'_> {
     /// Returns when nobody is in a transaction any more, or when those who are have had their time:
-    /// they are cut, the others stay held. Where that fails nobody is held.
+    /// they are cut, the others stay held. Where it fails nobody is held.
     async fn begin(&self) {
-        let (node, seconds) = (&self.node.name, LONGEST_TRANSACTION.as_secs());
-        match timeout(LONGEST_TRANSACTION, self.pause()).await {
+        let node = &self.node.name;
+        // First: no moment may be without it.
+        if let Err(why) = self.start_timer().await {
+            return tracing::warn!("clients of {node} are not held: {why}");
+        }
+        match timeout(LONGEST_TRANSACTION, self.pooler.pause(&self.link.session)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("{node}: clients are not held: {error}"),
-            Err(_) => tracing::warn!("{node}: a transaction takes longer than {seconds} s: cut"),
+            Ok(Err(error)) => tracing::warn!("clients of {node} are not held: {error}"),
+            Err(_) => tracing::warn!(
+                "{node}: transactions open for longer than {LONGEST_HELD_TRANSACTION_SECONDS} s: cut"
+            ),
         }
     }
 
-    async fn pause(&self) -> Result<(), SshError> {
-        self.stop_timer().await;
-        // First: no moment may be without it. PgBouncer takes the signal as RESUME.
-        let after = format!("--on-active={}", LONGEST_HOLD.as_secs());
-        let timer = ["systemd-run", "--quiet", "--collect", "--unit", TIMER, &after];
-        let resume = ["--timer-property=AccuracySec=100ms", "systemctl", "kill", "--signal=USR2"];
-        let unit = pooler::unit(PRIMARY);
-        self.link.session.run(&[&timer[..], &resume, &[&unit]].concat(), b"").await?;
-        self.pooler.pause(&self.link.session).await;
-        Ok(())
-    }
-
-    async fn end_when_led_past(&self, from: &str) {
-        let until = Instant::now() + LONGEST_HOLD;
-        while Instant::now() < until && !self.is_led_past(from).await {
+    async fn end_when_led_past(&self, from: &str, begun: Instant) {
+        let until = begun + self.fleet.longest_hold;
+        while !self.is_led_past(from).await {
+            if Instant::now() > until {
+                tracing::warn!(
+                    "{}: nobody leads yet, and its clients are held no longer",
+                    self.node.name
+                );
+                break;
+            }
             sleep(PAUSE).await;
         }
         self.end().await;
     }
 
-    /// Whether HAProxy of the node knows one primary, and another than `from`.
+    /// Whether HAProxy of the node knows one primary, which is another than `from`, and is one.
     async fn is_led_past(&self, from: &str) -> bool {
         let Ok(pools) = haproxy::pools(&self.link.session).await else { return false };
-        let up = pools.up(PRIMARY).collect::<Vec<_>>();
-        up.len() == 1 && up != [from]
+        match pools.up(PRIMARY).collect::<Vec<_>>()[..] {
+            [only] if only != from => self.fleet.is_promoted(only).await,
+            _ => false,
+        }
     }
 
+    /// A pooler that does not hear is left to the timer.
     async fn end(&self) {
-        self.pooler.resume(&self.link.session).await;
+        match self.pooler.resume(&self.link.session).await {
+            Ok(()) => self.stop_timer().await,
+            Err(error) => {
+                tracing::warn!("{}: its clients wait for its timer: {error}", self.node.name)
+            }
+        }
+    }
+
+    async fn start_timer(&self) -> Result<(), String> {
         self.stop_timer().await;
+        let after = format!("--on-active={}", self.fleet.longest_hold.as_secs_f64());
+        let timer = ["systemd-run", "--quiet", "--collect", "--unit", TIMER, &after];
+        // PgBouncer takes the signal as RESUME.
+        let resume = ["--timer-property=AccuracySec=100ms", "systemctl", "kill", "--signal=USR2"];
+        let unit = pooler::unit(PRIMARY);
+        let run = [&timer[..], &resume, &[&unit]].concat();
+        match timeout(PROMPT, self.link.session.run(&run, b"")).await {
+            Ok(started) => started.map(drop).map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no timer within {} s", PROMPT.as_secs())),
+        }
     }
 
     async fn stop_timer(&self) {
-        // One that is not there cannot be stopped.
-        let _ = self.link.session.run(&["systemctl", "stop", TIMER], b"").await;
+        let units = [format!("{TIMER}.timer"), format!("{TIMER}.service")];
+        // What is not there cannot be stopped.
+        let stop = ["systemctl", "stop", &units[0], &units[1]];
+        let _ = timeout(PROMPT, self.link.session.run(&stop, b"")).await;
     }
 }

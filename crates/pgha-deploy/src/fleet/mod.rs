@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use pgha_core::Cluster;
-use pgha_core::cluster::{Node, Role};
+use pgha_core::cluster::{Fault, Node, Role};
 use pgha_core::render::{ETCD_JSON_PORT, PATRONI_REST_PORT};
 use pgha_platform::http::{self, Trust};
 use pgha_platform::sql;
@@ -67,6 +67,8 @@ pub struct Fleet {
     /// The nodes, by name.
     pub nodes: Vec<Node>,
     secrets: Arc<Secrets>,
+    /// For how long clients may be held back while the leader changes.
+    longest_hold: Duration,
     links: BTreeMap<String, Mutex<Slot>>,
 }
 
@@ -87,7 +89,9 @@ impl Fleet {
     pub fn new(cluster: &Cluster, secrets: Arc<Secrets>) -> Self {
         let links =
             cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::default())).collect();
-        Self { nodes: cluster.nodes.clone(), secrets, links }
+        let stop = cluster.write_stop(Fault::Switchover).worst_seconds;
+        let longest_hold = Duration::from_secs_f64(stop);
+        Self { nodes: cluster.nodes.clone(), secrets, longest_hold, links }
     }
 
     /// The same nodes, connected to none: for a question after which they may be gone.

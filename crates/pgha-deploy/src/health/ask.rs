@@ -124,7 +124,9 @@ async fn standing(link: &Link) -> BTreeSet<String> {
         return units;
     }
     let files = files.iter().map(String::as_str).collect::<Vec<_>>();
-    let find = [&["find"], &files[..], &["-mmin", "+0.5"]].concat();
+    // It fails where one of the files is missing, and tells of the others.
+    let find =
+        [&["sh", "-c", r#"find "$@" -mmin +0.5 2>/dev/null || true"#, "sh"], &files[..]].concat();
     let found = link.session.answer(&find).await.unwrap_or_default();
     units.into_iter().filter(|unit| found.lines().any(|line| line == round(unit))).collect()
 }

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "5744cd64228308d5917a9e9da6c517f76042e28945f7402257040c1eb0dee33f";
+    treeDigest = "3d65adda0cbfbd897442136f875f9241011c3710e62e0f3e636fb97f84a09d62";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "296985fc9e807c681b8fd36460b84d1c7cfc04e31f2877282d94dced8646980d";
+    treeDigest = "4ac42e348289a9607b2b0ed279736f30530525ce6fd0c9166c76154a879f18fd";
     roles = [
       "haproxy"
     ];

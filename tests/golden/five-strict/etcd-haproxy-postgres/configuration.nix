@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ec31d91e68e16a4459abd3c3532255a084c83bc53266015277cefe65dbfe0486";
+    treeDigest = "e738303133bedffced9e61741cef6adc69b82b68c8b0e5b652ff6e3d947e834a";
     roles = [
       "etcd"
       "haproxy"

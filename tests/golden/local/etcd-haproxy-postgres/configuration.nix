@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "4bb54ecd384e1e168ce43b48f7c965478fd4b4a23b4c3ae1d52a048999e471db";
+    treeDigest = "12a3fea4e8b519691f4ce9c5672cf6a54d5f2edef5e970d89ba7e1a256a8e8eb";
     roles = [
       "etcd"
       "haproxy"

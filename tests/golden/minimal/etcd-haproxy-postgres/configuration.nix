@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "876092d20bdebb566f19e798b98ce1cb69c377894e8414a4586074b136bd0a48";
+    treeDigest = "2f9d5935e63101ce897fe6b81ca5e5a00b38ba09d8621b62eef2ea5e4db51015";
     roles = [
       "etcd"
       "haproxy"

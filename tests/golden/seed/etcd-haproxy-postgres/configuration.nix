@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "9311667f380e6501c80bc03bfc2e291841845850e9648d11662edd8444a168a3";
+    treeDigest = "b49620eec8b701a61bdda9c0042a733a899a5e2ed464c5cb2b744dd357713bd6";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "e2cf86eb3db02ea2c3b05aa9d09b44eee370b6c5ab3fbf14f66d1e510f694982";
+    treeDigest = "88cd10a6f1f26816023cffaa2ac45df88e7d8de93bee4e4717fa46c97a9766c6";
     roles = [
       "etcd"
       "haproxy"
