@@ -33,6 +33,24 @@ pub async fn pools(session: &Session) -> Result<Pools, NodeError> {
     Ok(parse(&session.ask_socket(SOCKET, "show stat").await?))
 }
 
+/// Lets a pool lead to `to` instead of `from` at once. HAProxy's own checks go on, and would have found
+/// the same; they undo it where it is not true.
+///
+/// # Errors
+/// When it does not answer.
+pub(crate) async fn follow(
+    session: &Session,
+    pool: &str,
+    from: &str,
+    to: &str,
+) -> Result<(), NodeError> {
+    let health = |node: &str, state: &str| format!("set server {pool}/{node} health {state}");
+    let line = format!("{}; {}", health(from, "down"), health(to, "up"));
+    let said = session.ask_socket(SOCKET, &line).await?;
+    tracing::debug!("HAProxy of {} follows {to}: {}", session.address(), said.trim());
+    Ok(())
+}
+
 /// Columns 1, 2 and 18 of HAProxy's CSV: pool, server, status. HAProxy management guide 9.1.
 fn parse(csv: &str) -> Pools {
     let mut pools = Pools::default();

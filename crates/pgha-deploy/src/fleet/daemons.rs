@@ -52,7 +52,7 @@ impl Daemons for Fleet {
 
     async fn switchover(&self, from: &Node, to: Option<&str>) -> Done {
         self.prepare(from).await;
-        self.holding_clients(from, self.hand_over(from, to)).await
+        self.with_routes(from, self.hand_over(from, to)).await
     }
 
     async fn judge(&self, config: &Value) -> Result<String, NodeError> {

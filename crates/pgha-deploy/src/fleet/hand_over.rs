@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use pgha_core::cluster::{LONGEST_HELD_TRANSACTION_SECONDS, Node, Role};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Fleet, Link, with_causes};
 use crate::node_error::NodeError;
@@ -21,7 +22,7 @@ const PRIMARY: &str = "primary";
 
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(LONGEST_HELD_TRANSACTION_SECONDS as u64);
 
-/// Between two looks at a route.
+/// Between two looks at a node or a route.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a node may take to start or stop its timer.
@@ -41,23 +42,27 @@ impl Fleet {
         link.patroni()?.switchover(&from.name, to).await
     }
 
-    /// Does `hand_over` while poolers hold back who writes. Each lets them through once its own
-    /// HAProxy leads past `from`, and all of them do when it failed.
-    pub(super) async fn holding_clients(
+    /// Does `hand_over` while poolers hold back who writes. Once another node than `from` is promoted,
+    /// every HAProxy is told, and lets its clients through when it leads there; all are let through
+    /// when `hand_over` failed.
+    pub(super) async fn with_routes(
         &self,
         from: &Node,
         hand_over: impl Future<Output = Done>,
     ) -> Done {
         let routers = self.nodes.iter().filter(|node| node.role_set.has(Role::Haproxy));
         // Whom to hold is found out first: one silent node would keep the clients of all waiting.
-        let holds = join_all(routers.map(|node| self.holdable(node))).await;
-        let holds = holds.into_iter().flatten().collect::<Vec<_>>();
-        let begun = Instant::now();
-        join_all(holds.iter().map(Hold::begin)).await;
-        let led = join_all(holds.iter().map(|hold| hold.end_when_led_past(&from.name, begun)));
+        let routes = join_all(routers.map(|node| self.route(node))).await;
+        let routes = routes.into_iter().flatten().collect::<Vec<_>>();
+        let until = Instant::now() + self.longest_hold;
+        join_all(routes.iter().map(Route::hold)).await;
+        let led = async {
+            let to = timeout_at(until, self.promoted_past(from)).await.ok().flatten();
+            join_all(routes.iter().map(|route| route.follow(from, to, until))).await
+        };
         let outcome = tokio::try_join!(hand_over, led.map(Ok)).map(drop);
         if outcome.is_err() {
-            join_all(holds.iter().map(Hold::end)).await;
+            join_all(routes.iter().map(Route::release)).await;
         }
         outcome
     }
@@ -84,45 +89,59 @@ impl Fleet {
         }
     }
 
-    /// The clients that write through a node, if its pooler can hold them back.
-    async fn holdable<'f>(&'f self, node: &'f Node) -> Option<Hold<'f>> {
+    /// The way of a node's clients to the primary.
+    async fn route<'f>(&'f self, node: &'f Node) -> Option<Route<'f>> {
         let unheld = |why: &dyn std::error::Error| {
             tracing::warn!("clients of {} are not held: {}", node.name, with_causes(why));
         };
         let link = self.link(node).await.inspect_err(|error| unheld(error)).ok()?;
-        let pooler = link.poolers().find(|pooler| pooler.door == PRIMARY)?;
-        let mode = pooler.pools_sessions(&link.session).await;
-        let is_in_vain = mode.inspect_err(|error| unheld(error)).ok()?;
-        (!is_in_vain).then_some(Hold { fleet: self, node, link, pooler })
+        let mut pooler = link.poolers().find(|pooler| pooler.door == PRIMARY);
+        if let Some(own) = &pooler {
+            let mode = own.pools_sessions(&link.session).await.inspect_err(|error| unheld(error));
+            pooler = pooler.filter(|_| !mode.unwrap_or(true));
+        }
+        Some(Route { fleet: self, node, link, pooler })
     }
 
-    /// Whether PostgreSQL of a node has left recovery.
-    async fn is_promoted(&self, name: &str) -> bool {
-        let Some(node) = self.nodes.iter().find(|node| node.name == name) else { return false };
+    /// The first node but `from` whose PostgreSQL has left recovery, as soon as there is one.
+    async fn promoted_past(&self, from: &Node) -> Option<&Node> {
+        let others = self.nodes.iter().filter(|node| node.name != from.name);
+        let others = others.filter(|node| node.role_set.has(Role::Postgres));
+        let promoted = others.map(async |node| {
+            while !self.is_promoted(node).await {
+                sleep(PAUSE).await;
+            }
+            node
+        });
+        promoted.collect::<FuturesUnordered<_>>().next().await
+    }
+
+    async fn is_promoted(&self, node: &Node) -> bool {
         let Ok(link) = self.link(node).await else { return false };
         let Ok(patroni) = link.patroni() else { return false };
         patroni.instance().await.is_ok_and(|instance| instance.is_primary())
     }
 }
 
-/// Clients of one node that are held back, or are to be.
-struct Hold<'f> {
+/// The way of one node's clients to the primary, while it changes.
+struct Route<'f> {
     fleet: &'f Fleet,
     node: &'f Node,
     link: Arc<Link>,
-    pooler: Pooler,
+    /// The pooler that can hold them back.
+    pooler: Option<Pooler>,
 }
 
-impl Hold<'_> {
+impl Route<'_> {
     /// Returns when nobody is in a transaction any more, or when those who are have had their time:
     /// they are cut, the others stay held. Where it fails nobody is held.
-    async fn begin(&self) {
-        let node = &self.node.name;
+    async fn hold(&self) {
+        let (node, Some(pooler)) = (&self.node.name, &self.pooler) else { return };
         // First: no moment may be without it.
         if let Err(why) = self.start_timer().await {
             return tracing::warn!("clients of {node} are not held: {why}");
         }
-        match timeout(LONGEST_TRANSACTION, self.pooler.pause(&self.link.session)).await {
+        match timeout(LONGEST_TRANSACTION, pooler.pause(&self.link.session)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!("clients of {node} are not held: {error}"),
             Err(_) => tracing::warn!(
@@ -131,33 +150,31 @@ impl Hold<'_> {
         }
     }
 
-    async fn end_when_led_past(&self, from: &str, begun: Instant) {
-        let until = begun + self.fleet.longest_hold;
-        while !self.is_led_past(from).await {
-            if Instant::now() > until {
-                tracing::warn!(
-                    "{}: nobody leads yet, and its clients are held no longer",
-                    self.node.name
-                );
-                break;
-            }
+    /// Lets the clients through once HAProxy leads to `to` and nobody else, or when it is `until`.
+    async fn follow(&self, from: &Node, to: Option<&Node>, until: Instant) {
+        let Some(to) = to else {
+            tracing::warn!("nobody leads yet; clients of {} are held no longer", self.node.name);
+            return self.release().await;
+        };
+        if let Err(error) = haproxy::follow(&self.link.session, PRIMARY, &from.name, &to.name).await
+        {
+            tracing::warn!("{}: {}", self.node.name, with_causes(&error));
+        }
+        while !self.leads_to(to).await && Instant::now() < until {
             sleep(PAUSE).await;
         }
-        self.end().await;
+        self.release().await;
     }
 
-    /// Whether HAProxy of the node knows one primary, which is another than `from`, and is one.
-    async fn is_led_past(&self, from: &str) -> bool {
-        let Ok(pools) = haproxy::pools(&self.link.session).await else { return false };
-        match pools.up(PRIMARY).collect::<Vec<_>>()[..] {
-            [only] if only != from => self.fleet.is_promoted(only).await,
-            _ => false,
-        }
+    async fn leads_to(&self, node: &Node) -> bool {
+        let pools = haproxy::pools(&self.link.session).await;
+        pools.is_ok_and(|pools| pools.up(PRIMARY).collect::<Vec<_>>() == [node.name.as_str()])
     }
 
     /// A pooler that does not hear is left to the timer.
-    async fn end(&self) {
-        match self.pooler.resume(&self.link.session).await {
+    async fn release(&self) {
+        let Some(pooler) = &self.pooler else { return };
+        match pooler.resume(&self.link.session).await {
             Ok(()) => self.stop_timer().await,
             Err(error) => {
                 tracing::warn!("{}: its clients wait for its timer: {error}", self.node.name)
