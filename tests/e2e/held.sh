@@ -62,6 +62,24 @@ for moment in 0 0.3 1; do
     held_end 0.3 13
 done
 
+say "while no replica is left the leader answers those who read, if the file says so"
+reads_from() { PGPASSWORD=$(cat "${file%.toml}.secrets/passwords/app") psql "host=$(address "$1") port=$2 user=app dbname=app sslmode=require connect_timeout=3" -XAtqc 'select pg_is_in_recovery()' 2>&1; }
+for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
+mapfile -t replicas < <(pgha status --json | jq -r '.nodes[] | select(.role != "leader").name')
+[ "$(reads_from "$(leader)" 5001)$(reads_from "$(leader)" 5011)" = tt ] || fail "readers are sent to the leader beside replicas: $(reads_from "$(leader)" 5001)"
+for node in "${replicas[@]}"; do on "$node" systemctl stop patroni & done
+wait
+# answers PORT: the leader does, at every node.
+answers() { for node in node-1 node-2 node-3; do [ "$(reads_from $node "$1")" = f ] || return 1; done; }
+for port in 5001 5002 5011; do
+    for _ in $(seq 40); do ! answers $port || break; sleep 0.5; done
+    answers $port || fail "nobody answers at port $port: $(reads_from node-1 $port)"
+done
+for node in "${replicas[@]}"; do on "$node" systemctl start patroni & done
+wait
+for _ in $(seq 120); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
+[ "$(reads_from node-1 5011)" = t ] || fail "new readers are sent to the leader: $(reads_from node-1 5011)"
+
 say "drivers and frameworks work as their users expect"
 mkdir "$work/alembic"
 for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done

@@ -3,7 +3,7 @@
 # again. What becomes of clients in a planned change.
 . "$(dirname "$0")/lib.sh"
 new_cluster scenarios 10.92.0
-printf '\n[pgbouncer]\npool_mode = "transaction"\n' >>"$file"
+printf '\n[pgbouncer]\npool_mode = "transaction"\n\n[haproxy]\nreplica_fallback = true\n' >>"$file"
 form
 
 say "verify"

@@ -11,6 +11,10 @@ use crate::node_error::NodeError;
 /// Where HAProxy of a node answers (`templates/etc/pgha/haproxy.cfg`).
 const SOCKET: &str = "/run/haproxy/stats.sock";
 
+/// Servers of a pool for replicas that lead to the primary while it has no other. No node has such a
+/// name.
+const STAND_IN: &str = "leader:";
+
 /// What one HAProxy thinks of its servers: pool name to server name to state, as HAProxy writes it
 /// (`UP`, `DOWN`, `UP 1/3`, ...).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -58,6 +62,7 @@ fn parse(csv: &str) -> Pools {
         let fields = line.split(',').collect::<Vec<_>>();
         if let [pool, server, ..] = fields[..]
             && !matches!(server, "FRONTEND" | "BACKEND")
+            && !server.starts_with(STAND_IN)
             && let Some(status) = fields.get(17)
         {
             pools
@@ -76,7 +81,7 @@ mod tests {
 
     #[test]
     fn reads_what_haproxy_writes() {
-        let csv = "# pxname,svname,...\nprimary,FRONTEND,,,0,0,4000,0,0,0,0,0,0,,,,,OPEN,\nprimary,node-1,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,1\n";
+        let csv = "# pxname,svname,...\nprimary,FRONTEND,,,0,0,4000,0,0,0,0,0,0,,,,,OPEN,\nprimary,node-1,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,1\nprimary,leader:node-2,0,0,0,0,,0,0,0,,0,,0,0,0,0,UP,1\n";
         assert_eq!(parse(csv).0["primary"]["node-1"], "UP");
         assert_eq!(parse(csv).up("primary").collect::<Vec<_>>(), ["node-1"]);
     }

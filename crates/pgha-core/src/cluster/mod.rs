@@ -143,6 +143,8 @@ pub struct Haproxy {
     pub stats_port: u16,
     /// Megabytes of WAL a replica may still have to replay to be sent readers.
     pub max_replica_lag_mb: u32,
+    /// Whether the primary stands in for replicas where none is left.
+    pub replica_fallback: bool,
     /// Connections HAProxy accepts.
     pub maxconn: u32,
 }

@@ -183,6 +183,9 @@ pub(crate) struct HaproxySection {
     /// healthy. Default 16.
     #[schemars(range(min = 1))]
     pub(crate) max_replica_lag_mb: Option<u32>,
+    /// Whether the ports of the replicas lead to the primary while no replica is fit for them. Default
+    /// false.
+    pub(crate) replica_fallback: bool,
     /// Connections that HAProxy accepts on a node, from its poolers and on the direct ports.
     /// Default 4000.
     #[schemars(range(min = 1))]

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "4ac42e348289a9607b2b0ed279736f30530525ce6fd0c9166c76154a879f18fd";
+    treeDigest = "b2b085263657ae7554eaf8743d233eba3e32f9cb2f2973948ddcf7b744245e67";
     roles = [
       "haproxy"
     ];

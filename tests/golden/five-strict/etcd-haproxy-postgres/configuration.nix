@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "e738303133bedffced9e61741cef6adc69b82b68c8b0e5b652ff6e3d947e834a";
+    treeDigest = "c73626008b30005223480bb53cd8ba622b0558192c8c604f012a633dadf53e51";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "12a3fea4e8b519691f4ce9c5672cf6a54d5f2edef5e970d89ba7e1a256a8e8eb";
+    treeDigest = "6c1cf9763993e8118cb94083179df881ab60c9b5be3df604c223f9774849d958";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "2f9d5935e63101ce897fe6b81ca5e5a00b38ba09d8621b62eef2ea5e4db51015";
+    treeDigest = "72e869ca80044628811e00fd7d30591f22a079eacc0c449846d5e9ff359d3109";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b49620eec8b701a61bdda9c0042a733a899a5e2ed464c5cb2b744dd357713bd6";
+    treeDigest = "c3ed7da59b47b913f5d38e5b83f0302189df611a0deef425bd171b8b45512d23";
     roles = [
       "etcd"
       "haproxy"

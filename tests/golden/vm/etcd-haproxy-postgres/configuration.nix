@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "88cd10a6f1f26816023cffaa2ac45df88e7d8de93bee4e4717fa46c97a9766c6";
+    treeDigest = "8958c8bb45aafa1ef4eb31aa52aa8f73bc6f7891e926a1f3e158f309f7525412";
     roles = [
       "etcd"
       "haproxy"

@@ -194,6 +194,7 @@ fn haproxy(spec: &Spec, durability: Durability, remarks: &mut Remarks) -> Haprox
         direct_replica_port: direct_replica,
         stats_port: stats,
         max_replica_lag_mb: section.max_replica_lag_mb.unwrap_or(16),
+        replica_fallback: section.replica_fallback,
         maxconn: section.maxconn.unwrap_or(4000),
     }
 }
