@@ -62,7 +62,10 @@ lib.mkIf (builtins.elem "postgres" config.pgha.roles) {
   pgha.programs = [
     programs
     (pkgs.patroni.overrideAttrs (upstream: {
-      patches = (upstream.patches or [ ]) ++ [ ../images/debian/patroni-stale-leader.patch ];
+      patches = (upstream.patches or [ ]) ++ [
+        ../images/debian/patroni-prompt-switchover.patch
+        ../images/debian/patroni-stale-leader.patch
+      ];
     }))
   ];
 }

@@ -7,7 +7,9 @@ lib=$root/usr/lib/x86_64-linux-gnu
 
 # Patroni from its own wheel, in front of Debian's copy.
 python3 -m zipfile -e "$here"/patroni-*.whl "$root/usr/local/lib/python3.13/dist-packages/"
-patch --silent --strip=1 --directory="$root/usr/local/lib/python3.13/dist-packages" <"$here/patroni-stale-leader.patch"
+for change in "$here"/patroni-*.patch; do
+    patch --silent --strip=1 --directory="$root/usr/local/lib/python3.13/dist-packages" <"$change"
+done
 chroot "$root" python3 -m compileall -q -j 2 --invalidation-mode unchecked-hash /usr/local/lib/python3.13/dist-packages
 rm -rf "$root/usr/lib/python3/dist-packages/patroni"
 

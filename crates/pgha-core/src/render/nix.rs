@@ -28,6 +28,7 @@ pub const FLAKE: &[(&str, &str)] = &[
     project_file!("images/nixos/disk.nix"),
     project_file!("images/nixos/machine.nix"),
     project_file!("images/nixos/system.nix"),
+    project_file!("images/debian/patroni-prompt-switchover.patch"),
     project_file!("images/debian/patroni-stale-leader.patch"),
     project_file!("nixos-modules/default.nix"),
     project_file!("nixos-modules/etcd.nix"),

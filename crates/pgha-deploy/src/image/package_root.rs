@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe::{self, recipe_files};
 use super::{ImageError, cache};
 
-const RECIPE: &[(&str, &str)] = recipe_files!["debian/": "build.sh", "essential.sh", "customize.sh", "packages.txt", "requirements.txt", "users.txt", "patroni-stale-leader.patch"];
+const RECIPE: &[(&str, &str)] = recipe_files!["debian/": "build.sh", "essential.sh", "customize.sh", "packages.txt", "requirements.txt", "users.txt", "patroni-prompt-switchover.patch", "patroni-stale-leader.patch"];
 
 /// Room for the finished file, its predecessor and, on disk, the unpacked tree.
 const NEEDED_BYTES: u64 = 1 << 30;
