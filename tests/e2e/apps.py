@@ -143,11 +143,12 @@ def alembic_migrates():
     alembic("upgrade", "head")
 
 
+# HAProxy gives each connection to the next replica, also one that brings a cancel request. Before the switchover: it cuts those who
+# read from the replica that then leads.
+a_cancel_request_arrives(5001, requests=8)
 prepared_statements_and_an_idle_client_outlive_a_switchover()
 a_cancel_request_arrives(5000)
 a_cancel_request_arrives(5010)
-# HAProxy gives each connection to the next replica, also one that brings a cancel request.
-a_cancel_request_arrives(5001, requests=8)
 rows_are_copied()
 past_the_poolers_who_listens_hears_and_locks_hold()
 two_hundred_clients_work_at_once()

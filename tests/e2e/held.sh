@@ -62,6 +62,21 @@ for moment in 0 1; do
     held_end 0.3 13
 done
 
+say "drivers and frameworks work as their users expect"
+mkdir "$work/alembic"
+for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
+"$work/venv/bin/python" "$project/tests/e2e/apps.py" "$(address node-1)" "$work/alembic" "$PGHA" -f "$file" switchover
+
+say "what is dumped through the direct port is restored through it"
+sql 'create table dumped as select generate_series(1, 1000) i'
+dump_and_restore() {
+    printf '%s\n' "$PGPASSWORD" | on node-1 sh -c 'read -r PGPASSWORD && export PGPASSWORD && cd /tmp && export PGHOST='"$(address node-2)"' PGPORT=5010 PGUSER=app PGDATABASE=app PGSSLMODE=require &&
+        PATH=/usr/lib/postgresql/17/bin:$PATH && pg_dump --format=custom --table=dumped --file=dumped && psql -Xqc "drop table dumped" && pg_restore --dbname=app dumped'
+}
+dump_and_restore || fail "it cannot be dumped and restored"
+[ "$(sql 'select count(*) from dumped')" = 1000 ] || fail "not every row came back"
+unset PGPASSWORD
+
 say "while no replica is left the leader answers those who read, if the file says so"
 reads_from() { PGPASSWORD=$(cat "${file%.toml}.secrets/passwords/app") psql "host=$(address "$1") port=$2 user=app dbname=app sslmode=require connect_timeout=3" -XAtqc 'select pg_is_in_recovery()' 2>&1; }
 for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
@@ -79,18 +94,3 @@ for node in "${replicas[@]}"; do on "$node" systemctl start patroni & done
 wait
 for _ in $(seq 120); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
 [ "$(reads_from node-1 5011)" = t ] || fail "new readers are sent to the leader: $(reads_from node-1 5011)"
-
-say "drivers and frameworks work as their users expect"
-mkdir "$work/alembic"
-for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
-"$work/venv/bin/python" "$project/tests/e2e/apps.py" "$(address node-1)" "$work/alembic" "$PGHA" -f "$file" switchover
-
-say "what is dumped through the direct port is restored through it"
-sql 'create table dumped as select generate_series(1, 1000) i'
-dump_and_restore() {
-    printf '%s\n' "$PGPASSWORD" | on node-1 sh -c 'read -r PGPASSWORD && export PGPASSWORD && cd /tmp && export PGHOST='"$(address node-2)"' PGPORT=5010 PGUSER=app PGDATABASE=app PGSSLMODE=require &&
-        PATH=/usr/lib/postgresql/17/bin:$PATH && pg_dump --format=custom --table=dumped --file=dumped && psql -Xqc "drop table dumped" && pg_restore --dbname=app dumped'
-}
-dump_and_restore || fail "it cannot be dumped and restored"
-[ "$(sql 'select count(*) from dumped')" = 1000 ] || fail "not every row came back"
-unset PGPASSWORD
