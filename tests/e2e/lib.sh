@@ -54,7 +54,8 @@ near_its_end() {
         -CA "$secrets/ca.crt" -CAkey "$secrets/ca.key" -days 30 -out "$own.crt" 2>/dev/null
 }
 
-say() { echo "--- $*"; }
+# Seconds since the test began: a log of CI shows where its time goes.
+say() { echo "--- $SECONDS s: $*"; }
 
 fail() {
     echo "FAILED: $*" >&2
@@ -95,6 +96,25 @@ left_behind() {
     ls -d "/run/pgha-local/pgha-$1"* "/sys/fs/cgroup/pgha-$1".* /sys/fs/cgroup/*/"pgha-$1".* 2>/dev/null || true
 }
 
+# destroy_all DIRECTORY: the clusters of a test, and their data.
+destroy_all() {
+    local cluster
+    for cluster in "$1"/*.toml; do
+        [ ! -e "$cluster" ] || "$PGHA" -f "$cluster" destroy --yes >/dev/null 2>&1 || true
+    done
+    for cluster in "$1"/*/; do ! mountpoint -q "$cluster" || umount "$cluster"; done
+}
+
+# What a test left behind that was ended by SIGKILL: its clusters would have the names and networks of this one's.
+sweep() {
+    local left
+    for left in /tmp/pgha-e2e.*/; do
+        mountpoint -q "$left/state" && ! kill -0 "$(cat "$left/pid")" 2>/dev/null || continue
+        echo "what a test left in $left goes"
+        destroy_all "$left" && rm -rf "$left"
+    done
+}
+
 clean_up() {
     local status=${1:-$?} cluster
     trap - EXIT INT TERM ERR
@@ -104,14 +124,16 @@ clean_up() {
     for cluster in "$work"/*.toml; do
         [ -e "$cluster" ] && [ -d "$work/state" ] || continue
         [ "$status" = 0 ] || { "$PGHA" -f "$cluster" status || true; } 2>&1 | sed 's/^/  /'
-        "$PGHA" -f "$cluster" destroy --yes >/dev/null 2>&1 || true
     done
-    for cluster in "$work"/*/; do mountpoint -q "$cluster" && umount "$cluster"; done
+    destroy_all "$work"
     [ -z "${KEEP:-}" ] && rm -rf "$work"
     exit "$status"
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM
+
+echo $$ >"$work/pid"
+sweep
 
 # Data in memory: the tests are about failover, not about this machine's disk.
 mkdir "$work/state"
