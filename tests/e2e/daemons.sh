@@ -55,6 +55,7 @@ check_tree() {
         in_root patroni --validate-config --ignore-listen-port /tmp/patroni.yml || fail "patroni"
     fi
     [ ! -e "$etc/pooler-primary.ini" ] || in_root install -d -o pgbouncer /run/pgbouncer
+    [ ! -e "$etc/pooler-primary.ini" ] || install -m 644 "$(node_of "$(basename "$golden")" "$golden/../seeds")/pooler.ini" "$tree/run/pgha/"
     for own in "$etc"/pooler-*.ini; do
         [ -e "$own" ] || continue
         in_root timeout 2 setpriv --reuid=474 --regid=474 --clear-groups pgbouncer "/etc/pgha/${own##*/}" >"$work/pgbouncer.log" 2>&1 || true

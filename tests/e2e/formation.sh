@@ -5,6 +5,7 @@ new_cluster formation 10.91.0
 secrets=$work/formation.secrets
 
 printf '\n[postgresql]\nusers = [{ name = "app" }]\ndatabases = [{ name = "app", owner = "app", extensions = ["pg_trgm"] }]\nparameters.max_standby_streaming_delay = "5s" # how soon a replica counts as one that stands still\n' >>"$file"
+sed -i 's/^\[failover\]/[pgbouncer]\ndefault_pool_size = 30\nreserve_pool_size = 1\nreserve_pool_timeout = 600\nidle_transaction_timeout = 600\nquery_timeout = 900\n[pgbouncer.databases.app]\npool_size = 20\nreserve_pool_size = 0\nmax_db_connections = 25\n[pgbouncer.users.app]\nmax_user_connections = 25\nquery_timeout = 700\n&/' "$file"
 
 # Debian under systemd mounts /run so that nothing there can be executed. Here one node has it so.
 noexec=/run/pgha-local/pgha-formation.node-1

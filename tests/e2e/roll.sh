@@ -47,6 +47,19 @@ run_out() {
     etcdctl lease revoke "$(printf %x "$lease")" >/dev/null
 }
 
+say "two hundred clients of one application have a session each, through one node, with no setting"
+echo 'select pg_sleep(8)' >"$work/sleep.sql"
+PGPASSWORD=$(cat "$work/roll.secrets/passwords/app") "$(pgbench_program)" --no-vacuum --client 200 --jobs 2 --transactions 1 --file "$work/sleep.sql" \
+    "$(sed -n 's/^read-write *//p' "$work/up.log")" >"$work/out" 2>&1 &
+asleep=0
+for _ in $(seq 60); do
+    asleep=$(pgha sessions --json | jq '[.sessions[] | select(.query == "select pg_sleep(8)" and .state == "active" and .through == "node-1:5000") | .client] | unique | length')
+    [ "$asleep" != 200 ] || break
+    sleep 0.2
+done
+wait $! || fail "$(cat "$work/out")"
+[ "$asleep" = 200 ] || fail "$asleep clients had a session at once"
+
 printf '\n[haproxy]\nmaxconn = 5000\n' >>"$file"
 
 say "between the plan and the yes the leader changes: nothing is done"
@@ -169,7 +182,7 @@ printf '\n[postgresql.parameters]\nwork_mem = "32MB"\n' >>"$file"
 pgha apply --yes 2>"$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
 [ "$(sql 'show work_mem')" = 32MB ]
 ! grep -qE 'rebuild|restart ' "$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
-cp "$work/first" "$file" && printf '\n[postgresql.parameters]\nmax_connections = 150\n' >>"$file"
+cp "$work/first" "$file" && printf '\n[postgresql.parameters]\nmax_connections = 690\n' >>"$file"
 pgha plan >"$work/plan.out" 2>/dev/null
 grep restart "$work/plan.out" | head -n 1 | grep -q "$(leader)" || fail "a smaller max_connections must reach the primary first: $(cat "$work/plan.out")"
 # A pgha that was suspended for too long stops, for another may have been at work; a later one goes on.
@@ -177,7 +190,7 @@ refused 'its lease ran out' 1 pgha apply --yes &
 run_out
 wait $!
 pgha apply --yes 2>"$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
-[ "$(sql 'show max_connections')" = 150 ]
+[ "$(sql 'show max_connections')" = 690 ]
 [ "$(images)" = "$first" ] || fail "a parameter changed an image"
 
 say "a cluster that could not bear it is not rolled: it is mended first, or nothing is done"

@@ -137,6 +137,8 @@ unharmed() {
 lead=$(leader)
 host=$(address "$lead")
 as_postgres "$lead" "alter role app set work_mem = '7MB'"
+as_postgres "$lead" 'create database gone owner app'
+pgha psql -d gone -- -Xqc 'select 1' >/dev/null
 
 say "silent connections to every port, from one address: 2,000 to a pooler, 130 to SSH, 2,000 to etcd, ..."
 silent "${as_stranger[@]}" -- 2000 60 "" 10.91.0.{11,12,13}:5000
@@ -150,6 +152,7 @@ silent ip netns exec "pgha-formation.$lead" setpriv --reuid=65534 --regid=65534 
 unharmed
 [ "$(sql 'show work_mem')" = 7MB ] || fail "what a role was given a minute ago does not reach its new clients"
 as_postgres "$lead" 'alter role app reset work_mem'
+as_postgres "$lead" 'drop database gone' || fail "a session that no client uses keeps a database from being dropped"
 most "$host:5000" 1010 1600
 most "$host:5010" 8 16
 most "$host:22" 40 64

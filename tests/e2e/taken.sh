@@ -33,7 +33,7 @@ pgha apply --yes >"$work/out" 2>&1 || fail "$(cat "$work/out")"
 say "a parameter that goes waits for its restart like one that comes"
 with 'parameters = { max_files_per_process = 64 }'
 pgha apply --yes >"$work/out" 2>&1 || fail "$(cat "$work/out")"
-with 'parameters = { max_connections = 210 }'
+with 'parameters = { max_connections = 710 }'
 pgha apply --yes >"$work/out" 2>&1 || fail "$(cat "$work/out")"
 [ "$(sql 'show max_files_per_process')" = 1000 ] || fail "it is not gone"
 cp "$work/good" "$file"

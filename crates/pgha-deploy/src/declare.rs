@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use pgha_core::cluster::Durability;
+use pgha_core::cluster::{Durability, OWN_ROLES};
 use pgha_core::{Cluster, Object};
 use pgha_platform::ssh::{Session, SshError};
 
@@ -90,7 +90,7 @@ fn existing_objects(cluster: &Cluster, secrets: &Secrets) -> String {
         r#"
 SELECT json_build_object('role', rolname) FROM pg_roles
 WHERE (rolcanlogin OR rolname = ANY (ARRAY[{}]::name[]))
-    AND rolname NOT IN ('postgres', 'replicator', 'rewind', 'pgbouncer', 'pgha_probe', 'pgha_verify');
+    AND rolname <> ALL (ARRAY[{}]::name[]);
 SELECT object FROM pg_database, LATERAL (VALUES (json_build_object('database', datname)),
     (json_build_object('owner', json_build_object('database', datname, 'role', pg_get_userbyid(datdba))))) AS v (object)
 WHERE NOT ({HALF_MADE}) AND datname NOT IN ('postgres', 'template0', 'template1', 'pgha_verify');
@@ -106,6 +106,7 @@ SELECT '"probe"' FROM pg_authid WHERE rolname = 'pgha_probe' AND rolcanlogin AND
 SELECT '"commits"' WHERE NOT EXISTS (SELECT FROM {WEAK_SETTINGS});
 "#,
         users.join(", "),
+        OWN_ROLES.map(literal).join(", "),
         literal(LOOKUP),
         literal(probe_verifier(secrets)),
     )

@@ -4,6 +4,7 @@ mod choices;
 pub(crate) mod contrib;
 mod number;
 pub(crate) mod parameter;
+mod pooling;
 mod rules;
 mod timing;
 pub(crate) mod volume;
@@ -16,6 +17,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 pub use choices::{Base, Durability, PoolMode, Preset, ProviderKind, Role};
+pub use pooling::{Pgbouncer, PooledDatabase, PooledUser};
 pub use timing::{Fault, Timing, WriteStop};
 
 use crate::diagnostic::{Diagnostic, Severity};
@@ -104,16 +106,9 @@ pub struct Database {
     pub extensions: Vec<String>,
 }
 
-/// The poolers.
-#[derive(Debug, Clone, Serialize)]
-pub struct Pgbouncer {
-    /// When a server connection goes back.
-    pub pool_mode: PoolMode,
-    /// Server connections of each pooler for each user and database.
-    pub default_pool_size: u32,
-    /// Client connections each of a node's poolers accepts.
-    pub max_client_conn: u32,
-}
+/// Roles of PostgreSQL that belong to the cluster itself.
+pub const OWN_ROLES: [&str; 6] =
+    ["postgres", "replicator", "rewind", "pgbouncer", "pgha_probe", "pgha_verify"];
 
 /// What one HAProxy holds through a direct port: each is a process of PostgreSQL, proof or not, and
 /// poolers need most of `max_connections`. Not derived from that, which is no part of an image.
@@ -147,6 +142,14 @@ pub struct Haproxy {
     pub replica_fallback: bool,
     /// Connections HAProxy accepts.
     pub maxconn: u32,
+}
+
+impl Haproxy {
+    /// Poolers of one node that may lead to the primary, and to a replica that is left alone.
+    fn poolers_to_one_postgresql(&self) -> (u32, u32) {
+        let readers = 1 + u32::from(self.sync_port.is_some());
+        (if self.replica_fallback { 1 + readers } else { 1 }, readers)
+    }
 }
 
 /// Addresses and who may connect.
@@ -242,15 +245,13 @@ impl Cluster {
         format!("{}-{}", self.name, node.name)
     }
 
-    /// Connections that one node may have to one PostgreSQL: a full pool for each database, and what
-    /// goes past the poolers. Room for four pools is there from the beginning: it is part of the image,
-    /// and the next database is not to make a new one.
+    /// Connections that one node may have to one PostgreSQL: full pools, and what goes past the poolers.
+    /// Never less than 120: it is part of the image, and a small database is not to make a new one.
     pub fn most_to_one_postgresql(&self) -> u32 {
-        let databases = u32::try_from(self.postgresql.databases.len()).unwrap_or(u32::MAX).max(4);
-        databases
-            .saturating_mul(self.pgbouncer.default_pool_size)
-            .saturating_add(2 * DIRECT)
-            .max(120)
+        let names = self.postgresql.databases.iter().map(|database| database.name.as_str());
+        let (primary, lone_replica) = self.haproxy.poolers_to_one_postgresql();
+        let pools = self.pgbouncer.full_pools(names).saturating_mul(primary.max(lone_replica));
+        pools.saturating_add(2 * DIRECT).max(120)
     }
 
     /// The longest time clients should see no acknowledged write for one `fault`, whether they are cut or

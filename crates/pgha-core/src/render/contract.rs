@@ -129,7 +129,7 @@ pub(super) fn seed_files(role_set: &RoleSet) -> Vec<&'static str> {
     }
     if role_set.has(Role::Haproxy) {
         files.extend(["haproxy.env", "tls/haproxy.pem", "tls/pgbouncer.crt", "tls/pgbouncer.key"]);
-        files.extend(["tls/pgbouncer-postgres.crt", "tls/pgbouncer-postgres.key"]);
+        files.extend(["pooler.ini", "tls/pgbouncer-postgres.crt", "tls/pgbouncer-postgres.key"]);
     }
     files.sort_unstable();
     files.dedup();

@@ -54,6 +54,10 @@ pub(super) fn render(cluster: &Cluster, node: &Node) -> Seed {
     if node.role_set.has(Role::Postgres) {
         files.insert("patroni.d/20-node.yml".to_owned(), pretty(&patroni(cluster, node)));
     }
+    if let Some(peer) = cluster.nodes_with(Role::Haproxy).position(|n| n.name == node.name) {
+        // PgBouncer counts from 1; 0 is nobody. The image's `[peers]` has them in this order.
+        files.insert("pooler.ini".to_owned(), format!("peer_id = {}\n", peer + 1));
+    }
     Seed { files }
 }
 

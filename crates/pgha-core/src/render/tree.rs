@@ -109,6 +109,7 @@ struct PoolerContext<'c> {
     pool: &'c Pool,
     pgbouncer: &'c Pgbouncer,
     timing: &'c Timing,
+    routers: Vec<&'c Node>,
 }
 
 #[derive(Serialize)]
@@ -117,6 +118,7 @@ struct Context<'c> {
     nodes: &'c [Node],
     etcd_nodes: Vec<&'c Node>,
     postgres_nodes: Vec<&'c Node>,
+    routers: Vec<&'c Node>,
     has: BTreeMap<String, bool>,
     timing: &'c Timing,
     haproxy: &'c Haproxy,
@@ -224,8 +226,9 @@ pub(super) fn render(cluster: &Cluster, role_set: &RoleSet) -> Result<Tree, Rend
 
 fn poolers(cluster: &Cluster, tree: &mut Tree) -> Result<(), RenderError> {
     for pool in pools(cluster).iter().filter(|pool| pool.route.is_some()) {
-        let context =
-            PoolerContext { pool, pgbouncer: &cluster.pgbouncer, timing: &cluster.timing };
+        let routers = cluster.nodes_with(Role::Haproxy).collect();
+        let (pgbouncer, timing) = (&cluster.pgbouncer, &cluster.timing);
+        let context = PoolerContext { pool, pgbouncer, timing, routers };
         for (path, source) in POOLER {
             let path = path.replace("{}", pool.name);
             tree.insert(&path, template::fill(&path, source, &context)?);
@@ -249,6 +252,7 @@ fn context<'c>(cluster: &'c Cluster, role_set: &RoleSet) -> Context<'c> {
         nodes: &cluster.nodes,
         etcd_nodes: cluster.nodes_with(Role::Etcd).collect(),
         postgres_nodes: cluster.nodes_with(Role::Postgres).collect(),
+        routers: cluster.nodes_with(Role::Haproxy).collect(),
         has: [Role::Etcd, Role::Haproxy, Role::Postgres]
             .map(|role| (role.to_string(), role_set.has(role)))
             .into(),

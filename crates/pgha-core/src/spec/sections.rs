@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use crate::cluster::{Base, Durability, PoolMode, Preset, ProviderKind, Role};
+use crate::cluster::{
+    Base, Durability, PoolMode, PooledDatabase, PooledUser, Preset, ProviderKind, Role,
+};
 
 type Table = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
 
@@ -145,14 +147,46 @@ pub(crate) struct PgbouncerSection {
     pub(crate) pool_mode: PoolMode,
     /// Server connections of each pooler for each pair of user and database. There is one pooler for
     /// each port on each node that has the role `haproxy`. Refused where the primary has no room
-    /// for a full pool of each database from every node. Default 20, with more than four such nodes
-    /// fewer.
-    #[schemars(with = "Option<u32>", range(min = 1))]
+    /// for a full pool of each database from every node. Default: as many as there is room for, from
+    /// 10 to 200 for sessions, to 20 for transactions.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 262_143))]
     pub(crate) default_pool_size: Option<Spanned<u32>>,
     /// Client connections that each pooler accepts. One address can hold four fifths of them.
     /// Default 2000.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) max_client_conn: Option<Spanned<u32>>,
+    /// Server connections that a pool may have beyond its size, once a client has waited for
+    /// `reserve_pool_timeout`. Default 0.
+    #[schemars(range(max = 262_143))]
+    pub(crate) reserve_pool_size: Option<u32>,
+    /// Seconds that a client waits until the reserve is used. Default 5.
+    #[schemars(range(min = 1, max = 2_592_000))]
+    pub(crate) reserve_pool_timeout: Option<u32>,
+    /// Seconds after which a server connection that no client holds is closed, up to three in a second.
+    /// Until then it has what ALTER ROLE said before. Default 30.
+    #[schemars(range(min = 1, max = 2_592_000))]
+    pub(crate) server_lifetime: Option<u32>,
+    /// Seconds that a server connection may be unused. Default 600; `server_lifetime` ends it, too.
+    #[schemars(range(min = 1, max = 2_592_000))]
+    pub(crate) server_idle_timeout: Option<u32>,
+    /// Seconds that a client may ask nothing outside a transaction. For pools of transactions. Default:
+    /// for ever.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 2_592_000))]
+    pub(crate) client_idle_timeout: Option<Spanned<u32>>,
+    /// Seconds that a client may ask nothing within a transaction. Default: for ever, but PostgreSQL's
+    /// `idle_in_transaction_session_timeout` is 10 minutes.
+    #[schemars(range(min = 1, max = 2_592_000))]
+    pub(crate) idle_transaction_timeout: Option<u32>,
+    /// Seconds from a request of a client to the end of the answer, what it waits for included.
+    /// Default: for ever.
+    #[schemars(range(min = 1, max = 2_592_000))]
+    pub(crate) query_timeout: Option<u32>,
+    /// What differs for single databases, by name.
+    #[schemars(with = "BTreeMap<String, PooledDatabase>")]
+    pub(crate) databases: BTreeMap<Spanned<String>, PooledDatabase>,
+    /// What differs for single roles, by name.
+    #[schemars(with = "BTreeMap<String, PooledUser>")]
+    pub(crate) users: BTreeMap<Spanned<String>, PooledUser>,
 }
 
 /// The load balancer, and the ports of clients.

@@ -156,7 +156,7 @@ cases! {
     dynamic_reload: Case::new(THREE).parameter("work_mem", json!("64MB")),
     dynamic_restart: Case::new(THREE).parameter("shared_buffers", json!("1GB")),
     dynamic_shrink: Case::new(THREE).parameter("max_connections", json!(100)),
-    image_and_dynamic: Case::new(THREE).with(old(&[0, 1, 2])).parameter("max_connections", json!(300)),
+    image_and_dynamic: Case::new(THREE).with(old(&[0, 1, 2])).parameter("max_connections", json!(800)),
     interrupted_half_way: Case::new(THREE).with(old(&[0, 1])),
     all_off: Case::new(THREE).with(|world| {
         world.servers.iter_mut().for_each(|server| server.running = false);
@@ -198,7 +198,7 @@ cases! {
     unproven_and_outdated: Case::new(THREE).with(unproven(1)).with(old(&[0, 1, 2])).observed(unwell).observed(lost(&["node-2"])),
     paused: Case::new(THREE).with(old(&[1])).observed(|observed| observed.paused = true),
     reload_while_restarts_wait: Case::new(THREE).parameter("work_mem", json!("64MB"))
-        .observed(|observed| observed.pending = pending(&["node-2", "node-3"], "200", "300")),
+        .observed(|observed| observed.pending = pending(&["node-2", "node-3"], "700", "800")),
     nobody_starts: Case::new(THREE).observed(|observed| {
         observed.leader = None;
         observed.unmet = vec!["no leader".to_owned()];

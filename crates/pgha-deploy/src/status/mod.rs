@@ -136,8 +136,7 @@ impl Status {
         }
         let poolers = fleet.nodes.iter().zip(&insides);
         warnings.extend(poolers.flat_map(|(node, inside)| {
-            let pools =
-                warnings::full(&node.name, &inside.pooler, cluster.pgbouncer.default_pool_size);
+            let pools = warnings::full(&node.name, &inside.pooler, &cluster.pgbouncer);
             let ends = warnings::ends(&node.name, inside.certificate_days);
             pools.into_iter().chain(ends)
         }));

@@ -1,7 +1,7 @@
 //! What an operator should know beyond the conditions of health, each with its cure.
 
 use pgha_core::Cluster;
-use pgha_core::cluster::Durability;
+use pgha_core::cluster::{Durability, Pgbouncer};
 use pgha_core::inventory::Ailment;
 
 use crate::etcd::QUOTA;
@@ -68,14 +68,17 @@ pub(super) fn ends(node: &str, days: Option<i64>) -> Option<String> {
     }
 }
 
-/// Pools of a node that have no connection left, and who waits for one. `size`: of each pool.
-pub(super) fn full(node: &str, pools: &[Pool], size: u32) -> Vec<String> {
+/// Pools of a node that have no connection left, and who waits for one.
+pub(super) fn full(node: &str, pools: &[Pool], pgbouncer: &Pgbouncer) -> Vec<String> {
     // Behind a PostgreSQL that is down everybody waits, and that is said elsewhere.
     let waits = |pool: &Pool| pool.waiting > 0 && pool.active > 0;
-    let full = pools.iter().filter(|pool| waits(pool) || pool.active >= size);
-    let told = full.map(|Pool { pooler, database, role, active, waiting, waits_seconds }| {
+    let most = |pool: &Pool| pgbouncer.full_pool(&pool.database);
+    let full = pools.iter().filter(|pool| waits(pool) || pool.active >= most(pool));
+    let told = full.map(|pool| {
+        let Pool { pooler, database, role, active, waiting, waits_seconds } = pool;
         format!(
-            "{active} of {size} connections of {role} to {database} are in use by the pooler `{pooler}` of {node}, {waiting} clients wait, the first for {waits_seconds} s: see `pgbouncer.default_pool_size`"
+            "{active} of {} connections of {role} to {database} are in use by the pooler `{pooler}` of {node}, {waiting} clients wait, the first for {waits_seconds} s: see the sizes in `[pgbouncer]`",
+            most(pool)
         )
     });
     told.collect()

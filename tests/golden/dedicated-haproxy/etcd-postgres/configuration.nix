@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "3d65adda0cbfbd897442136f875f9241011c3710e62e0f3e636fb97f84a09d62";
+    treeDigest = "a875971cd78959c7956e170af726be336ca0077e164dc242c3e529949690c65b";
     roles = [
       "etcd"
       "postgres"

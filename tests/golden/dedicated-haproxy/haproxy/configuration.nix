@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b2b085263657ae7554eaf8743d233eba3e32f9cb2f2973948ddcf7b744245e67";
+    treeDigest = "2b593751a49ebbf130230dfb52d4f7c17e74ff0f9d3e59ba0b5a1bf866c10567";
     roles = [
       "haproxy"
     ];

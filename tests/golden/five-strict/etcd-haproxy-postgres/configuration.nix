@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c73626008b30005223480bb53cd8ba622b0558192c8c604f012a633dadf53e51";
+    treeDigest = "bffcdc9a690e56e000a78eb48d7a2dc3ccc53d660ab93a317d7d798b6015ed93";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "6c1cf9763993e8118cb94083179df881ab60c9b5be3df604c223f9774849d958";
+    treeDigest = "1e71f6a3a28d03e5c9ddb0fd4ac19496e64e8fa7a2e6d781b895e733f50d9f99";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "72e869ca80044628811e00fd7d30591f22a079eacc0c449846d5e9ff359d3109";
+    treeDigest = "d58d630fa61530f06e93b39cfd21f59d3e95f10defb40085cf1c33a4d51f022e";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c3ed7da59b47b913f5d38e5b83f0302189df611a0deef425bd171b8b45512d23";
+    treeDigest = "e011f471985370e464501caa51a0398d8344b64384d8cb9a86024ab64b5c101a";
     roles = [
       "etcd"
       "haproxy"

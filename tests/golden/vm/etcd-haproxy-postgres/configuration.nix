@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "8958c8bb45aafa1ef4eb31aa52aa8f73bc6f7891e926a1f3e158f309f7525412";
+    treeDigest = "c928a4c8186a06621b9106b164a28d3689d06389c04253e9be3e35a3e34689e3";
     roles = [
       "etcd"
       "haproxy"

@@ -4,13 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_spanned::Spanned;
 
+use super::super::OWN_ROLES;
 use super::super::contrib::CONTRIB;
 use super::{Database, Remarks, hba};
 use crate::spec::{Spec, nearest};
-
-/// Roles that exist in every cluster and have a purpose of their own.
-pub(super) const RESERVED: &[&str] =
-    &["postgres", "replicator", "rewind", "pgbouncer", "pgha_probe", "pgha_verify"];
 
 /// Files beside the roles' in the secrets directory: a role of that name would share its password
 /// with a daemon.
@@ -76,7 +73,7 @@ fn unique<'s>(of: &str, names: impl Iterator<Item = &'s Spanned<String>>, remark
 fn login(name: &Spanned<String>, remarks: &mut Remarks) -> String {
     identifier(name, remarks);
     let text = name.get_ref();
-    if RESERVED.contains(&text.as_str())
+    if OWN_ROLES.contains(&text.as_str())
         || PASSWORDS.contains(&text.as_str())
         || text.starts_with("pg_")
     {

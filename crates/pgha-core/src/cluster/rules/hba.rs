@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 use serde_spanned::Spanned;
 
+use super::super::OWN_ROLES;
 use super::Remarks;
-use super::access::RESERVED;
 
 /// Refuses a line that would let plain text in, that PostgreSQL could not read, or that could never
 /// match.
@@ -94,7 +94,7 @@ fn reachable(fields: &[&str]) -> Option<Complaint> {
     };
     let why = if all(fields[1], &|name| name == "replication") {
         "replication is for the cluster's own nodes"
-    } else if all(fields[2], &|name| RESERVED.contains(&name)) {
+    } else if all(fields[2], &|name| OWN_ROLES.contains(&name)) {
         "these roles are the system's, and log in on nodes alone"
     } else {
         return None;

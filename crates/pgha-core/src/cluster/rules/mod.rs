@@ -64,7 +64,8 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
     let base = base(spec, &mut remarks);
     let parameters = parameters::check(spec, durability, base, &nodes, &mut remarks);
     let (users, databases) = access::check(spec, &mut remarks);
-    let pgbouncer = pools::check(spec, &parameters, &nodes, databases.len(), &mut remarks);
+    let declared = (&users[..], &databases[..]);
+    let pgbouncer = pools::check(spec, &parameters, &nodes, &haproxy, declared, &mut remarks);
     let cluster =
         network.filter(|_| nodes.len() == spec.node.get_ref().len()).map(|network| Cluster {
             name: spec.cluster.name.get_ref().clone(),

@@ -284,7 +284,7 @@ fn enough_senders(
 /// infrastructure/seed.md.
 pub(super) fn defaults() -> BTreeMap<String, Value> {
     let table = json!({
-        "max_connections": 200, "superuser_reserved_connections": 5, "max_locks_per_transaction": 64, "max_prepared_transactions": 0, "max_worker_processes": 8,
+        "max_connections": 700, "superuser_reserved_connections": 5, "max_locks_per_transaction": 64, "max_prepared_transactions": 0, "max_worker_processes": 8,
         "huge_pages": "try", "shared_buffers": "128MB", "work_mem": "16MB", "maintenance_work_mem": "128MB", "effective_cache_size": "1GB",
         "checkpoint_timeout": "15min", "checkpoint_completion_target": 0.9, "min_wal_size": "128MB", "max_wal_size": "2GB", "wal_level": "replica",
         "wal_keep_size": "128MB", "max_wal_senders": 10, "max_replication_slots": 10, "wal_compression": "on", "max_slot_wal_keep_size": "8GB",
