@@ -179,6 +179,13 @@ done
 for _ in $(seq 40); do ! pgha status | grep -q '20 of 20 connections of app to app are in use' || break; sleep 0.2; done
 pgha status >"$work/status.out"
 grep -qE '20 of 20 connections of app to app are in use by the pooler `primary` of node-1, [1-9][0-9]* clients wait' "$work/status.out" || fail "$(cat "$work/status.out")"
+pgha psql --direct -- -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 &
+clients+=($!)
+# asleep DOOR: sessions of this host that sleep, behind this door.
+asleep() { pgha sessions --json | jq --arg door "$1" '[.sessions[] | select(.query == "select pg_sleep(600)" and .through == $door and (.client // "" | startswith("10.91.0.1:")))] | length'; }
+for _ in $(seq 40); do [ "$(asleep node-1:5010)" = 0 ] || break; sleep 0.2; done
+[ "$(asleep node-1:5000) $(asleep node-1:5010)" = "20 1" ] || fail "whose sessions they are is not told: $(pgha sessions)"
+pgha sessions | grep -qE "^ *$lead +[0-9]+ +app +app +10.91.0.1:[0-9]+ +node-1:5010 +psql +active +[0-9.]+ +select pg_sleep\(600\)\$" || fail "$(pgha sessions)"
 kill "${clients[@]}" 2>/dev/null || true
 wait "${clients[@]}" 2>/dev/null || true
 as_postgres "$lead" "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()" >/dev/null

@@ -9,6 +9,7 @@
 
 mod barred;
 mod candidate;
+pub mod clients;
 mod contract;
 mod copy;
 pub mod daemons;

@@ -1,5 +1,8 @@
 //! The poolers of a node, one PgBouncer behind each port for clients: what they say in their consoles.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use pgha_platform::ssh::{Session, SshError};
@@ -67,15 +70,37 @@ impl Pooler {
     }
 
     fn pool(&self, row: &SimpleQueryRow) -> Option<Pool> {
-        let number = |name: &str| row.try_get(name).ok()??.parse::<u32>().ok();
         Some(Pool {
             pooler: self.door.clone(),
-            database: row.try_get("database").ok()??.to_owned(),
-            role: row.try_get("user").ok()??.to_owned(),
-            active: number("cl_active")?,
-            waiting: number("cl_waiting")?,
-            waits_seconds: number("maxwait")?,
+            database: column(row, "database")?,
+            role: column(row, "user")?,
+            active: column(row, "cl_active")?,
+            waiting: column(row, "cl_waiting")?,
+            waits_seconds: column(row, "maxwait")?,
         })
+    }
+
+    /// Its clients that hold a connection to PostgreSQL, by the local port of that connection.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(crate) async fn clients(
+        &self,
+        session: &Session,
+    ) -> Result<BTreeMap<u16, SocketAddr>, ConsoleError> {
+        let clients = self.ask(session, &["SHOW CLIENTS"]).await?;
+        let clients = clients.iter().filter_map(|row| {
+            let address = SocketAddr::new(column(row, "addr")?, column(row, "port")?);
+            Some((column::<String>(row, "ptr")?, (column::<String>(row, "link")?, address)))
+        });
+        let clients = clients.collect::<BTreeMap<_, _>>();
+        let servers = self.ask(session, &["SHOW SERVERS"]).await?;
+        let servers = servers.iter().filter_map(|row| {
+            let (server, client) = clients.get(&column::<String>(row, "link")?)?;
+            let agree = *server == column::<String>(row, "ptr")?;
+            Some((column(row, "local_port")?, *client)).filter(|_| agree)
+        });
+        Ok(servers.collect())
     }
 
     /// Whose clients it holds back, because somebody has told it to in its console: databases, or
@@ -171,6 +196,10 @@ impl Pooler {
         tokio::spawn(connection);
         Ok(client)
     }
+}
+
+fn column<T: FromStr>(row: &SimpleQueryRow, name: &str) -> Option<T> {
+    row.try_get(name).ok()??.parse().ok()
 }
 
 fn row(message: SimpleQueryMessage) -> Option<SimpleQueryRow> {

@@ -103,6 +103,11 @@ pub(crate) enum Command {
         after_help = "Example:\n  pgha status --json | jq '.nodes[] | select(.role == \"leader\").name'"
     )]
     Status(StatusArgs),
+    /// Show the sessions of PostgreSQL, and the clients behind them.
+    #[command(
+        after_help = "PostgreSQL and its log know the node that a session comes through. This asks the poolers and HAProxys, too.\nWith pools of transactions a session may go to another client meanwhile: the client is who had it a moment ago.\n\nExample:\n  pgha sessions --json | jq '.sessions[] | select(.state == \"idle in transaction\")'"
+    )]
+    Sessions(SessionsArgs),
     /// Open psql on the primary, through a pooler.
     #[command(
         after_help = "Examples:\n  pgha psql\n  pgha psql -- -c 'select 1'\n  pgha psql --replica -d app\n  pgha psql --direct -- -c 'listen news'"
@@ -222,6 +227,16 @@ pub(crate) struct JsonArgs {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct SessionsArgs {
+    /// Also those of the cluster's own roles: Patroni, replication, lookups of passwords, looks of
+    /// pgha, and a person who is `postgres`.
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
 }
 
 #[derive(Args)]

@@ -8,6 +8,7 @@ mod exclusive;
 mod file;
 mod preflight;
 mod seed;
+mod sessions;
 mod status;
 mod switchover;
 mod verify;
@@ -64,6 +65,7 @@ async fn run_on_cluster(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Fai
         Command::Rollback(yes) => apply::rollback(&workspace, yes.yes).await?,
         Command::Destroy(yes) => apply::destroy(&workspace, yes.yes).await?,
         Command::Status(args) => return status::run(&workspace, args).await,
+        Command::Sessions(args) => sessions::run(&workspace, args).await?,
         Command::Psql(arguments) => return connect::psql(&workspace, arguments).await,
         Command::Ssh { node, arguments } => return connect::ssh(&workspace, node, arguments).await,
         Command::Logs { node, unit, follow, lines } => {
