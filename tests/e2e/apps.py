@@ -1,10 +1,14 @@
 """Drivers and frameworks, as an application has them: through the poolers (ports 5000 and 5001), and past them (5010).
 
-usage: apps.py ADDRESS DIRECTORY COMMAND...     PGPASSWORD is that of the role and database app. COMMAND hands the leadership over.
+usage: apps.py ADDRESS,ADDRESS... DIRECTORY COMMAND...     PGPASSWORD is that of the role and database app. COMMAND hands the leadership over.
 """
 
 import asyncio
+import contextlib
+import itertools
+import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,12 +19,13 @@ import django
 import psycopg
 from django.conf import settings
 
-address, directory, *switchover = sys.argv[1:]
+addresses, directory, *switchover = sys.argv[1:]
+address, *others = addresses.split(",")
 password = os.environ["PGPASSWORD"]
 
 
-def connect(port, **more):
-    dsn = f"host={address} port={port} user=app dbname=app sslmode=require connect_timeout=5"
+def connect(port, host=address, **more):
+    dsn = f"host={host} port={port} user=app dbname=app sslmode=require connect_timeout=5"
     return psycopg.connect(dsn, autocommit=True, **more)
 
 
@@ -32,9 +37,30 @@ def prepared_statements_and_an_idle_client_outlive_a_switchover():
         assert [client.execute(query, ("r",)).fetchone() for _ in range(3)] == before
 
 
-def a_cancel_request_arrives(port, requests=1):
+def balanced(port):
+    """A load balancer that knows nothing but TCP: each connection goes to the next node. Gives its own port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pass_on(source, target):
+        with contextlib.suppress(OSError):  # one of the two has gone
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def serve():
+        for node in itertools.cycle([address, *others]):
+            client, server = listener.accept()[0], socket.create_connection((node, port))
+            for pair in (client, server), (server, client):
+                threading.Thread(target=pass_on, args=pair, daemon=True).start()
+
+    # A process of its own: whoever asks to cancel holds the interpreter until there is an answer.
+    multiprocessing.Process(target=serve, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def a_cancel_request_arrives(port, requests=1, host=address):
     for _ in range(4):
-        with connect(port) as client:
+        with connect(port, host) as client:
             timers = [threading.Timer(0.5 + 0.3 * number, client.cancel) for number in range(requests)]
             for timer in timers:
                 timer.start()
@@ -143,12 +169,14 @@ def alembic_migrates():
     alembic("upgrade", "head")
 
 
-# HAProxy gives each connection to the next replica, also one that brings a cancel request. Before the switchover: it cuts those who
+# Behind a pooler each connection goes to the next replica, also one that brings a cancel request. Before the switchover: it cuts those who
 # read from the replica that then leads.
 a_cancel_request_arrives(5001, requests=8)
 prepared_statements_and_an_idle_client_outlive_a_switchover()
 a_cancel_request_arrives(5000)
 a_cancel_request_arrives(5010)
+a_cancel_request_arrives(5011)
+a_cancel_request_arrives(balanced(5000), host="127.0.0.1")
 rows_are_copied()
 past_the_poolers_who_listens_hears_and_locks_hold()
 two_hundred_clients_work_at_once()

@@ -65,7 +65,12 @@ done
 say "drivers and frameworks work as their users expect"
 mkdir "$work/alembic"
 for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
-"$work/venv/bin/python" "$project/tests/e2e/apps.py" "$(address node-1)" "$work/alembic" "$PGHA" -f "$file" switchover
+"$work/venv/bin/python" "$project/tests/e2e/apps.py" "$(address node-1),$(address node-2),$(address node-3)" "$work/alembic" "$PGHA" -f "$file" switchover
+
+say "an application in Java: batches, transactions, timeouts, a switchover, LISTEN"
+for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
+java -cp /usr/share/java/postgresql.jar "$project/tests/e2e/Jdbc.java" "$(address node-1),$(address node-2),$(address node-3)" \
+    "${file%.toml}.secrets/ca.crt" "${file%.toml}.secrets/passwords/app" "$PGHA" -f "$file" switchover || fail "see above"
 
 say "what is dumped through the direct port is restored through it"
 sql 'create table dumped as select generate_series(1, 1000) i'
@@ -74,6 +79,11 @@ dump_and_restore() {
         PATH=/usr/lib/postgresql/17/bin:$PATH && pg_dump --format=custom --table=dumped --file=dumped && psql -Xqc "drop table dumped" && pg_restore --dbname=app dumped'
 }
 dump_and_restore || fail "it cannot be dumped and restored"
+dump_in_parallel() {
+    printf '%s\n' "$PGPASSWORD" | on node-1 sh -c 'read -r PGPASSWORD && export PGPASSWORD && cd /tmp && PATH=/usr/lib/postgresql/17/bin:$PATH &&
+        pg_dump "host='"$(address node-2)"' port=5011 user=app dbname=app sslmode=require" --format=directory --jobs=4 --table=dumped --table=copied --file=parallel'
+}
+dump_in_parallel || fail "the sessions of a parallel dump meet different replicas"
 [ "$(sql 'select count(*) from dumped')" = 1000 ] || fail "not every row came back"
 unset PGPASSWORD
 
