@@ -99,27 +99,27 @@ left_behind() {
 # destroy_all DIRECTORY: the clusters of a test, and their data.
 destroy_all() {
     local cluster
+    # A pgha that still runs in the background holds the lock.
+    pgrep -f -- "pgha -f $1/" | xargs -r kill -KILL 2>/dev/null || true
     for cluster in "$1"/*.toml; do
         [ ! -e "$cluster" ] || "$PGHA" -f "$cluster" destroy --yes >/dev/null 2>&1 || true
     done
-    for cluster in "$1"/*/; do ! mountpoint -q "$cluster" || umount "$cluster"; done
+    for cluster in "$1"/*/; do ! mountpoint -q "$cluster" || umount "$cluster" || return 1; done
 }
 
 # What a test left behind that was ended by SIGKILL: its clusters would have the names and networks of this one's.
 sweep() {
     local left
-    for left in /tmp/pgha-e2e.*/; do
-        mountpoint -q "$left/state" && ! kill -0 "$(cat "$left/pid")" 2>/dev/null || continue
+    for left in /tmp/pgha-e2e.*; do
+        mountpoint -q "$left/state" && [ -s "$left/pid" ] && ! kill -0 "$(cat "$left/pid")" 2>/dev/null || continue
         echo "what a test left in $left goes"
-        destroy_all "$left" && rm -rf "$left"
+        destroy_all "$left" && rm -rf --one-file-system "$left" || echo "$left stays"
     done
 }
 
 clean_up() {
     local status=${1:-$?} cluster
     trap - EXIT INT TERM ERR
-    # A pgha that still runs in the background holds the lock.
-    pgrep -f -- "$PGHA -f $work/" | xargs -r kill -KILL 2>/dev/null || true
     touch "$work/bench.end" # the clients of pgbench.sh, if there are any
     for cluster in "$work"/*.toml; do
         [ -e "$cluster" ] && [ -d "$work/state" ] || continue
