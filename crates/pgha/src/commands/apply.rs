@@ -11,7 +11,7 @@ use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::given;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::observe;
-use pgha_deploy::operate::{Goal, Operator};
+use pgha_deploy::operate::{Goal, OperateError, Operator};
 use pgha_deploy::secrets::Secrets;
 use pgha_platform::local::Local;
 use pgha_platform::{Check, Provider, files};
@@ -23,6 +23,9 @@ use crate::cli::{ApplyArgs, ImagesArgs};
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
+
+/// How often a plan is made anew because the cluster changed under it.
+const ANEW: u32 = 3;
 
 /// Everything an operator needs, made from the cluster file.
 struct Prepared<'w> {
@@ -77,9 +80,11 @@ impl<'w> Prepared<'w> {
         Ok(())
     }
 
-    /// Plans and carries out, and again while the rest could not be planned before.
+    /// Plans and carries out, and again while the rest could not be planned before. Whoever does not
+    /// want to see a plan before does not mind another one, either.
     async fn through(&self, goal: Goal, yes: bool) -> Result<(), Failure> {
         let operator = self.operator();
+        let mut left = if yes { ANEW } else { 0 };
         loop {
             let plan = operator.plan(goal).await?;
             print::note(plan.to_string().trim_end());
@@ -89,14 +94,31 @@ impl<'w> Prepared<'w> {
             if !yes && !print::confirm("Carry it out?") {
                 return Err(Failure::no("nothing was changed").hint("answer y, or give --yes"));
             }
-            let work = async { Ok(operator.carry_out(goal, &plan).await?) };
-            let purpose = if goal == Goal::Rollback { "pgha rollback" } else { "pgha apply" };
-            let unguarded = if plan.disturbs() { Unguarded::Refuse } else { Unguarded::GoOn };
-            exclusively(self.workspace, &self.fleet, purpose, unguarded, work).await?;
-            if !plan.more_follows {
-                return Ok(());
+            match self.carried_out(&operator, goal, &plan).await? {
+                Err(changed @ OperateError::Changed) if left > 0 => {
+                    left -= 1;
+                    print::note(&format!("{changed}: planning anew"));
+                }
+                outcome => {
+                    outcome?;
+                    if !plan.more_follows {
+                        return Ok(());
+                    }
+                }
             }
         }
+    }
+
+    async fn carried_out(
+        &self,
+        operator: &Operator<'_, Local, Fleet>,
+        goal: Goal,
+        plan: &Plan,
+    ) -> Result<Result<(), OperateError>, Failure> {
+        let work = async { Ok(operator.carry_out(goal, plan).await) };
+        let purpose = if goal == Goal::Rollback { "pgha rollback" } else { "pgha apply" };
+        let unguarded = if plan.disturbs() { Unguarded::Refuse } else { Unguarded::GoOn };
+        exclusively(self.workspace, &self.fleet, purpose, unguarded, work).await
     }
 }
 
