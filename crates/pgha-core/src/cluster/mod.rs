@@ -128,7 +128,7 @@ pub struct Haproxy {
     pub primary_port: u16,
     /// Port of the replicas.
     pub replica_port: u16,
-    /// Port of the replicas that hold every acknowledged commit; absent under `async`.
+    /// Port of the synchronous replicas; absent under `async`.
     pub sync_port: Option<u16>,
     /// Port of PostgreSQL of the primary, past the poolers.
     pub direct_port: u16,

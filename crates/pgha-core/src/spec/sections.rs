@@ -41,8 +41,8 @@ pub(crate) struct PostgresqlSection {
     /// new image.
     #[schemars(with = "BTreeMap<String, Parameter>")]
     pub(crate) parameters: Table,
-    /// Lines added to pg_hba.conf after pgha's own and before the final reject. Only TLS lines
-    /// (`hostssl`) are accepted.
+    /// Lines added to pg_hba.conf after those of the cluster's own roles, and before those of sessions
+    /// that come through a node's ports. Only TLS lines (`hostssl`) are accepted.
     #[schemars(with = "Vec<String>")]
     pub(crate) hba: Vec<Spanned<String>>,
     /// Login roles. Each gets a generated password in the secrets directory. Default: one role,
@@ -199,8 +199,7 @@ pub(crate) struct HaproxySection {
     /// Port that reaches the replicas in turn. Default 5001.
     #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) replica_port: Option<Spanned<u16>>,
-    /// Port that reaches replicas which hold every acknowledged commit. Default 5002; unused under
-    /// `async`.
+    /// Port that reaches the synchronous replicas in turn. Default 5002; unused under `async`.
     #[schemars(with = "Option<u16>", range(min = 1))]
     pub(crate) sync_port: Option<Spanned<u16>>,
     /// Port that reaches PostgreSQL of the primary past the poolers: for migrations, LISTEN, advisory

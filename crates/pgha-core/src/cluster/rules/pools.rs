@@ -159,7 +159,8 @@ impl Room {
     fn of(set: &BTreeMap<String, Value>, routers: usize, haproxy: &Haproxy) -> Self {
         let routers = i64::try_from(routers.max(1)).unwrap_or(i64::MAX);
         let reserved = parameters::reserved(set);
-        let past_pools = routers.saturating_mul(i64::from(DIRECT) + LOOKS);
+        let direct = if haproxy.replica_fallback { 2 * DIRECT } else { DIRECT };
+        let past_pools = routers.saturating_mul(i64::from(direct) + LOOKS);
         let other = reserved.saturating_add(OWN).saturating_add(past_pools);
         let all = parameters::number(set, "max_connections", -1);
         let poolers = i64::from(haproxy.poolers_to_one_postgresql().0);
