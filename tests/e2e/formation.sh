@@ -11,6 +11,7 @@ sed -i 's/^\[failover\]/[pgbouncer]\ndefault_pool_size = 30\nreserve_pool_size =
 noexec=/run/pgha-local/pgha-formation.node-1
 # An edited file would not be let near the cluster.
 trap 'status=$?; umount --lazy "$noexec" 2>/dev/null || true; [ ! -e "$work/plain" ] || cp "$work/plain" "$file"; clean_up $status' EXIT
+while mountpoint -q "$noexec"; do umount "$noexec"; done # of a test that was killed
 mkdir -p "$noexec" && mount -t tmpfs -o noexec,mode=700 tmpfs "$noexec"
 
 say "a first configuration with which PostgreSQL does not start is named, and replaced"
