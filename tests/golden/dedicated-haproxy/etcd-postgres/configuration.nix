@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "a875971cd78959c7956e170af726be336ca0077e164dc242c3e529949690c65b";
+    treeDigest = "a10a1ddd305298caf1f2c326d9887d911a6b6bc1b1cdc127ce54e994820f9ef2";
     roles = [
       "etcd"
       "postgres"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "2b593751a49ebbf130230dfb52d4f7c17e74ff0f9d3e59ba0b5a1bf866c10567";
+    treeDigest = "e30309b52206c0f11b1590c3f11ab2c2302d00d0c37d3f4612143d2dbef255f2";
     roles = [
       "haproxy"
     ];

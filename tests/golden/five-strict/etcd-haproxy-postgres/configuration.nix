@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "bffcdc9a690e56e000a78eb48d7a2dc3ccc53d660ab93a317d7d798b6015ed93";
+    treeDigest = "01bb15d4d3edc824739675bfbab2aa901cbaef0e6606aaf8116064be2b78c5a9";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "1e71f6a3a28d03e5c9ddb0fd4ac19496e64e8fa7a2e6d781b895e733f50d9f99";
+    treeDigest = "265f82dddd549a239b7e3aac9ec4b2f0562dde8a94dce21912e07cefc62dce46";
     roles = [
       "etcd"
       "haproxy"

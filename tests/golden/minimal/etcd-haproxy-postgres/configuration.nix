@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "d58d630fa61530f06e93b39cfd21f59d3e95f10defb40085cf1c33a4d51f022e";
+    treeDigest = "ed233d9033ac5ddb4b098f3460095fb7852f86104ed588ae4672ac9d69534ef4";
     roles = [
       "etcd"
       "haproxy"

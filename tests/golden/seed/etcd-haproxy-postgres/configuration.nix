@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "e011f471985370e464501caa51a0398d8344b64384d8cb9a86024ab64b5c101a";
+    treeDigest = "7374721306685a2654ab393b9145b38b6faa4bf4c85a9805b24074e83f501adf";
     roles = [
       "etcd"
       "haproxy"

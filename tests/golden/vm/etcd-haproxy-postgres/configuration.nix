@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "c928a4c8186a06621b9106b164a28d3689d06389c04253e9be3e35a3e34689e3";
+    treeDigest = "b947941cb942e7ae3d8bb00758f530463e33e1c122842fb0cf314e8624e17256";
     roles = [
       "etcd"
       "haproxy"
