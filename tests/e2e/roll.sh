@@ -48,18 +48,21 @@ run_out() {
 }
 
 say "two hundred clients of one application have a session each, through one node, with no setting"
-echo 'select pg_sleep(8)' >"$work/sleep.sql"
+echo 'select pg_sleep(120)' >"$work/sleep.sql"
 PGPASSWORD=$(cat "$work/roll.secrets/passwords/app") "$(pgbench_program)" --no-vacuum --client 200 --jobs 2 --transactions 1 --file "$work/sleep.sql" \
     "$(sed -n 's/^read-write *//p' "$work/up.log")" >"$work/out" 2>&1 &
-asleep=0
+sleepers=$! asleep=0
+# Longer than a client waits for a place in a pool: whoever has none by then is told.
 for _ in $(seq 60); do
     pgha sessions --json >"$work/sessions.json"
-    asleep=$(jq '[.sessions[] | select((.query | startswith("select pg_sleep(8)")) and .state == "active" and .through == "node-1:5000") | .client] | unique | length' "$work/sessions.json")
+    asleep=$(jq '[.sessions[] | select((.query | startswith("select pg_sleep(120)")) and .state == "active" and .through == "node-1:5000") | .client] | unique | length' "$work/sessions.json")
     [ "$asleep" != 200 ] || break
-    sleep 0.2
+    sleep 0.5
 done
-wait $! || fail "$(cat "$work/out")"
-[ "$asleep" = 200 ] || fail "$asleep clients had a session at once: $(jq -c '.sessions[:3]' "$work/sessions.json")"
+kill $sleepers && wait $sleepers || true
+[ "$asleep" = 200 ] || fail "$asleep clients had a session at once: $(cat "$work/out") $(jq -c '.sessions[:3]' "$work/sessions.json")"
+on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtqc "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'select pg_sleep(120)%'" >/dev/null
+for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
 
 printf '\n[haproxy]\nmaxconn = 5000\n' >>"$file"
 
