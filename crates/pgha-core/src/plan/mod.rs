@@ -12,6 +12,7 @@ mod form;
 mod order;
 mod repair;
 mod roll;
+mod slots;
 mod takeover;
 mod text;
 mod wake;
@@ -127,7 +128,8 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
         .any(|server| server.generation == newest && server.wish.as_ref() == Some(&wish));
     let generation = if goes_on { newest } else { newest + 1 };
     let mut remarks = drift::remarks(desired.cluster, world);
-    remarks.extend(drift::slots(world, &steps));
+    remarks.extend(slots::dropped(world, &steps));
+    remarks.extend(slots::remarks(desired, world));
     Ok(Plan { generation, remarks, ..made(desired, world, steps, more_follows) })
 }
 

@@ -53,6 +53,7 @@ macro_rules! cases {
 
 mod copies;
 mod forming;
+mod slots;
 
 cases! {
     nothing_to_do: Case::new(THREE),
