@@ -1,15 +1,19 @@
 //! The referee: writes through the cluster's own endpoint while something is broken, and judges
 //! what SQL clients saw.
 //!
-//! An endpoint and credentials come in, a [`History`] of every operation and the [`Findings`] about
-//! it go out. Nothing here breaks anything, and nothing here believes what Patroni or etcd say: a
+//! An endpoint and credentials come in, a [`History`] of every operation goes out, and the [`Verdict`]
+//! about a run. Nothing here breaks anything, and nothing here believes what Patroni or etcd say: a
 //! row counts when a client was told so. What must never happen here: an operation whose outcome is
 //! unknown counted as acknowledged or as failed.
 
 pub mod checker;
 pub mod history;
+pub mod scenario;
+pub mod verdict;
 pub mod workload;
 
 pub use checker::Findings;
 pub use history::{History, Operation, Outcome, Side};
+pub use scenario::Scenario;
+pub use verdict::{Played, Program, Verdict, summary};
 pub use workload::{Endpoint, Workload};

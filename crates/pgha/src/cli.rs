@@ -1,8 +1,12 @@
 //! The command line.
 
+mod verify;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use verify::VerifyArgs;
 
 /// Highly available PostgreSQL from one cluster file, on immutable node images.
 #[derive(Parser)]
@@ -293,19 +297,4 @@ pub(crate) struct ApplyArgs {
     /// Change nodes also if they could not get back what they run now, because its image is gone.
     #[arg(long)]
     pub(crate) no_way_back: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct VerifyArgs {
-    /// What to break. Repeat for several. Default: all.
-    #[arg(long = "scenario", value_name = "SCENARIO")]
-    pub(crate) scenarios: Vec<crate::commands::Scenario>,
-    /// How often to run each.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) runs: u32,
-    /// Directory for history.jsonl and verdict.json.
-    #[arg(long, default_value = "verify", value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    #[command(flatten)]
-    pub(crate) json: JsonArgs,
 }

@@ -7,7 +7,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("pgha-core", &[]),
     ("pgha-platform", &[]),
     ("pgha-deploy", &["pgha-core", "pgha-platform"]),
-    ("pgha-verify", &["pgha-platform"]),
+    ("pgha-verify", &["pgha-core", "pgha-platform"]),
     ("pgha", &["pgha-core", "pgha-platform", "pgha-deploy", "pgha-verify"]),
 ];
 

@@ -18,8 +18,6 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use pgha_deploy::seed::BlankDisk;
 
-pub(crate) use verify::Scenario;
-
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
 use crate::print;

@@ -1,26 +1,24 @@
 //! `verify`: breaks things under load, and reports what clients saw.
 
-mod report;
+mod fault;
 mod run;
-mod scenario;
 mod stall;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::task::Poll;
 
 use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
-use pgha_platform::files;
+use pgha_platform::files::{self, FileError};
+use pgha_verify::{History, Program, Scenario, Verdict, summary};
 use tokio::signal::unix::{SignalKind, signal};
-
-pub(crate) use scenario::Scenario;
 
 use crate::cli::VerifyArgs;
 use crate::commands::exclusive::{Unguarded, exclusively};
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
-use report::Verdict;
 use run::Arena;
 
 pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<ExitCode, Failure> {
@@ -70,7 +68,7 @@ async fn every(arena: &Arena<'_>, args: &VerifyArgs) -> Result<ExitCode, Failure
     if args.json.json {
         print::json(&verdicts);
     } else if args.runs > 1 {
-        print::data(&report::summary(&verdicts));
+        print::data(&summary(&verdicts));
     }
     Ok(if verdicts.iter().all(|verdict| verdict.kept) {
         ExitCode::SUCCESS
@@ -87,10 +85,22 @@ async fn one(
 ) -> Result<Verdict, Failure> {
     let prepared = arena.prepare(scenario).await?;
     let played = arena.play(&prepared).await?;
-    let verdict = Verdict::new(arena.workspace, scenario, run, &played);
+    let program = Program { version: env!("CARGO_PKG_VERSION"), commit: env!("PGHA_COMMIT") };
+    let verdict = Verdict::new(&arena.workspace.cluster, scenario, run, &played, program);
     let dir = args.out.join(format!("{scenario}-{run}"));
-    report::save(&dir, &played.history, &verdict)?;
+    save(&dir, &played.history, &verdict)?;
     Ok(verdict)
+}
+
+/// Writes history.jsonl and verdict.json.
+fn save(dir: &Path, history: &History, verdict: &Verdict) -> Result<(), Failure> {
+    files::make_dir(dir, 0o755)?;
+    let path = dir.join("history.jsonl");
+    let mut lines = Vec::new();
+    history.write(&mut lines).map_err(FileError::at("write", &path))?;
+    files::write(&path, &lines, 0o644)?;
+    let text = serde_json::to_string_pretty(verdict).unwrap_or_default();
+    Ok(files::write(&dir.join("verdict.json"), text.as_bytes(), 0o644)?)
 }
 
 /// Ends with the first signal that asks this program to: Ctrl-C, `kill`, a terminal that is gone.

@@ -1,6 +1,5 @@
 //! One run: prepare, write, break, hold, heal, wait for health, read everything back.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,9 +12,9 @@ use pgha_deploy::gate::{self, GateError};
 use pgha_deploy::health::Health;
 use pgha_deploy::secrets;
 use pgha_platform::ssh::Tunnel;
-use pgha_verify::{Endpoint, History, Side, Workload};
+use pgha_verify::{Endpoint, Played, Scenario, Side, Workload};
 
-use super::Scenario;
+use super::fault;
 use crate::commands::switchover;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
@@ -45,18 +44,6 @@ pub(super) struct Prepared {
     leader: Node,
     outside: Endpoint,
     inside: Option<(Endpoint, Tunnel)>,
-}
-
-/// What came of a run.
-pub(super) struct Played {
-    pub(super) history: History,
-    /// The rows at its end, or why they could not be read.
-    pub(super) rows: Result<BTreeSet<i64>, String>,
-    /// Seconds from the end of the fault to full health, or what was wrong when the wait for it
-    /// ended.
-    pub(super) health: Result<f64, String>,
-    /// Whether the fault did what its name says.
-    pub(super) took_effect: bool,
 }
 
 impl<'a> Arena<'a> {
@@ -117,10 +104,11 @@ impl<'a> Arena<'a> {
     /// A run that was killed could not end its fault. Where there is none, or no answer, nothing
     /// happens.
     async fn end_every_fault(&self) {
-        for (scenario, node) in
-            Scenario::every().flat_map(|s| self.workspace.cluster.nodes.iter().map(move |n| (s, n)))
+        for (scenario, node) in Scenario::EVERY
+            .into_iter()
+            .flat_map(|s| self.workspace.cluster.nodes.iter().map(move |n| (s, n)))
         {
-            let _ = scenario.heal(self.workspace, self.fleet, node).await;
+            let _ = fault::heal(scenario, self.workspace, self.fleet, node).await;
         }
     }
 
@@ -131,13 +119,13 @@ impl<'a> Arena<'a> {
         let workload = Workload::start(&prepared.outside, WRITERS, inside)
             .map_err(|error| Failure::broken(&error))?;
         let before = self.warm_up(&workload, prepared).await?;
-        let before_fault = scenario.mark(self.fleet, leader).await;
+        let before_fault = fault::mark(self.fleet, leader).await;
         let fault_at = workload.now();
         tracing::info!("{scenario}: breaking {} after {before} acknowledged rows", leader.name);
         *self.fault() = Some((scenario, leader.clone()));
-        scenario.break_it(self.workspace, self.fleet, leader).await?;
-        tokio::time::sleep(Duration::from_secs(scenario.hold_seconds(&self.workspace.cluster)))
-            .await;
+        fault::break_it(scenario, self.workspace, self.fleet, leader).await?;
+        let hold = u64::from(scenario.hold_seconds(&self.workspace.cluster));
+        tokio::time::sleep(Duration::from_secs(hold)).await;
         let during = Health::observe(self.fleet).await;
         self.end_fault().await?;
         let (healed_at, healing) = (workload.now(), Instant::now());
@@ -148,11 +136,12 @@ impl<'a> Arena<'a> {
         let health = self.healthy(&Gate::new(HEALTH_SECONDS, 0)).await;
         let health =
             health.map(|()| healing.elapsed().as_secs_f64()).map_err(|error| error.to_string());
-        let after_fault = scenario.mark(self.fleet, leader).await;
+        let after_fault = fault::mark(self.fleet, leader).await;
         tokio::time::sleep(COOL_DOWN).await;
         let history = workload.stop(fault_at, healed_at).await;
         let rows = prepared.outside.rows().await.map_err(|error| error.to_string());
-        let took_effect = scenario.took_effect(leader, &during, before_fault != after_fault);
+        let took_effect =
+            fault::took_effect(scenario, leader, &during, before_fault != after_fault);
         Ok(Played { history, rows, health, took_effect })
     }
 
@@ -182,7 +171,7 @@ impl<'a> Arena<'a> {
     pub(super) async fn end_fault(&self) -> Result<(), Failure> {
         let fault = self.fault().clone();
         if let Some((scenario, victim)) = fault {
-            scenario.heal(self.workspace, self.fleet, &victim).await?;
+            fault::heal(scenario, self.workspace, self.fleet, &victim).await?;
         }
         *self.fault() = None;
         Ok(())

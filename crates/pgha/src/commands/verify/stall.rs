@@ -2,20 +2,16 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
 use pgha_core::render::ETCD_JSON_PORT;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
+use pgha_verify::Scenario;
 use serde_json::json;
 
-use super::Scenario;
-use super::scenario::on;
+use super::fault::on;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
-
-/// Seconds for which it does not know, after the paused node has woken.
-const LATE: u64 = 5;
 
 /// Watches the leader lock. Patroni learns of a new leader in the same moment, so its process is found
 /// before. Arguments: the watch, this node as the lock would name it, seconds, etcd.
@@ -27,11 +23,6 @@ curl -sN --max-time 120 $proof -d "$1" "$4/v3/watch" | while read -r event; do
     *\"value\":*) kill -STOP "$pid" && sleep "$3" && kill -CONT "$pid" && exit ;;
     esac
 done"#;
-
-/// How long Patroni of the replica stalls: from the vote until the paused node is awake, and longer.
-pub(super) fn seconds(cluster: &Cluster, scenario: Scenario) -> u32 {
-    (scenario.hold_seconds(cluster) + LATE) as u32 - cluster.timing.ttl
-}
 
 /// Arms every replica: those that are not the next leader stall from the moment there is one.
 pub(super) async fn after_the_vote(
@@ -48,7 +39,7 @@ pub(super) async fn after_the_vote(
     let etcd = etcd.unwrap_or_default();
     for node in cluster.nodes_with(Role::Postgres).filter(|node| node.name != leader.name) {
         let own = STANDARD.encode(&node.name);
-        let seconds = seconds(cluster, scenario).to_string();
+        let seconds = scenario.stalled_seconds(cluster).to_string();
         let run = ["systemd-run", "--quiet", "--collect", "/bin/sh", "-c", STALL, "sh"];
         let arguments = [watch.as_str(), &own, &seconds, &etcd];
         on(fleet, node, &run.into_iter().chain(arguments).collect::<Vec<_>>()).await?;

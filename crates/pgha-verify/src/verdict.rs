@@ -1,27 +1,48 @@
-//! Verdicts: one line for people, one file for programs, and a table over several runs.
+//! Verdicts: one line for people, one file for programs, and a table over several runs. Pure: the same
+//! run gives the same verdict.
 
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use pgha_core::Cluster;
-use pgha_core::cluster::{Durability, Fault, Role, WriteStop};
-use pgha_platform::files::{self, FileError};
-use pgha_verify::{Findings, History, checker};
+use pgha_core::cluster::{Durability, WriteStop};
 use serde::Serialize;
 
-use super::run::Played;
-use super::{Scenario, stall};
-use crate::failure::Failure;
-use crate::workspace::Workspace;
+use crate::checker::{self, Findings};
+use crate::history::History;
+use crate::scenario::Scenario;
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Played {
+    /// What every writer did.
+    pub history: History,
+    /// The rows at its end, or why they could not be read.
+    pub rows: Result<BTreeSet<i64>, String>,
+    /// Seconds from the end of the fault to full health, or what was wrong when the wait for it
+    /// ended.
+    pub health: Result<f64, String>,
+    /// Whether the fault did what its name says.
+    pub took_effect: bool,
+}
+
+/// The program that played a run: a measurement without it cannot be repeated.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Program {
+    /// Its version.
+    pub version: &'static str,
+    /// The commit it was built from.
+    pub commit: &'static str,
+}
 
 /// What one run showed, and whether the cluster kept its promises.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Verdict {
+pub struct Verdict {
     scenario: String,
     run: u32,
     durability: Durability,
     preset: String,
-    version: &'static str,
-    commit: &'static str,
+    #[serde(flatten)]
+    program: Program,
     promise: WriteStop,
     #[serde(flatten)]
     findings: Findings,
@@ -29,24 +50,26 @@ pub(super) struct Verdict {
     /// never was.
     health_seconds: Option<f64>,
     broken_promises: Vec<String>,
-    pub(super) kept: bool,
+    /// Whether it kept them.
+    pub kept: bool,
 }
 
 impl Verdict {
-    pub(super) fn new(
-        workspace: &Workspace,
+    /// Judges the `run`-th run of a scenario.
+    pub fn new(
+        cluster: &Cluster,
         scenario: Scenario,
         run: u32,
         played: &Played,
+        program: Program,
     ) -> Self {
-        let cluster = &workspace.cluster;
         // Rows that could not be read are no proof of a loss; that they could not be read is a
         // broken promise of its own.
         let findings = checker::judge(
             &played.history,
             played.rows.as_ref().unwrap_or(&played.history.acknowledged()),
         );
-        let promise = promise(scenario, cluster);
+        let promise = scenario.promise(cluster);
         let mut broken_promises = unfinished(scenario, played);
         broken_promises.extend(broken(&findings, &promise, cluster.durability));
         broken_promises.extend(too_many_stops(scenario, cluster, &findings));
@@ -55,8 +78,7 @@ impl Verdict {
             run,
             durability: cluster.durability,
             preset: cluster.preset.to_string(),
-            version: env!("CARGO_PKG_VERSION"),
-            commit: env!("PGHA_COMMIT"),
+            program,
             promise,
             findings,
             health_seconds: played.health.as_ref().ok().copied(),
@@ -66,7 +88,7 @@ impl Verdict {
     }
 
     /// The line people read.
-    pub(super) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let findings = &self.findings;
         let mut line = format!(
             "{}: writes stopped {:.1} s; {} of {} acknowledged rows lost (n=1, {}, preset {}; stated worst case {} s); {} failed, {} unknown; {}",
@@ -109,30 +131,9 @@ fn unfinished(scenario: Scenario, played: &Played) -> Vec<String> {
     effect.into_iter().chain(health).chain(rows).collect()
 }
 
-/// How long one stop of writes may take, whatever stops them in this scenario.
-fn promise(scenario: Scenario, cluster: &Cluster) -> WriteStop {
-    let fault = cluster.write_stop(scenario.fault());
-    if scenario == Scenario::NodePausedStandbyStalled && cluster.durability == Durability::Strict {
-        return fault.longer_by("stalled standby", stall::seconds(cluster, scenario));
-    }
-    let replica = cluster.write_stop(Fault::ReplicaStopped);
-    let waits = scenario == Scenario::Roll && !any_replica_will_do(cluster);
-    if waits && replica.worst_seconds > fault.worst_seconds { replica } else { fault }
-}
-
-/// Whether no commit waits for one certain replica.
-fn any_replica_will_do(cluster: &Cluster) -> bool {
-    let replicas = cluster.nodes_with(Role::Postgres).count() - 1;
-    cluster.durability.bears_a_stopped_replica(replicas)
-}
-
-/// One change of leader is one stop, and a planned one has no second. But where commits wait for a
-/// certain replica, each time that is rebuilt they wait until another takes its place.
 fn too_many_stops(scenario: Scenario, cluster: &Cluster, findings: &Findings) -> Option<String> {
-    let nodes = cluster.nodes_with(Role::Postgres).count();
-    let most = if any_replica_will_do(cluster) { 1 } else { 1 + nodes };
-    let planned = scenario.fault() == Fault::Switchover;
-    (planned && findings.write_stops > most)
+    let most = scenario.most_stops(cluster)?;
+    (findings.write_stops > most)
         .then(|| format!("writes stopped {} times with one switchover", findings.write_stops))
 }
 
@@ -164,19 +165,8 @@ fn broken(findings: &Findings, promise: &WriteStop, durability: Durability) -> V
     broken
 }
 
-/// Writes history.jsonl and verdict.json.
-pub(super) fn save(dir: &Path, history: &History, verdict: &Verdict) -> Result<(), Failure> {
-    files::make_dir(dir, 0o755)?;
-    let path = dir.join("history.jsonl");
-    let mut lines = Vec::new();
-    history.write(&mut lines).map_err(FileError::at("write", &path))?;
-    files::write(&path, &lines, 0o644)?;
-    let text = serde_json::to_string_pretty(verdict).unwrap_or_default();
-    Ok(files::write(&dir.join("verdict.json"), text.as_bytes(), 0o644)?)
-}
-
 /// A line for each scenario over all its runs.
-pub(super) fn summary(verdicts: &[Verdict]) -> String {
+pub fn summary(verdicts: &[Verdict]) -> String {
     let mut text = String::from(
         "\nscenario              runs  write stop: median   worst   stated   lost   healthy: median\n",
     );
@@ -219,7 +209,7 @@ fn thousands(number: usize) -> String {
 mod tests {
     use super::*;
 
-    const MINIMAL: &str = include_str!("../../../../../tests/clusters/minimal.toml");
+    const MINIMAL: &str = include_str!("../../../tests/clusters/minimal.toml");
 
     fn promise() -> WriteStop {
         WriteStop { worst_seconds: 28.5, because: "ttl and more".to_owned() }

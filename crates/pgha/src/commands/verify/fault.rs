@@ -1,0 +1,129 @@
+//! How `verify` breaks something, and ends that.
+
+use pgha_core::cluster::{Node, Role};
+use pgha_deploy::daemons::Daemons;
+use pgha_deploy::declare;
+use pgha_deploy::fleet::Fleet;
+use pgha_deploy::health::Health;
+use pgha_platform::Provider;
+use pgha_verify::Scenario;
+
+use super::stall;
+use crate::commands::apply;
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+
+/// Breaks it.
+pub(super) async fn break_it(
+    scenario: Scenario,
+    workspace: &Workspace,
+    fleet: &Fleet,
+    leader: &Node,
+) -> Result<(), Failure> {
+    match scenario {
+        Scenario::LeaderPowerOff => Ok(workspace.provider.power_cut(&leader.name).await?),
+        Scenario::LeaderCutOff => Ok(workspace.provider.isolate(&leader.name).await?),
+        Scenario::Switchover => Ok(fleet.switchover(leader, None).await?),
+        // Boxed: it is by far the largest of these futures.
+        Scenario::Roll => Box::pin(apply::again(workspace)).await,
+        Scenario::LeaderKillPostgres => {
+            on(fleet, leader, &["pkill", "-KILL", "--oldest", "--exact", "postgres"]).await
+        }
+        Scenario::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGSTOP")).await,
+        Scenario::NodePaused | Scenario::NodePausedStandbyStalled => {
+            lead_etcd(fleet, leader).await?;
+            if scenario == Scenario::NodePausedStandbyStalled {
+                stall::after_the_vote(workspace, fleet, leader, scenario).await?;
+            }
+            Ok(workspace.provider.freeze(&leader.name).await?)
+        }
+        Scenario::EtcdOneDown => {
+            // The stop keeps systemd from starting it again; the kill makes it a failure
+            // instead of a goodbye.
+            on(fleet, leader, &["systemctl", "stop", "--no-block", "etcd.service"]).await?;
+            on(fleet, leader, &["systemctl", "kill", "--signal=SIGKILL", "etcd.service"]).await
+        }
+    }
+}
+
+/// Ends the fault. Does no harm where there is none.
+pub(super) async fn heal(
+    scenario: Scenario,
+    workspace: &Workspace,
+    fleet: &Fleet,
+    leader: &Node,
+) -> Result<(), Failure> {
+    match scenario {
+        Scenario::LeaderPowerOff => Ok(workspace.provider.power_on(&leader.name).await?),
+        Scenario::LeaderCutOff => Ok(workspace.provider.heal().await?),
+        Scenario::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGCONT")).await,
+        Scenario::NodePaused | Scenario::NodePausedStandbyStalled => {
+            Ok(workspace.provider.thaw(&leader.name).await?)
+        }
+        Scenario::EtcdOneDown => on(fleet, leader, &["systemctl", "start", "etcd.service"]).await,
+        Scenario::Roll => {
+            for node in &workspace.cluster.nodes {
+                workspace.provider.power_on(&node.name).await?;
+            }
+            Ok(())
+        }
+        Scenario::Switchover | Scenario::LeaderKillPostgres => Ok(()),
+    }
+}
+
+/// What tells one PostgreSQL process of the victim from the next: the moment it started.
+pub(super) async fn mark(fleet: &Fleet, leader: &Node) -> Option<String> {
+    let link = fleet.link(leader).await.ok()?;
+    declare::sql(&link.session, "postgres", "SELECT pg_postmaster_start_time();\n").await.ok()
+}
+
+/// Whether the fault did what its name says: a run in which nothing broke proves nothing.
+/// `during` was seen just before the fault ended; `restarted` says that the victim's PostgreSQL
+/// is another process than before.
+pub(super) fn took_effect(
+    scenario: Scenario,
+    victim: &Node,
+    during: &Health,
+    restarted: bool,
+) -> bool {
+    let led_by_another = during.leader().is_some_and(|leader| leader.name != victim.name);
+    match scenario {
+        Scenario::LeaderPowerOff
+        | Scenario::LeaderCutOff
+        | Scenario::PatroniFrozen
+        | Scenario::NodePaused
+        | Scenario::Switchover
+        | Scenario::Roll => led_by_another,
+        Scenario::NodePausedStandbyStalled => led_by_another && stall::is_seen(victim, during),
+        Scenario::LeaderKillPostgres => restarted,
+        Scenario::EtcdOneDown => {
+            during.nodes[&victim.name].etcd.is_none() || !victim.role_set.has(Role::Etcd)
+        }
+    }
+}
+
+/// Moves etcd's leadership to a node: the clock by which leases end is then a paused one.
+async fn lead_etcd(fleet: &Fleet, node: &Node) -> Result<(), Failure> {
+    let link = fleet.link(node).await?;
+    let Some(etcd) = &link.etcd else { return Ok(()) };
+    let own = etcd.status().await?;
+    for other in fleet.nodes.iter().filter(|_| !own.leader) {
+        let link = fleet.link(other).await?;
+        if let Some(etcd) = &link.etcd
+            && etcd.status().await?.leader
+        {
+            etcd.hand_leadership(&own.member).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Patroni alone: PostgreSQL is its child.
+fn signal_patroni(signal: &str) -> [&str; 5] {
+    ["systemctl", "kill", "--kill-whom=main", signal, "patroni.service"]
+}
+
+pub(super) async fn on(fleet: &Fleet, node: &Node, arguments: &[&str]) -> Result<(), Failure> {
+    fleet.link(node).await?.session.run(arguments, b"").await?;
+    Ok(())
+}
