@@ -95,7 +95,7 @@ pub struct Observed {
     pub altered: BTreeMap<String, Vec<String>>,
     /// What declared roles and databases are kept from being used by, as people read it.
     pub barred: Vec<String>,
-    /// Replication slots of the leader that not every replica has.
+    /// Replication slots that are on the leader alone.
     pub slots: Vec<String>,
     /// Whether etcd takes no writes, because a member's database has reached its quota.
     pub etcd_is_full: bool,

@@ -79,7 +79,7 @@ pub trait Daemons: Sync {
         node: &Node,
     ) -> impl Future<Output = Result<bool, NodeError>> + Send;
 
-    /// Replication slots of the leader that not every replica has: whoever takes over may lack them.
+    /// Replication slots that are on the leader alone: whoever takes over has none of them.
     fn slots(&self, leader: &Node) -> impl Future<Output = Vec<String>> + Send;
 
     /// Starts units of a node; those of them that are `dumb` are killed before, and a pooler lets through

@@ -155,6 +155,20 @@ async fn asked(
     text.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(unreadable)
 }
 
+/// Replication slots that somebody else than Patroni made: it names those of members after them, with
+/// `_` for whatever a slot's name cannot hold (`slot_name_from_member_name`).
+///
+/// # Errors
+/// When psql fails.
+pub(crate) async fn slots(session: &Session, members: &[String]) -> Result<Vec<String>, SshError> {
+    let own = members.iter().map(|name| literal(&name.to_lowercase().replace(['-', '.'], "_")));
+    let query = format!(
+        "SELECT slot_name FROM pg_replication_slots WHERE NOT temporary AND slot_name <> ALL (ARRAY[{}]::text[]) ORDER BY 1",
+        own.collect::<Vec<_>>().join(", ")
+    );
+    Ok(sql(session, "postgres", &query).await?.lines().map(str::to_owned).collect())
+}
+
 /// Creates what is declared and missing. `session` must lead to the leader.
 ///
 /// # Errors

@@ -33,7 +33,6 @@ pub mod pooler;
 pub mod probe;
 pub mod secrets;
 pub mod seed;
-mod slots;
 pub mod status;
 pub mod units;
 mod watch;

@@ -79,8 +79,6 @@ pub struct Postgresql {
     pub users: Vec<String>,
     /// Databases.
     pub databases: Vec<Database>,
-    /// Logical replication slots that Patroni keeps on every node.
-    pub slots: Vec<Slot>,
 }
 
 impl Postgresql {
@@ -106,17 +104,6 @@ pub struct Database {
     pub owner: String,
     /// Extensions created in it.
     pub extensions: Vec<String>,
-}
-
-/// A logical replication slot.
-#[derive(Debug, Clone)]
-pub struct Slot {
-    /// Its name.
-    pub name: String,
-    /// The database whose changes it tells.
-    pub database: String,
-    /// Its output plugin.
-    pub plugin: String,
 }
 
 /// Roles of PostgreSQL that belong to the cluster itself.

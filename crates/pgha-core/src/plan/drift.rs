@@ -1,7 +1,7 @@
 //! What is there against what the cluster file declares.
 
-use super::{Action, Desired, Step, slots};
-use crate::cluster::{Cluster, Slot};
+use super::{Action, Step};
+use crate::cluster::Cluster;
 use crate::inventory::{Inventory, Observed};
 use crate::object::{Object, declared};
 
@@ -11,14 +11,6 @@ pub(super) fn missing(cluster: &Cluster, observed: &Observed) -> Vec<Object> {
         return Vec::new();
     };
     declared(cluster).into_iter().filter(|object| !objects.contains(object)).collect()
-}
-
-/// What is missing inside PostgreSQL is made. A slot of a database that is made now comes after it.
-pub(super) fn declare(desired: &Desired<'_>, missing: Vec<Object>) -> Vec<Step> {
-    let comes = |slot: &Slot| missing.contains(&Object::Database(slot.database.clone()));
-    let comes = desired.cluster.postgresql.slots.iter().any(comes);
-    let copied = comes.then(|| slots::copied(desired.cluster));
-    std::iter::once(Step::free(Action::Declare { missing })).chain(copied).collect()
 }
 
 /// Remarks about what a plan does not touch: what belongs to no server, and what no line of the
@@ -39,6 +31,15 @@ pub(super) fn remarks(cluster: &Cluster, world: &Inventory) -> Vec<String> {
         _ => {}
     }
     remarks
+}
+
+/// Slots that a switchover of the plan drops: Patroni makes those of members alone on the next leader.
+pub(super) fn slots(world: &Inventory, steps: &[Step]) -> Option<String> {
+    let hands_over = |step: &Step| matches!(step.action, Action::Switchover { .. });
+    let slots = world.observed.as_ref().map(|observed| observed.slots.join(", "))?;
+    (!slots.is_empty() && steps.iter().any(hands_over)).then(|| {
+        format!("the switchover drops what only the leader has: replication slots {slots}")
+    })
 }
 
 /// pgha drops nothing. Of extensions only those in databases with declared ones are known, and

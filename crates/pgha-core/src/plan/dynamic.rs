@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Action, Cost, Desired, Gate, Step, slots};
+use super::{Action, Cost, Desired, Gate, Step};
 use crate::cluster::parameter::{waits_for_restart, whole};
 use crate::cluster::{Durability, Fault, Role};
 use crate::inventory::{Inventory, Observed, Pending, UNTOLD};
@@ -29,16 +29,14 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
     let Some(old) = changed(desired, observed) else {
         return pending(desired, observed, leader);
     };
-    let set = restore(observed).chain([set(desired, old)]);
-    let copied = slots::gate(desired, old);
+    let set = restore(observed).chain([set(old, desired.dynamic)]);
     if !needs_restart(old, desired.dynamic) {
         // What an earlier change still waits for is not forgotten over this one.
         let waiting = pending(desired, observed, leader);
-        return set.chain([copied.unwrap_or_else(gate)]).chain(waiting).collect();
+        return set.chain([gate()]).chain(waiting).collect();
     }
     let shrinks = shrinks(old, desired.dynamic, &of(observed, leader));
-    let restarts = restarts(desired, desired.dynamic, leader, shrinks, |_| true);
-    set.chain(restarts).chain(copied).collect()
+    set.chain(restarts(desired, desired.dynamic, leader, shrinks, |_| true)).collect()
 }
 
 /// Files of members that are not what Patroni wrote there.
@@ -71,7 +69,7 @@ pub(super) fn cure(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>
     if observed.stuck.is_empty() && !may_be_the_cause {
         return None;
     }
-    let set = std::iter::once(set(desired, old));
+    let set = std::iter::once(set(old, desired.dynamic));
     Some(set.chain(restart_hung(desired, observed)).chain([gate()]).collect())
 }
 
@@ -110,9 +108,8 @@ fn needs_restart(old: &Value, new: &Value) -> bool {
     changed_parameters(old, new).iter().any(|name| waits_for_restart(name))
 }
 
-fn set(desired: &Desired<'_>, old: &Value) -> Step {
-    let changes = changes(old, desired.dynamic);
-    Step::new(Action::SetDynamic { changes }, slots::cost(desired, old))
+fn set(old: &Value, new: &Value) -> Step {
+    Step::free(Action::SetDynamic { changes: changes(old, new) })
 }
 
 pub(super) fn gate() -> Step {
@@ -199,12 +196,10 @@ fn changes(old: &Value, new: &Value) -> Vec<String> {
     };
     for key in keys(old)
         .union(&keys(new))
-        .filter(|key| !["postgresql", "slots"].contains(&key.as_str()))
-        .filter(|key| old[key.as_str()] != new[key.as_str()])
+        .filter(|key| *key != "postgresql" && old[key.as_str()] != new[key.as_str()])
     {
         changes.push(format!("{key}: {} -> {}", old[key], new[key]));
     }
-    changes.extend(slots::changes(old, new));
     let (old, new) = (&old["postgresql"], &new["postgresql"]);
     let told = |key: &String| key == "parameters" || old[key.as_str()] == new[key.as_str()];
     for key in keys(old).union(&keys(new)).filter(|key| !told(key)) {

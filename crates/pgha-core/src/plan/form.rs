@@ -1,6 +1,6 @@
 //! Forming a cluster from nothing, or from what an interrupted run left.
 
-use super::{Action, Cost, Desired, Gate, Refused, Step, slots};
+use super::{Action, Cost, Desired, Gate, Refused, Step};
 use crate::digest::Digest;
 use crate::inventory::{Inventory, Server};
 
@@ -40,10 +40,6 @@ fn first(desired: &Desired<'_>, world: &Inventory) -> Vec<Step> {
     // declaration then meets.
     steps.push(Step::free(Action::Seal));
     steps.push(Step::free(Action::Declare { missing: Vec::new() }));
-    if !desired.cluster.postgresql.slots.is_empty() {
-        // Their databases are there now.
-        steps.push(slots::copied(desired.cluster));
-    }
     steps
 }
 

@@ -12,7 +12,6 @@ mod form;
 mod order;
 mod repair;
 mod roll;
-mod slots;
 mod takeover;
 mod text;
 mod wake;
@@ -128,8 +127,7 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
         .any(|server| server.generation == newest && server.wish.as_ref() == Some(&wish));
     let generation = if goes_on { newest } else { newest + 1 };
     let mut remarks = drift::remarks(desired.cluster, world);
-    remarks.extend(slots::dropped(world, &steps));
-    remarks.extend(slots::remarks(desired, world));
+    remarks.extend(drift::slots(world, &steps));
     Ok(Plan { generation, remarks, ..made(desired, world, steps, more_follows) })
 }
 

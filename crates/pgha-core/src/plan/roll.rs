@@ -82,7 +82,7 @@ pub(super) fn steps(
         None => observed.leader.clone().unwrap_or_default(),
     };
     steps.extend(dynamic::steps(desired, observed, &leader));
-    steps.extend(drift::declare(desired, drift::missing(desired.cluster, observed)));
+    steps.push(Step::free(Action::Declare { missing: drift::missing(desired.cluster, observed) }));
     Ok((steps, false))
 }
 
@@ -131,7 +131,7 @@ fn finish(
     steps.extend(dynamic::steps(desired, observed, leader));
     let missing = drift::missing(desired.cluster, observed);
     if !missing.is_empty() {
-        steps.extend(drift::declare(desired, missing));
+        steps.push(Step::free(Action::Declare { missing }));
     }
     match (steps.is_empty(), observed.unmet.is_empty()) {
         (_, true) => Ok(steps),

@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, Durability, Role, parameter};
 
 pub(super) fn render(cluster: &Cluster) -> Value {
     let timing = &cluster.timing;
-    let mut dynamic = json!({
+    json!({
         "ttl": timing.ttl,
         "loop_wait": timing.loop_wait,
         "retry_timeout": timing.retry_timeout,
@@ -29,20 +29,7 @@ pub(super) fn render(cluster: &Cluster) -> Value {
             "parameters": parameters(cluster),
             "pg_hba": hba(cluster),
         },
-    });
-    if !cluster.postgresql.slots.is_empty() {
-        dynamic["slots"] = slots(cluster);
-    }
-    dynamic
-}
-
-/// Patroni's permanent slots: it makes them on the leader, and replicas copy them.
-fn slots(cluster: &Cluster) -> Value {
-    let slots = cluster.postgresql.slots.iter().map(|slot| {
-        let kept = json!({ "type": "logical", "database": slot.database, "plugin": slot.plugin });
-        (slot.name.clone(), kept)
-    });
-    Value::Object(slots.collect())
+    })
 }
 
 fn synchronous_mode(durability: Durability) -> Value {

@@ -3,7 +3,6 @@
 //! The doc comments are what `pgha schema` and editors show, so they speak to the person who writes
 //! the file.
 
-mod postgresql;
 mod remainder;
 mod sections;
 mod shape;
@@ -12,7 +11,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-pub(crate) use postgresql::*;
 pub(crate) use sections::*;
 pub(crate) use shape::nearest;
 
@@ -32,7 +30,7 @@ pub(crate) struct Spec {
     pub(crate) schema: i64,
     /// Name, provider and PostgreSQL version.
     pub(crate) cluster: ClusterSection,
-    /// PostgreSQL itself: parameters, access rules, roles, databases and slots.
+    /// PostgreSQL itself: parameters, access rules, roles and databases.
     #[serde(default)]
     pub(crate) postgresql: PostgresqlSection,
     /// What an acknowledged commit is worth.

@@ -10,6 +10,8 @@ use crate::cluster::{
     Base, Durability, PoolMode, PooledDatabase, PooledUser, Preset, ProviderKind, Role,
 };
 
+type Table = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
+
 /// Name, provider and PostgreSQL version.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +31,63 @@ pub(crate) struct ClusterSection {
 
 fn default_major() -> Spanned<u16> {
     Spanned::new(0..0, 17)
+}
+
+/// PostgreSQL itself: parameters, access rules, roles and databases.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PostgresqlSection {
+    /// PostgreSQL parameters. They are kept in the consensus store, so changing one never makes a
+    /// new image.
+    #[schemars(with = "BTreeMap<String, Parameter>")]
+    pub(crate) parameters: Table,
+    /// Lines added to pg_hba.conf after those of the cluster's own roles, and before those of sessions
+    /// that come through a node's ports. Only TLS lines (`hostssl`) are accepted.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) hba: Vec<Spanned<String>>,
+    /// Login roles. Each gets a generated password in the secrets directory. Default: one role,
+    /// `app`.
+    #[schemars(with = "Option<Vec<UserSection>>")]
+    pub(crate) users: Option<Spanned<Vec<UserSection>>>,
+    /// Databases. Default: one database, `app`, owned by `app`.
+    #[schemars(with = "Option<Vec<DatabaseSection>>")]
+    pub(crate) databases: Option<Vec<DatabaseSection>>,
+}
+
+/// The value of a PostgreSQL parameter.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "exists only for the schema")]
+pub(crate) enum Parameter {
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    String(String),
+}
+
+/// A login role.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserSection {
+    /// Name of the role.
+    #[schemars(with = "String")]
+    pub(crate) name: Spanned<String>,
+}
+
+/// A database.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DatabaseSection {
+    /// Name of the database.
+    #[schemars(with = "String")]
+    pub(crate) name: Spanned<String>,
+    /// Role that owns it.
+    #[schemars(with = "String")]
+    pub(crate) owner: Spanned<String>,
+    /// Extensions created in it. They must be part of the image: PostgreSQL's contrib modules are.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(crate) extensions: Vec<Spanned<String>>,
 }
 
 /// What an acknowledged commit is worth.

@@ -53,7 +53,6 @@ macro_rules! cases {
 
 mod copies;
 mod forming;
-mod slots;
 
 cases! {
     nothing_to_do: Case::new(THREE),

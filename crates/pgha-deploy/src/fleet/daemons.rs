@@ -16,7 +16,6 @@ use crate::health::Health;
 use crate::node_error::NodeError;
 use crate::pooler::{self, Pooler};
 use crate::secrets::Secrets;
-use crate::slots::{self, Slot};
 use crate::{barred, candidate, contract, copy, declare, units};
 
 type Done = Result<(), NodeError>;
@@ -117,13 +116,10 @@ impl Daemons for Fleet {
     }
 
     async fn slots(&self, leader: &Node) -> Vec<String> {
-        let others = self.nodes.iter().filter(|node| node.name != leader.name);
-        let others = others.filter(|node| node.role_set.has(Role::Postgres));
-        let (own, others) =
-            tokio::join!(self.slots_of(leader), join_all(others.map(|node| self.slots_of(node))));
-        let lacks = |slots: &Vec<Slot>, name: &str| !slots.iter().any(|slot| slot.name == name);
-        let alone = own.unwrap_or_default().into_iter().map(|slot| slot.name);
-        alone.filter(|name| others.iter().flatten().any(|slots| lacks(slots, name))).collect()
+        let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres));
+        let members = members.map(|node| node.name.clone()).collect::<Vec<_>>();
+        let Ok(link) = self.link(leader).await else { return Vec::new() };
+        declare::slots(&link.session, &members).await.unwrap_or_default()
     }
 
     async fn start(&self, node: &Node, units: &[String], dumb: &[String]) -> Done {
@@ -213,13 +209,6 @@ impl Fleet {
         };
         let names = self.first_answer(Role::Postgres, ask).await.unwrap_or_default();
         names.lines().map(str::to_owned).collect()
-    }
-
-    /// Replication slots of a node, but those of members. Absent: nobody says.
-    pub(crate) async fn slots_of(&self, node: &Node) -> Option<Vec<Slot>> {
-        let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres));
-        let members = members.map(|node| node.name.clone()).collect::<Vec<_>>();
-        slots::slots(&self.link(node).await.ok()?.session, &members).await.ok()
     }
 
     /// What clients have in use on the leader and could not keep with a dynamic configuration.

@@ -133,7 +133,6 @@ impl Status {
         if let Some(leader) = leader {
             let barred = fleet.barred(leader, cluster).await;
             warnings.extend(barred.into_iter().map(warnings::barred));
-            warnings.extend(slots(cluster, fleet, leader).await);
         }
         let poolers = fleet.nodes.iter().zip(&insides);
         warnings.extend(poolers.flat_map(|(node, inside)| {
@@ -163,21 +162,6 @@ impl Status {
             nodes,
         }
     }
-}
-
-/// What is wrong with slots of the file.
-async fn slots(cluster: &Cluster, fleet: &Fleet, leader: &Node) -> Vec<String> {
-    let declared = &cluster.postgresql.slots;
-    if declared.is_empty() {
-        return Vec::new();
-    }
-    let (own, alone) = tokio::join!(fleet.slots_of(leader), fleet.slots(leader));
-    let Some(own) = own else { return Vec::new() };
-    let told = declared.iter().filter_map(|slot| {
-        let found = own.iter().find(|own| own.name == slot.name);
-        warnings::slot(&slot.name, found, alone.contains(&slot.name))
-    });
-    told.collect()
 }
 
 /// Those of its health, that `config` is in force, and that no node was changed since its boot.

@@ -9,7 +9,6 @@ use crate::health::Health;
 use crate::patroni::{Member, View};
 use crate::pooler::Pool;
 use crate::secrets::RENEW_DAYS;
-use crate::slots::Slot;
 
 /// Everything about the cluster worth a warning.
 pub(super) fn of(cluster: &Cluster, health: &Health) -> Vec<String> {
@@ -54,22 +53,6 @@ pub(super) fn ails(node: &str, ailment: &Ailment) -> String {
 /// What keeps clients from something that is declared.
 pub(super) fn barred(what: String) -> String {
     format!("{what}: if nobody meant that, undo it; pgha leaves it")
-}
-
-/// A slot of the file. `alone`: not every replica has it.
-pub(super) fn slot(name: &str, found: Option<&Slot>, alone: bool) -> Option<String> {
-    match found {
-        None => Some(format!(
-            "there is no slot `{name}` yet: while it does not come, see `pgha logs` of Patroni on the leader"
-        )),
-        Some(slot) if slot.is_lost => Some(format!(
-            "PostgreSQL has dropped WAL that the reader of slot `{name}` lacks: take the slot out of the file and in again, and begin its reader anew; see also `max_slot_wal_keep_size`"
-        )),
-        Some(_) if alone => Some(format!(
-            "slot `{name}` is not on every replica: a change of leader now may lose it"
-        )),
-        Some(_) => None,
-    }
 }
 
 /// Certificates of a node that ended, or will before long. `days`: until the first one does.

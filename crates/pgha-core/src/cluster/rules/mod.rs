@@ -9,7 +9,6 @@ mod names;
 mod network;
 mod parameters;
 mod pools;
-mod slots;
 mod timing;
 
 use std::collections::BTreeMap;
@@ -66,7 +65,6 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
     let parameters = parameters::check(spec, durability, base, &nodes, &mut remarks);
     let (users, databases) = access::check(spec, &mut remarks);
     let declared = (&users[..], &databases[..]);
-    let slots = slots::check(spec, &parameters, &nodes, &databases, &mut remarks);
     let pgbouncer = pools::check(spec, &parameters, &nodes, &haproxy, declared, &mut remarks);
     let cluster =
         network.filter(|_| nodes.len() == spec.node.get_ref().len()).map(|network| Cluster {
@@ -79,7 +77,6 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
                 hba: spec.postgresql.hba.iter().map(|line| line.get_ref().clone()).collect(),
                 users,
                 databases,
-                slots,
             },
             durability,
             preset: spec.failover.preset,

@@ -171,7 +171,7 @@ fn cuts_own_sessions(value: &Value) -> bool {
 }
 
 /// PostgreSQL takes any beginning of a word that is not ambiguous.
-pub(super) fn is_off(value: &Value) -> bool {
+fn is_off(value: &Value) -> bool {
     let word = value.as_str().unwrap_or_default().to_ascii_lowercase();
     let begins = |whole: &str| !word.is_empty() && whole.starts_with(&word);
     let spelt = word != "o" && begins("off") || begins("false") || begins("no") || word == "0";
@@ -259,15 +259,14 @@ pub(super) fn span_of(spec: &Spec, key: &str) -> std::ops::Range<usize> {
 }
 
 /// Each replica needs a sender and a slot; two more are for a base backup and a replacement that
-/// overlaps. So does who reads from a slot of the file.
+/// overlaps.
 fn enough_senders(
     spec: &Spec,
     parameters: &BTreeMap<String, Value>,
     nodes: &[Node],
     remarks: &mut Remarks,
 ) {
-    let members = nodes.iter().filter(|node| node.role_set.has(Role::Postgres)).count();
-    let needed = (members + spec.postgresql.slots.len()) as i64 + 2;
+    let needed = nodes.iter().filter(|node| node.role_set.has(Role::Postgres)).count() as i64 + 2;
     for key in ["max_wal_senders", "max_replication_slots"] {
         let value = number(parameters, key, 10);
         if value < needed {
@@ -275,7 +274,7 @@ fn enough_senders(
                 span_of(spec, key),
                 format!("`{key} = {value}` is too small"),
                 format!("at least {needed}"),
-                "one for each postgres node and each slot of the file, and two for base backups",
+                "one for each postgres node, and two for base backups",
             );
         }
     }
