@@ -200,7 +200,7 @@ for _ in $(seq 20); do ! grep -q 'planning anew' "$work/dynamic.log" || break; s
 grep -q 'the cluster changed since the plan was made; nothing was done: planning anew' "$work/dynamic.log" || fail "$(cat "$work/dynamic.log" "$work/behind")"
 [ "$(sql 'show work_mem')" = 32MB ]
 ! grep -qE 'rebuild|restart ' "$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
-cp "$work/first" "$file" && printf '\n[postgresql.parameters]\nmax_connections = 690\n' >>"$file"
+cp "$work/first" "$file" && printf '\n[postgresql.parameters]\nmax_connections = 690\nwal_level = "logical"\n' >>"$file"
 pgha plan >"$work/plan.out" 2>/dev/null
 grep restart "$work/plan.out" | head -n 1 | grep -q "$(leader)" || fail "a smaller max_connections must reach the primary first: $(cat "$work/plan.out")"
 # A pgha that was suspended for too long stops, for another may have been at work; a later one goes on.
@@ -210,6 +210,27 @@ wait $!
 pgha apply --yes 2>"$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
 [ "$(sql 'show max_connections')" = 690 ]
 [ "$(images)" = "$first" ] || fail "a parameter changed an image"
+
+say "who reads logical changes and confirms nothing holds up no change of leader"
+old=$(leader)
+as_superuser() { on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -h /run/postgresql -XAtqc "$1"; }
+as_superuser "create role reader login replication password 'reader'; grant connect on database app to reader"
+# Ended even if this test is: a stopped process would not be.
+read_changes() { PGPASSWORD=reader timeout --signal=KILL 60 pg_recvlogical -d "host=$(address "$old") port=5010 user=reader dbname=app sslmode=require" --slot changes "$@"; }
+read_changes --create-slot -P test_decoding
+read_changes --start -f /dev/null 2>"$work/reader.log" &
+for _ in $(seq 50); do [ "$(as_superuser "select active from pg_replication_slots where slot_name = 'changes'")" != t ] || break; sleep 0.2; done
+reader=$(pgrep -x pg_recvlogical) || fail "$(cat "$work/reader.log")"
+kill -STOP $reader
+sql 'insert into kept values (0); delete from kept where i = 0'
+# Patroni loses patience after 3 s, and has PostgreSQL stopped without a checkpoint.
+impatient() { on "$old" journalctl --no-pager --unit=patroni | grep -c 'received immediate shutdown request' || true; }
+before=$(impatient)
+pgha switchover 2>"$work/out" || fail "$(cat "$work/out")"
+grep -q "$old: ended who reads logical changes" "$work/out" && [ "$(impatient)" = "$before" ] || fail "$(cat "$work/out")"
+kill -KILL $reader
+for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
+as_superuser 'revoke connect on database app from reader; drop role reader'
 
 say "a cluster that could not bear it is not rolled: it is mended first, or nothing is done"
 printf '\n[haproxy]\nmaxconn = 6000\n' >>"$file"

@@ -52,7 +52,11 @@ impl Daemons for Fleet {
 
     async fn switchover(&self, from: &Node, to: Option<&str>) -> Done {
         self.prepare(from).await;
-        self.with_routes(from, self.hand_over(from, to)).await
+        let hand_over = async {
+            self.end_readers(from).await;
+            self.hand_over(from, to).await
+        };
+        self.with_routes(from, hand_over).await
     }
 
     async fn judge(&self, config: &Value) -> Result<String, NodeError> {
@@ -112,6 +116,7 @@ impl Daemons for Fleet {
     }
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
+        self.end_readers(node).await;
         self.link(node).await?.patroni()?.restart_if_pending().await
     }
 

@@ -89,6 +89,26 @@ impl Fleet {
         }
     }
 
+    /// Ends the sessions that read logical changes. PostgreSQL would not stop before they have confirmed
+    /// all of them: for as long as a reader does not, nobody leads; under async without an end. They come
+    /// again, to whoever leads by then.
+    pub(super) async fn end_readers(&self, node: &Node) {
+        let query = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_type = 'logical' AND active_pid IS NOT NULL";
+        let asked = async {
+            let link = self.link(node).await?;
+            Ok::<_, NodeError>(declare::sql(&link.session, "postgres", query).await?)
+        };
+        match asked.await {
+            Ok(ended) if ended.is_empty() => {}
+            Ok(_) => tracing::info!("{}: ended who reads logical changes", node.name),
+            Err(error) => tracing::warn!(
+                "{}: who reads logical changes may hold it up: {}",
+                node.name,
+                with_causes(&error)
+            ),
+        }
+    }
+
     /// The way of a node's clients to the primary.
     async fn route<'f>(&'f self, node: &'f Node) -> Option<Route<'f>> {
         let unheld = |why: &dyn std::error::Error| {

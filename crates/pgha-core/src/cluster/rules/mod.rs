@@ -4,6 +4,7 @@
 
 mod access;
 mod base;
+mod defaults;
 mod hba;
 mod names;
 mod network;
