@@ -25,7 +25,7 @@ const LONGEST_TRANSACTION: Duration = Duration::from_secs(LONGEST_HELD_TRANSACTI
 /// Between two looks at a node or a route.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a node may take to start or stop its timer.
+/// How long a node may take to start or stop its timer, and its PostgreSQL to end sessions.
 const PROMPT: Duration = Duration::from_secs(3);
 
 /// What lets clients through when pgha is gone.
@@ -98,15 +98,14 @@ impl Fleet {
             let link = self.link(node).await?;
             Ok::<_, NodeError>(declare::sql(&link.session, "postgres", query).await?)
         };
-        match asked.await {
-            Ok(ended) if ended.is_empty() => {}
-            Ok(_) => tracing::info!("{}: ended who reads logical changes", node.name),
-            Err(error) => tracing::warn!(
-                "{}: who reads logical changes may hold it up: {}",
-                node.name,
-                with_causes(&error)
-            ),
-        }
+        // Clients may be held back meanwhile.
+        let why = match timeout(PROMPT, asked).await {
+            Ok(Ok(none)) if none.is_empty() => return,
+            Ok(Ok(_)) => return tracing::info!("{}: ended who reads logical changes", node.name),
+            Ok(Err(error)) => with_causes(&error),
+            Err(_) => format!("PostgreSQL did not answer within {} s", PROMPT.as_secs()),
+        };
+        tracing::warn!("{}: who reads logical changes may hold it up: {why}", node.name);
     }
 
     /// The way of a node's clients to the primary.
