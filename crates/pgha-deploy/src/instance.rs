@@ -16,6 +16,9 @@ pub struct Instance {
     /// Whom it sends WAL to. Absent: nobody, or it does not say.
     #[serde(default)]
     pub replication: Vec<Stream>,
+    /// Whether a changed parameter waits for its restart.
+    #[serde(default)]
+    pub pending_restart: bool,
 }
 
 /// WAL on its way to a replica.

@@ -116,8 +116,12 @@ impl Daemons for Fleet {
     }
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
-        self.end_readers(node).await;
-        self.link(node).await?.patroni()?.restart_if_pending().await
+        let link = self.link(node).await?;
+        // This is asked again and again until something waits: nobody is cut for nothing.
+        if link.patroni()?.instance().await.is_ok_and(|instance| instance.pending_restart) {
+            self.end_readers(node).await;
+        }
+        link.patroni()?.restart_if_pending().await
     }
 
     async fn slots(&self, leader: &Node) -> Vec<String> {
@@ -209,9 +213,8 @@ impl Daemons for Fleet {
 impl Fleet {
     /// Names of all databases, as far as a PostgreSQL answers.
     async fn databases(&self) -> Vec<String> {
-        let ask = |link: Arc<Link>| async move {
-            Ok(declare::sql(&link.session, "postgres", "SELECT datname FROM pg_database").await?)
-        };
+        let ask =
+            |link: Arc<Link>| async move { link.sql("SELECT datname FROM pg_database").await };
         let names = self.first_answer(Role::Postgres, ask).await.unwrap_or_default();
         names.lines().map(str::to_owned).collect()
     }

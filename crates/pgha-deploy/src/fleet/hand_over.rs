@@ -11,9 +11,9 @@ use pgha_core::cluster::{LONGEST_HELD_TRANSACTION_SECONDS, Node, Role};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Fleet, Link, with_causes};
+use crate::haproxy;
 use crate::node_error::NodeError;
 use crate::pooler::{self, Pooler};
-use crate::{declare, haproxy};
 
 type Done = Result<(), NodeError>;
 
@@ -75,10 +75,7 @@ impl Fleet {
              FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() \
              AND xact_start < now() - interval '{LONGEST_HELD_TRANSACTION_SECONDS} s' ORDER BY xact_start; CHECKPOINT;"
         );
-        let asked = async {
-            let link = self.link(leader).await?;
-            Ok::<_, NodeError>(declare::sql(&link.session, "postgres", &query).await?)
-        };
+        let asked = async { self.link(leader).await?.sql(&query).await };
         match asked.await {
             Ok(open) => open.lines().for_each(|transaction| {
                 tracing::warn!("a transaction of {transaction}: cut, unless it ends at once");
@@ -94,10 +91,7 @@ impl Fleet {
     /// again, to whoever leads by then.
     pub(super) async fn end_readers(&self, node: &Node) {
         let query = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_type = 'logical' AND active_pid IS NOT NULL";
-        let asked = async {
-            let link = self.link(node).await?;
-            Ok::<_, NodeError>(declare::sql(&link.session, "postgres", query).await?)
-        };
+        let asked = async { self.link(node).await?.sql(query).await };
         // Clients may be held back meanwhile.
         let why = match timeout(PROMPT, asked).await {
             Ok(Ok(none)) if none.is_empty() => return,

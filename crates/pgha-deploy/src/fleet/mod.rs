@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::contract::Contract;
+use crate::declare;
 use crate::etcd::Etcd;
 use crate::node_error::NodeError;
 use crate::patroni::Patroni;
@@ -46,6 +47,11 @@ impl Link {
     /// Patroni of this node.
     pub(crate) fn patroni(&self) -> Result<&Patroni, NodeError> {
         self.patroni.as_ref().ok_or(NodeError::Absent("Patroni"))
+    }
+
+    /// What its PostgreSQL says to a query of the superuser, one row in each line.
+    async fn sql(&self, query: &str) -> Result<String, NodeError> {
+        Ok(declare::sql(&self.session, "postgres", query).await?)
     }
 
     /// The poolers of this node.
