@@ -13,7 +13,6 @@
   # Not in nixpkgs yet: the Debian base takes the host's.
   mmdebstrap ? null,
   mtools,
-  nftables,
   nix,
   openssh,
   postgresql_17,
@@ -39,7 +38,6 @@ let
     iproute2
     kmod
     mtools
-    nftables
     nix
     openssh
     postgresql_17

@@ -243,7 +243,7 @@ pgha status --json >"$work/status.json"
 pgha plan --json >"$work/plan.json" 2>"$work/plan.log"
 pgha render --out "$work/tree" 2>/dev/null
 for node in node-1 node-2 node-3; do on $node journalctl --no-pager >"$work/journal-$node.log"; on $node ps axww >"$work/ps-$node.out"; done
-find "$secrets" -type f ! -name '*.crt' ! -name '*.pub' ! -name known_hosts ! -name '*.jsonl' ! -name formed ! -name cluster ! -name .gitignore ! -name .lock >"$work/secret-files"
+find "$secrets" -type f ! -name '*.crt' ! -name '*.pub' ! -name known_hosts ! -name '*.jsonl' ! -name formed ! -name cluster ! -name .gitignore ! -name .lock ! -path '*/archive/*' >"$work/secret-files"
 [ "$(wc -l <"$work/secret-files")" -ge 30 ] || fail "too few secrets: $(cat "$work/secret-files")"
 # The second line of a key: the first is the same in every key.
 while read -r secret; do

@@ -118,11 +118,15 @@ done
 
 say "an image that is no longer what was built is not booted, and nothing is stopped for it"
 others=$(for node in node-1 node-2 node-3; do started $node; done)
-layer=$(jq -r .previous.configuration.path "$(record node-1)")
+archive=${file%.toml}.secrets/archive
+layer=$(jq -r .configuration.path "$archive/images/$(jq -r .labels.previous_image "$(record node-1)").json")
 cp "$layer" "$work/layer" && echo x >>"$layer"
 refused 'has other bytes than when it was built' 1 pgha rollback --yes
 grep -q 'put the image back' "$work/out" || fail "no cure: $(cat "$work/out")"
 cp "$work/layer" "$layer"
+mv "$archive/seeds" "$work/seeds"
+refused 'is not in' 1 pgha rollback --yes
+mv "$work/seeds" "$archive/seeds"
 cp "$file" "$work/second" && sed -i 's/maxconn = 5000/maxconn = 5001/' "$file"
 layer=$(jq -r .configuration.path "$(record node-1)")
 mv "$layer" "$work/layer"

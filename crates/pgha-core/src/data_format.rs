@@ -22,8 +22,11 @@ impl DataFormat {
     pub fn of(postgresql: u16, versions: &BTreeMap<String, String>) -> Self {
         let libraries =
             versions.iter().filter(|(name, _)| *name == "libc6" || name.starts_with("libicu"));
+        // Only what a label may hold: Debian's versions also have `~` and `+`.
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '.';
         let upstream = |version: &str| {
-            version.rsplit_once('-').map_or(version, |(upstream, _)| upstream).to_owned()
+            let upstream = version.rsplit_once('-').map_or(version, |(upstream, _)| upstream);
+            upstream.replace(|c| !fits(c), ".")
         };
         let collations = libraries
             .map(|(name, version)| format!("{name}-{}", upstream(version)))

@@ -1,13 +1,20 @@
-//! SHA-256 digests, written as 64 hexadecimal digits.
+//! SHA-256 digests, written as hexadecimal digits.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// A SHA-256 digest. Its full form is 64 hexadecimal digits; [`Digest::short`] is what people read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// As many digits as are compared. A label of Hetzner Cloud holds 63 characters, so a whole digest is too long for one
+/// (docs.hetzner.cloud, Labels); 160 bits are as many as Git compares.
+const COMPARED: usize = 40;
+
+/// A SHA-256 digest of 64 hexadecimal digits, or the first of one: two are equal when their first 40 are.
+/// [`Digest::short`] is what people read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 
@@ -29,9 +36,40 @@ impl Digest {
         self.0.get(..8).unwrap_or(&self.0)
     }
 
-    /// All 64 hexadecimal digits.
+    /// What tells it from others: its first 40 hexadecimal digits.
+    pub fn id(&self) -> &str {
+        self.0.get(..COMPARED).unwrap_or(&self.0)
+    }
+
+    /// All its digits: 64, unless it was read from a label.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Digest {}
+
+impl PartialOrd for Digest {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Digest {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.id().cmp(other.id())
+    }
+}
+
+impl hash::Hash for Digest {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
     }
 }
 

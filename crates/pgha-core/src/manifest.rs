@@ -103,6 +103,11 @@ impl Image {
         hasher.finish()
     }
 
+    /// What it is made of.
+    pub fn layers(&self) -> [&Layer; 2] {
+        [&self.package_root, &self.configuration]
+    }
+
     /// What its PostgreSQL writes. Absent: it has none.
     pub fn data_format(&self, cluster: &Cluster) -> Option<DataFormat> {
         self.role_set

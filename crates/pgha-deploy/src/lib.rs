@@ -7,6 +7,7 @@
 //! the plan does not name, but for taking back one that failed; a file of the secrets written before
 //! somebody has said yes.
 
+pub mod archive;
 mod barred;
 mod candidate;
 pub mod clients;
@@ -23,7 +24,6 @@ pub mod health;
 pub mod image;
 pub mod instance;
 pub mod journal;
-mod label;
 pub mod lease;
 pub mod node_error;
 pub mod observe;

@@ -4,16 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pgha_core::Cluster;
 use pgha_core::cluster::Node;
 use pgha_core::inventory::{Ailment, Inventory, Observed, Pending, Server};
 use pgha_core::render::durability;
-use pgha_core::{Cluster, DataFormat, Digest};
 use pgha_platform::{Provider, ProviderError};
 use tokio::time::Instant;
 
 use crate::daemons::{Daemons, Untaken, told};
 use crate::health::{Condition, Health};
-use crate::label;
 use crate::patroni::Member;
 use crate::units::STEADIES;
 
@@ -27,41 +26,12 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the provider cannot be asked.
 pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderError> {
-    let text = |server: &pgha_platform::Server, name: &str| {
-        server.labels.get(name).cloned().unwrap_or_default()
+    let now = jiff::Timestamp::now().as_second();
+    let read = |server: pgha_platform::Server| {
+        Server::read(&server.name, server.address, server.running, &server.labels, now)
     };
-    let found = provider.servers().await?.into_iter().map(|server| Server {
-        image: Digest::from(text(&server, label::IMAGE)),
-        seed: Digest::from(text(&server, label::SEED)),
-        previous_image: server.labels.get(label::PREVIOUS_IMAGE).cloned().map(Digest::from),
-        generation: text(&server, label::GENERATION).parse().unwrap_or(0),
-        // A server of an older pgha has no such label.
-        proven: text(&server, label::PROVEN) != "no",
-        undone: text(&server, label::UNDONE).parse().unwrap_or(0),
-        expired: server.labels.get(label::CERTIFICATES_END).is_some_and(|end| is_past(end)),
-        dynamic: server.labels.get(label::DYNAMIC).cloned().map(Digest::from),
-        wish: server.labels.get(label::WISH).cloned().map(Digest::from),
-        roles: server.labels.get(label::ROLES).cloned(),
-        since: server.labels.get(label::SINCE).cloned(),
-        data: data_format(&server.labels),
-        formed: text(&server, label::FORMED) == "yes",
-        running: server.running,
-        address: server.address,
-        name: server.name,
-    });
-    Ok(Inventory { servers: found.collect(), ..Inventory::default() })
-}
-
-fn is_past(end: &str) -> bool {
-    end.parse::<i64>().is_ok_and(|end| end <= jiff::Timestamp::now().as_second())
-}
-
-/// Absent for a server of an older pgha, too.
-fn data_format(labels: &BTreeMap<String, String>) -> Option<DataFormat> {
-    Some(DataFormat {
-        postgresql: labels.get(label::POSTGRESQL)?.parse().ok()?,
-        collations: labels.get(label::COLLATIONS)?.clone(),
-    })
+    let servers = provider.servers().await?.into_iter().map(read).collect();
+    Ok(Inventory { servers, ..Inventory::default() })
 }
 
 /// The servers, and what the daemons of a formed cluster say. What is wrong is looked at again for

@@ -6,13 +6,16 @@ use std::time::Duration;
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::{self, Desired, Plan, Refused};
 use pgha_core::render::Rendered;
+use pgha_platform::files::FileError;
 use pgha_platform::{Provider, ProviderError};
 
+use crate::archive::Archive;
 use crate::daemons::Daemons;
 use crate::execute::{ExecuteError, Executor, FORMED};
 use crate::journal::Journal;
 use crate::observe;
 use crate::secrets::{Secrets, SecretsError};
+use crate::seed::{self, BlankDisk};
 
 /// What is to be planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct Operator<'o, P, D> {
     pub manifest: &'o Manifest,
     /// Its secrets.
     pub secrets: &'o Secrets,
+    /// What its nodes boot from.
+    pub archive: &'o Archive,
     /// Where steps are noted.
     pub journal: &'o Journal,
     /// Whether nothing may be given to a node that could not get back what it runs now.
@@ -107,7 +112,19 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
             // Before the first step: no node may know what nobody has kept. The other goals give
             // nodes only what they had.
             self.secrets.write()?;
+            self.keep().map_err(ExecuteError::from)?;
         }
-        Ok(Executor { operator: self, plan }.run().await?)
+        Executor { operator: self, plan }.run().await?;
+        self.archive.sweep(&observe::servers(self.provider).await?.servers);
+        Ok(())
+    }
+
+    /// Puts everything into the archive that a step of the plan may give to a node.
+    fn keep(&self) -> Result<(), FileError> {
+        self.manifest.images.iter().try_for_each(|image| self.archive.keep_image(image))?;
+        self.desired.cluster.nodes.iter().try_for_each(|node| {
+            let pack = || seed::pack(self.rendered, node, self.secrets, BlankDisk::Refuse);
+            self.archive.keep_seed(&self.desired.seeds[&node.name], pack)
+        })
     }
 }

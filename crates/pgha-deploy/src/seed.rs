@@ -1,6 +1,7 @@
 //! A node's seed: its identity and secrets, as one archive that the node unpacks into `/run/pgha`.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use pgha_core::cluster::{Node, Role};
 use pgha_core::digest::{Digest, Hasher};
@@ -52,12 +53,22 @@ pub fn digest(rendered: &Rendered, node: &Node, secrets: &Secrets) -> Digest {
     hasher.finish()
 }
 
-/// When the first certificate of a node's seed ends, in seconds since 1970.
-pub(crate) fn certificates_end(rendered: &Rendered, node: &Node, secrets: &Secrets) -> Option<i64> {
-    let entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
-    let is_certificate = |path: &&String| path.ends_with(".crt") || path.ends_with(".pem");
-    let certificates = entries.keys().filter(is_certificate).map(|path| &entries[path].content);
-    certificates.filter_map(|pem| secrets::first_end(pem)).min()
+/// When the first certificate of a packed seed ends, in seconds since 1970.
+///
+/// # Errors
+/// When it is no seed.
+pub(crate) fn certificates_end(packed: &[u8]) -> std::io::Result<Option<i64>> {
+    let mut end = None;
+    for entry in tar::Archive::new(zstd::Decoder::new(packed)?).entries()? {
+        let mut entry = entry?;
+        let extension = entry.path()?.extension().map(ToOwned::to_owned);
+        if extension.is_some_and(|extension| extension == "crt" || extension == "pem") {
+            let mut pem = Zeroizing::new(Vec::new());
+            entry.read_to_end(&mut pem)?;
+            end = end.into_iter().chain(secrets::first_end(&pem)).min();
+        }
+    }
+    Ok(end)
 }
 
 /// The seed of one node, ready for delivery: tar, compressed with zstd.

@@ -1,7 +1,7 @@
 //! What pgha needs of a place where servers run.
 //!
-//! Every method may be repeated: a call that finds its work done does nothing. Labels are the only
-//! state kept of a server.
+//! A provider executes: what a server boots and what is noted of it come whole with each call, and it
+//! remembers nothing else. Every method may be repeated: a call that finds its work done does nothing.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::command::CommandError;
 use crate::files::FileError;
@@ -20,16 +21,23 @@ pub struct ServerRequest {
     pub name: String,
     /// Its address.
     pub address: Ipv4Addr,
+    /// What it boots from.
+    pub boot: Boot,
+    /// Identifier a new data volume is marked with.
+    pub volume: String,
+    /// Its labels, in place of those it has.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a server boots from.
+#[derive(Clone)]
+pub struct Boot {
     /// The package root.
     pub package_root: ImageFile,
     /// The configuration layer.
     pub configuration: ImageFile,
     /// The seed: identity and secrets, as the node unpacks it. Never logged.
-    pub seed: Vec<u8>,
-    /// Identifier a new data volume is marked with.
-    pub volume: String,
-    /// Labels to put on it.
-    pub labels: BTreeMap<String, String>,
+    pub seed: Zeroizing<Vec<u8>>,
 }
 
 /// A file that servers boot from.
@@ -39,15 +47,6 @@ pub struct ImageFile {
     pub path: PathBuf,
     /// SHA-256 of its bytes, as 64 hexadecimal digits.
     pub sha256: String,
-}
-
-/// When a server would be reverted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// As it is.
-    Now,
-    /// After it was given something else.
-    AfterRebuild,
 }
 
 /// A server as its provider knows it.
@@ -61,6 +60,8 @@ pub struct Server {
     pub running: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Where whoever made it had the secrets of its cluster. Absent: its provider does not know.
+    pub owner: Option<PathBuf>,
 }
 
 /// One thing that must be true of this machine before anything is done.
@@ -134,9 +135,6 @@ pub enum ProviderError {
         /// The directory.
         dir: PathBuf,
     },
-    /// A server has nothing to go back to.
-    #[error("server `{0}` has had no other image")]
-    NoPrevious(String),
     /// A file of a server's image is not what it was.
     #[error(
         "server `{server}` was left as it is: {file} {what}; was the image cache emptied or altered?"
@@ -205,30 +203,14 @@ pub trait Provider: Send + Sync {
     /// Makes a server with an empty, marked data volume and boots it.
     fn create_server(&self, request: &ServerRequest) -> impl Future<Output = Done> + Send;
 
-    /// Stops a server cleanly and boots it with what the request says, on the same data volume.
-    /// What it had before is kept for [`Provider::revert_server`].
+    /// Stops a server cleanly and boots it with what the request says, on the same data volume. What it
+    /// boots and its labels change together.
     fn rebuild_server(&self, request: &ServerRequest) -> impl Future<Output = Done> + Send;
-
-    /// Stops a server cleanly and boots it with what it had before its last rebuild, and sets
-    /// `labels` on top of those it had then. Fails if there is nothing.
-    fn revert_server(
-        &self,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> impl Future<Output = Done> + Send;
-
-    /// Looks whether [`Provider::revert_server`] would have something to boot, without touching the
-    /// server.
-    ///
-    /// # Errors
-    /// [`ProviderError::ImageChanged`] when a file is gone or altered, [`ProviderError::NoPrevious`]
-    /// when there was nothing before.
-    fn can_revert(&self, name: &str, when: When) -> impl Future<Output = Done> + Send;
 
     /// Deletes a server and its data volume.
     fn delete_server(&self, name: &str) -> impl Future<Output = Done> + Send;
 
-    /// Sets labels of a server; others stay.
+    /// Sets the labels of a server, in place of those it has.
     fn label(
         &self,
         name: &str,
@@ -241,11 +223,14 @@ pub trait Provider: Send + Sync {
     /// Boots a server that is off.
     fn power_on(&self, name: &str) -> impl Future<Output = Done> + Send;
 
+    /// The last lines of a server's console.
+    fn console(&self, name: &str) -> impl Future<Output = Result<String, ProviderError>> + Send;
+}
+
+/// What a provider can do to its servers that nobody wants, for whoever wants to see what follows.
+pub trait Faults: Provider {
     /// Ends a server as a loss of power would: its peers get no word, its processes no signal.
     fn power_cut(&self, name: &str) -> impl Future<Output = Done> + Send;
-
-    /// Drops every packet between a server and all others. The operator still reaches it.
-    fn isolate(&self, name: &str) -> impl Future<Output = Done> + Send;
 
     /// Stops every process of a server where it is, as a host that pauses a virtual machine does: the
     /// network stays, nobody answers, and no process notices.
@@ -253,10 +238,4 @@ pub trait Provider: Send + Sync {
 
     /// Lets a frozen server go on. Does nothing to another.
     fn thaw(&self, name: &str) -> impl Future<Output = Done> + Send;
-
-    /// Ends every isolation.
-    fn heal(&self) -> impl Future<Output = Done> + Send;
-
-    /// The last lines of a server's console.
-    fn console(&self, name: &str) -> impl Future<Output = Result<String, ProviderError>> + Send;
 }

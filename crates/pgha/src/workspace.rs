@@ -1,11 +1,12 @@
 //! What most commands need: the checked cluster file and what follows from it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgha_core::Cluster;
 use pgha_core::plan::Desired;
 use pgha_core::render::{self, Rendered};
+use pgha_deploy::archive::{ARCHIVE, Archive};
 use pgha_deploy::execute::FORMED;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::Builder;
@@ -35,6 +36,7 @@ impl Workspace {
         let provider = Local::new(Options {
             cluster: cluster.name.clone(),
             state_dir: PathBuf::from(&cluster.local_state_dir),
+            secrets: secrets_of(&cli.file),
             gateway: cluster.network.cidr.hosts().next().unwrap_or(cluster.network.cidr.network()),
             prefix: cluster.network.cidr.prefix_len(),
         });
@@ -96,8 +98,12 @@ impl Workspace {
     }
 
     pub(crate) fn secrets_dir(&self) -> PathBuf {
-        let dir = Secrets::dir_of(&self.file);
-        std::path::absolute(&dir).unwrap_or(dir)
+        secrets_of(&self.file)
+    }
+
+    /// What the nodes boot from.
+    pub(crate) fn archive(&self) -> Archive {
+        Archive::new(self.secrets_dir().join(ARCHIVE))
     }
 
     /// What the cluster should be.
@@ -136,4 +142,9 @@ impl Workspace {
                 .hint(format!("its nodes are {}", names.join(", ")))
         })
     }
+}
+
+fn secrets_of(file: &Path) -> PathBuf {
+    let dir = Secrets::dir_of(file);
+    std::path::absolute(&dir).unwrap_or(dir)
 }

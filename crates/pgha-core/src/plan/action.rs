@@ -142,6 +142,8 @@ pub enum Action {
         from: Digest,
         /// Image it had before.
         image: Digest,
+        /// Seed it had before.
+        seed: Digest,
     },
     /// Hand the leadership over.
     Switchover {

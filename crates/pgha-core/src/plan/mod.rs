@@ -58,8 +58,8 @@ impl Desired<'_> {
     }
 
     fn is_current(&self, server: &Server) -> bool {
-        self.images.get(&server.name) == Some(&server.image)
-            && self.seeds.get(&server.name) == Some(&server.seed)
+        self.images.get(&server.name) == Some(&server.given.image)
+            && self.seeds.get(&server.name) == Some(&server.given.seed)
     }
 }
 
@@ -191,7 +191,7 @@ fn hash_world(hasher: &mut Hasher, world: &Inventory) {
         hasher
             .part(server.name.as_bytes())
             .part(&[u8::from(server.running), u8::from(server.formed)]);
-        hasher.part(server.image.as_str().as_bytes()).part(server.seed.as_str().as_bytes());
+        hasher.part(server.given.image.id().as_bytes()).part(server.given.seed.id().as_bytes());
     }
     if let Some(observed) = &world.observed {
         hasher.part(observed.leader.as_deref().unwrap_or_default().as_bytes());

@@ -108,7 +108,7 @@ fn renewal(desired: &Desired<'_>, world: &Inventory) -> Result<Option<Vec<Step>>
 }
 
 fn renew(desired: &Desired<'_>, server: &Server) -> Result<Step, Refused> {
-    let Server { name, image, .. } = server;
+    let (name, image) = (&server.name, &server.given.image);
     if desired.images.get(name) != Some(image) {
         return Err(Refused::new(
             format!(

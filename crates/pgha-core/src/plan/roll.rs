@@ -6,7 +6,7 @@ use super::{
     Action, Cost, Data, Desired, Gate, Refused, Step, copies, drift, dynamic, repair, takeover,
 };
 use crate::cluster::Durability;
-use crate::inventory::{Inventory, Observed, Server};
+use crate::inventory::{Given, Inventory, Observed, Server};
 use crate::render::durability;
 
 /// Seconds a healthy cluster may take to say so.
@@ -163,7 +163,7 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step
             "nothing of it is left; change the cluster file, then `pgha apply`",
         ));
     }
-    if back.iter().any(|server| server.previous_image.is_none()) {
+    if back.iter().any(|server| server.previous.is_none()) {
         return Err(Refused::new(
             "the nodes have nothing older to go back to",
             "change the cluster file, then `pgha apply`",
@@ -187,8 +187,8 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step
 }
 
 fn revert(server: &Server) -> Action {
-    let image = server.previous_image.clone().unwrap_or_else(|| server.image.clone());
-    Action::Revert { node: server.name.clone(), from: server.image.clone(), image }
+    let Given { image, seed } = server.previous.as_ref().unwrap_or(&server.given).clone();
+    Action::Revert { node: server.name.clone(), from: server.given.image.clone(), image, seed }
 }
 
 pub(super) fn again(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
@@ -208,9 +208,9 @@ pub(super) fn again(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step
 pub(super) fn rebuild(desired: &Desired<'_>, server: &Server) -> Action {
     Action::Rebuild {
         node: server.name.clone(),
-        from: server.image.clone(),
+        from: server.given.image.clone(),
         image: desired.images[&server.name].clone(),
-        from_seed: server.seed.clone(),
+        from_seed: server.given.seed.clone(),
         seed: desired.seeds[&server.name].clone(),
     }
 }

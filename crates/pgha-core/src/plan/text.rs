@@ -116,7 +116,7 @@ impl fmt::Display for Action {
                 let word = if from == image { "reseed" } else { "rebuild" };
                 write!(f, "{word:<12}{node}, {}", change(from, image))
             }
-            Self::Revert { node, from, image } => {
+            Self::Revert { node, from, image, .. } => {
                 write!(f, "revert      {node}, image {} -> {}", from.short(), image.short())
             }
             Self::Switchover { from, to } => write!(

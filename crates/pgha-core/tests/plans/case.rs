@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pgha_core::inventory::{Inventory, Observed, Pending, Server};
+use pgha_core::inventory::{Given, Inventory, Observed, Pending, Server};
 use pgha_core::object::declared;
 use pgha_core::plan::{Desired, Plan, Refused};
 use pgha_core::{Cluster, DataFormat, Digest, render};
@@ -18,6 +18,10 @@ pub(crate) struct Case {
 
 pub(crate) fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
+}
+
+pub(crate) fn given(image: &str, seed: &str) -> Given {
+    Given { image: digest(image), seed: digest(seed) }
 }
 
 pub(crate) fn data(postgresql: u16, collations: &str) -> DataFormat {
@@ -37,14 +41,15 @@ impl Case {
             proven: true,
             wish: None,
             dynamic: None,
+            certificates_end: None,
             expired: false,
             roles: Some(node.role_set.to_string()),
             since: None,
             data: Some(data(17, "libc6-2.41")),
-            image: digest("image"),
-            seed: digest("seed"),
-            previous_image: None,
+            given: given("image", "seed"),
+            previous: None,
             formed: true,
+            identity: None,
         });
         let observed = Observed {
             leader: Some(cluster.nodes[0].name.clone()),
@@ -110,7 +115,9 @@ pub(crate) fn pending(nodes: &[&str], old: &str, new: &str) -> Vec<Pending> {
 
 pub(crate) fn old(names: &[usize]) -> impl FnOnce(&mut Inventory) {
     let names = names.to_vec();
-    move |world| names.iter().for_each(|index| world.servers[*index].image = digest("old image"))
+    move |world| {
+        names.iter().for_each(|index| world.servers[*index].given.image = digest("old image"))
+    }
 }
 
 pub(crate) fn names(names: &[&str]) -> Vec<String> {
@@ -132,7 +139,7 @@ pub(crate) fn off(index: usize) -> impl FnOnce(&mut Inventory) {
 pub(crate) fn unproven(index: usize) -> impl FnOnce(&mut Inventory) {
     move |world| {
         world.servers[index].proven = false;
-        world.servers[index].previous_image = Some(digest("old image"));
+        world.servers[index].previous = Some(given("old image", "seed"));
     }
 }
 

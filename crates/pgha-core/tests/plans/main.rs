@@ -6,7 +6,7 @@ mod case;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use case::{Case, data, digest, lost, names, off, old, pending, text, unproven, unwell};
+use case::{Case, data, digest, given, lost, names, off, old, pending, text, unproven, unwell};
 use pgha_core::inventory::Inventory;
 use pgha_core::plan::{Plan, Refused, plan, plan_again, plan_destroy, plan_rollback};
 use pgha_core::{Digest, Object};
@@ -58,14 +58,14 @@ cases! {
     nothing_to_do: Case::new(THREE),
     certificates_ended: Case::new(THREE).with(|world| {
         for server in &mut world.servers {
-            (server.expired, server.seed) = (true, digest("old"));
+            (server.expired, server.given.seed) = (true, digest("old"));
         }
         world.servers[2].running = false;
         world.observed = Some(Default::default());
     }),
     certificates_ended_and_another_image: Case::new(THREE).with(|world| {
         for server in &mut world.servers {
-            (server.expired, server.seed, server.image) = (true, digest("old"), digest("before"));
+            (server.expired, server.given) = (true, given("before", "old"));
         }
         world.observed = Some(Default::default());
     }),
@@ -152,7 +152,7 @@ cases! {
     all_outdated: Case::new(THREE).with(old(&[0, 1, 2])),
     only_leader_outdated: Case::new(THREE).with(old(&[0])),
     five_nodes: Case::new(FIVE).with(old(&[0, 1, 2, 3, 4])),
-    seed_change: Case::new(THREE).with(|world| world.servers.iter_mut().for_each(|server| server.seed = digest("old seed"))),
+    seed_change: Case::new(THREE).with(|world| world.servers.iter_mut().for_each(|server| server.given.seed = digest("old seed"))),
     dynamic_reload: Case::new(THREE).parameter("work_mem", json!("64MB")),
     dynamic_restart: Case::new(THREE).parameter("shared_buffers", json!("1GB")),
     dynamic_shrink: Case::new(THREE).parameter("max_connections", json!(100)),
@@ -266,7 +266,7 @@ fn rollback() {
         world
             .servers
             .iter_mut()
-            .for_each(|server| server.previous_image = Some(digest("old image")))
+            .for_each(|server| server.previous = Some(given("old image", "seed")))
     });
     golden("rollback", plan_rollback(&case.desired(), &case.world));
     let partial = case.with(|world| world.servers[2].generation = 1);

@@ -13,7 +13,7 @@ use super::{ExecuteError, Executor};
 use crate::daemons::{Daemons, Untaken, told};
 use crate::health::Health;
 use crate::instance::Instance;
-use crate::{label, observe};
+use crate::observe;
 
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -205,7 +205,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         match daemons.config().await.filter(|_| !waits) {
             Some(config) => {
                 let digest = Digest::of_json(&config);
-                self.label_all(&[(label::DYNAMIC, digest.as_str())]).await
+                self.note_all(|server| server.dynamic = Some(digest.clone())).await
             }
             None => Ok(()),
         }

@@ -3,6 +3,7 @@
 use pgha_platform::ProviderError;
 use pgha_platform::files::FileError;
 
+use crate::archive::ArchiveError;
 use crate::gate::GateError;
 use crate::node_error::NodeError;
 
@@ -19,8 +20,11 @@ pub enum ExecuteError {
         node: String,
         /// Why.
         #[source]
-        source: ProviderError,
+        source: ArchiveError,
     },
+    /// What a node is to boot is not there.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// A file could not be written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -30,8 +34,8 @@ pub enum ExecuteError {
     /// A node could not be asked.
     #[error(transparent)]
     Node(#[from] NodeError),
-    /// A seed could not be written.
-    #[error("cannot pack a seed")]
+    /// A seed could not be read.
+    #[error("cannot unpack a seed")]
     Seed(#[from] std::io::Error),
     /// The plan names something the cluster file does not have.
     #[error("the plan names `{0}`, which the cluster file does not have")]

@@ -8,21 +8,18 @@ mod error;
 mod request;
 mod undo;
 
-use std::collections::BTreeMap;
-
-use pgha_core::Cluster;
 use pgha_core::cluster::Node;
+use pgha_core::inventory::Given;
 use pgha_core::plan::{Action, Gate, Plan};
+use pgha_core::{Cluster, Digest};
 use pgha_platform::files;
-use pgha_platform::{Provider, ProviderError, When};
+use pgha_platform::{Provider, ProviderError};
 use serde_json::Value;
 
 pub use error::ExecuteError;
-use request::{renewed, the_same_again};
 
 use crate::daemons::Daemons;
 use crate::gate::{self, GateError};
-use crate::label;
 use crate::observe;
 use crate::operate::Operator;
 
@@ -77,16 +74,21 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     /// Before anything is touched: a roll must not find out half way that nothing can be undone.
     async fn look_at_ways_back(&self) -> Result<(), ExecuteError> {
-        let (provider, way_back) = (self.operator.provider, self.operator.way_back);
+        let Operator { archive, way_back, .. } = *self.operator;
         for action in self.plan.steps.iter().map(|step| &step.action) {
-            let (node, looked) = match action {
-                Action::Revert { node, .. } => (node, provider.can_revert(node, When::Now).await),
-                Action::Rebuild { node, .. } if way_back && action.gives_new().is_some() => {
-                    (node, provider.can_revert(node, When::AfterRebuild).await)
-                }
+            let node = match action {
+                Action::Revert { node, .. } => node,
+                Action::Rebuild { node, .. } if way_back && action.gives_new().is_some() => node,
                 _ => continue,
             };
-            looked.map_err(|source| ExecuteError::NoWayBack { node: node.clone(), source })?;
+            let server = self.server(node).await?;
+            let back = match action {
+                Action::Revert { .. } => server.previous.as_ref(),
+                _ => server.way_back(),
+            };
+            archive
+                .has(back)
+                .map_err(|source| ExecuteError::NoWayBack { node: node.clone(), source })?;
         }
         Ok(())
     }
@@ -113,25 +115,28 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let provider = self.operator.provider;
         match action {
             Action::CreateNetwork => Ok(provider.create_network().await?),
-            Action::CreateServer { node, .. } => {
-                Ok(provider.create_server(&self.begun(self.request(node)?)).await?)
+            Action::CreateServer { node, image, seed } => {
+                let request = self.request(self.made(node)?, &given(image, seed))?;
+                Ok(provider.create_server(&request).await?)
             }
-            Action::Rebuild { node, image, .. } => {
+            Action::Rebuild { node, image, seed, .. } => {
                 self.can_be_spared(node).await?;
                 tracing::info!("{node}: stopping, then booting image {}", image.short());
-                let request = self.request(node)?;
+                let (server, given) = (self.server(node).await?, given(image, seed));
+                // What it has already is no roll that a rollback could undo.
                 let is_new = action.gives_new().is_some();
-                let request = if is_new { request } else { the_same_again(request) };
-                Ok(provider.rebuild_server(&request).await?)
+                let server = if is_new { self.replaced(server, &given) } else { server };
+                Ok(provider.rebuild_server(&self.request(server, &given)?).await?)
             }
             Action::Revert { node, image, .. } => {
                 self.can_be_spared(node).await?;
                 tracing::info!("{node}: stopping, then booting image {} again", image.short());
                 self.revert(node).await
             }
-            Action::Renew { node, .. } => {
+            Action::Renew { node, image, seed } => {
                 tracing::info!("{node}: stopping, then booting with new certificates");
-                Ok(provider.rebuild_server(&renewed(self.request(node)?)).await?)
+                let server = self.renewed(self.server(node).await?);
+                Ok(provider.rebuild_server(&self.request(server, &given(image, seed))?).await?)
             }
             Action::PowerOn { node } => {
                 tracing::info!("{node}: powering on");
@@ -201,20 +206,11 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             b"the cluster has data; `pgha destroy` removes this file\n",
             0o600,
         )?;
-        self.label_all(&[(label::FORMED, "yes"), (label::PROVEN, "yes")]).await?;
+        self.note_all(|server| (server.formed, server.proven) = (true, true)).await?;
         self.prove_dynamic().await
     }
 }
 
-impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    async fn label_all(&self, pairs: &[(&str, &str)]) -> Result<(), ExecuteError> {
-        for node in &self.cluster().nodes {
-            self.operator.provider.label(&node.name, &labels(pairs)).await?;
-        }
-        Ok(())
-    }
-}
-
-fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+fn given(image: &Digest, seed: &Digest) -> Given {
+    Given { image: image.clone(), seed: seed.clone() }
 }

@@ -1,77 +1,113 @@
-//! What a node is given: image, seed, and the labels that tell of them.
+//! What a node is given: image and seed out of the archive, and what is noted of it.
 
 use std::path::PathBuf;
 
+use pgha_core::inventory::{Given, Labels, Server};
 use pgha_core::manifest::Layer;
-use pgha_platform::{ImageFile, Provider, ServerRequest, clock};
+use pgha_platform::{Boot, ImageFile, Provider, ServerRequest, clock};
 
-use super::{ExecuteError, Executor, labels};
+use super::{ExecuteError, Executor};
+use crate::archive::ArchiveError;
 use crate::daemons::Daemons;
-use crate::label;
-use crate::operate::Operator;
-use crate::seed::{self, BlankDisk};
+use crate::{observe, seed};
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    /// What a node is to boot from.
-    pub(super) fn request(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
-        let node = self.node(name)?;
-        let Operator { manifest, rendered, secrets, .. } = self.operator;
-        let image =
-            manifest.image(&node.role_set).ok_or_else(|| ExecuteError::Unknown(name.to_owned()))?;
-        let digest = seed::digest(rendered, node, secrets);
-        let ends = seed::certificates_end(rendered, node, secrets);
-        let ends = ends.map_or_else(String::new, |end| end.to_string());
-        let data = image.data_format(self.cluster());
-        let (postgresql, collations) =
-            data.map(|data| (data.postgresql.to_string(), data.collations)).unwrap_or_default();
-        Ok(ServerRequest {
-            name: node.name.clone(),
-            address: node.address,
-            package_root: file(&image.package_root),
-            configuration: file(&image.configuration),
-            seed: seed::pack(rendered, node, secrets, BlankDisk::Refuse)?.to_vec(),
-            volume: self.cluster().volume(node),
-            labels: labels(&[
-                (label::IMAGE, image.digest().as_str()),
-                (label::SEED, digest.as_str()),
-                (label::IDENTITY, secrets.identity().as_str()),
-                (label::SECRETS, &secrets.dir().display().to_string()),
-                (label::ROLES, &node.role_set.to_string()),
-                (label::POSTGRESQL, &postgresql),
-                (label::COLLATIONS, &collations),
-                (label::GENERATION, &self.plan.generation.to_string()),
-                (label::WISH, self.plan.wish.as_str()),
-                (label::PROVEN, "no"),
-                (label::SINCE, &clock::now()),
-                (label::CERTIFICATES_END, &ends),
-            ]),
+    /// A server that is to be made. Its cluster begins with the wanted dynamic configuration.
+    pub(super) fn made(&self, name: &str) -> Result<Server, ExecuteError> {
+        let blank = Server::read(name, self.node(name)?.address, false, &Labels::new(), 0);
+        let dynamic = Some(self.operator.rendered.dynamic_digest());
+        Ok(Server {
+            dynamic,
+            identity: Some(self.operator.secrets.identity()),
+            ..self.rolled(blank)
         })
     }
 
-    /// The same, for a cluster that is to begin with the wanted dynamic configuration.
-    pub(super) fn begun(&self, mut request: ServerRequest) -> ServerRequest {
-        let dynamic = self.operator.rendered.dynamic_digest();
-        request.labels.insert(label::DYNAMIC.to_owned(), dynamic.as_str().to_owned());
-        request
+    /// A server that is given something new by this plan, and has to prove itself with it.
+    fn rolled(&self, server: Server) -> Server {
+        Server {
+            generation: self.plan.generation,
+            wish: Some(self.plan.wish.clone()),
+            proven: false,
+            since: Some(clock::now()),
+            ..server
+        }
     }
-}
 
-/// What a server has already is no roll that a rollback could undo.
-pub(super) fn the_same_again(request: ServerRequest) -> ServerRequest {
-    only(request, &[])
-}
+    /// What it runs now becomes what there is to go back to.
+    pub(super) fn replaced(&self, server: Server, given: &Given) -> Server {
+        let previous = match server.given == *given {
+            true => server.previous.clone(),
+            false => server.way_back().cloned(),
+        };
+        self.rolled(Server { previous, ..server })
+    }
 
-/// Nobody wants to go back to certificates that have ended.
-pub(super) fn renewed(request: ServerRequest) -> ServerRequest {
-    only(request, &[label::SINCE, label::CERTIFICATES_END])
-}
+    /// With what proved itself last. Nobody goes on from there to what was bad, or further back.
+    pub(super) fn reverted(&self, server: Server) -> Result<(Server, Given), ExecuteError> {
+        let given = server.previous.clone().ok_or(ArchiveError::Nothing)?;
+        let (since, undone) = (Some(clock::now()), self.plan.generation);
+        let (proven, generation, wish, previous) = (true, 0, None, None);
+        Ok((Server { since, undone, proven, generation, wish, previous, ..server }, given))
+    }
 
-/// The labels that say what a server has, and `more`.
-fn only(mut request: ServerRequest, more: &[&str]) -> ServerRequest {
-    let kept = [label::IMAGE, label::SEED, label::ROLES, label::POSTGRESQL, label::COLLATIONS];
-    let is_kept = |label: &str| kept.contains(&label) || more.contains(&label);
-    request.labels.retain(|label, _| is_kept(label));
-    request
+    /// With certificates that have not ended. Those that have are nothing to go back to.
+    pub(super) fn renewed(&self, server: Server) -> Server {
+        Server { since: Some(clock::now()), previous: None, ..server }
+    }
+
+    /// What the provider is to do: boot the server with `given`, and note of it what `server` says.
+    pub(super) fn request(
+        &self,
+        server: Server,
+        given: &Given,
+    ) -> Result<ServerRequest, ExecuteError> {
+        let archive = self.operator.archive;
+        let (image, seed) = (archive.image(&given.image)?, archive.seed(&given.seed)?);
+        let noted = Server {
+            given: given.clone(),
+            roles: Some(image.role_set.to_string()),
+            data: image.data_format(self.cluster()),
+            certificates_end: seed::certificates_end(&seed)?,
+            ..server
+        };
+        Ok(ServerRequest {
+            name: noted.name.clone(),
+            address: noted.address,
+            volume: self.cluster().volume(self.node(&noted.name)?),
+            labels: noted.labels(),
+            boot: Boot {
+                package_root: file(&image.package_root),
+                configuration: file(&image.configuration),
+                seed,
+            },
+        })
+    }
+
+    /// A server as its provider knows it now.
+    pub(super) async fn server(&self, name: &str) -> Result<Server, ExecuteError> {
+        let world = observe::servers(self.operator.provider).await?;
+        world.server(name).cloned().ok_or_else(|| ExecuteError::Unknown(name.to_owned()))
+    }
+
+    /// Notes something of a server.
+    pub(super) async fn note(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Server),
+    ) -> Result<(), ExecuteError> {
+        let mut server = self.server(name).await?;
+        change(&mut server);
+        Ok(self.operator.provider.label(name, &server.labels()).await?)
+    }
+
+    /// Notes something of every server.
+    pub(super) async fn note_all(&self, change: impl Fn(&mut Server)) -> Result<(), ExecuteError> {
+        for node in &self.cluster().nodes {
+            self.note(&node.name, &change).await?;
+        }
+        Ok(())
+    }
 }
 
 fn file(layer: &Layer) -> ImageFile {

@@ -4,13 +4,12 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use pgha_core::plan::{self, Action, Gate};
-use pgha_platform::{Provider, clock};
+use pgha_platform::Provider;
 use serde_json::Value;
 
-use super::{ExecuteError, Executor, labels};
+use super::{ExecuteError, Executor};
 use crate::daemons::Daemons;
 use crate::gate::GateError;
-use crate::label;
 use crate::observe;
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
@@ -39,7 +38,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// What these nodes run is worth going back to.
     async fn prove(&self, nodes: &[String]) -> Result<(), ExecuteError> {
         for node in nodes {
-            self.operator.provider.label(node, &labels(&[(label::PROVEN, "yes")])).await?;
+            self.note(node, |server| server.proven = true).await?;
         }
         Ok(())
     }
@@ -127,11 +126,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     pub(super) async fn revert(&self, node: &str) -> Result<(), ExecuteError> {
-        let marks = labels(&[
-            (label::SINCE, &clock::now()),
-            (label::UNDONE, &self.plan.generation.to_string()),
-        ]);
-        Ok(self.operator.provider.revert_server(node, &marks).await?)
+        let (server, given) = self.reverted(self.server(node).await?)?;
+        Ok(self.operator.provider.rebuild_server(&self.request(server, &given)?).await?)
     }
 }
 

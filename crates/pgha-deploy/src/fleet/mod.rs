@@ -3,6 +3,7 @@
 
 mod daemons;
 mod hand_over;
+mod isolation;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

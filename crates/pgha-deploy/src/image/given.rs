@@ -8,6 +8,8 @@ use pgha_core::manifest::Manifest;
 use pgha_core::render::Rendered;
 use pgha_platform::files::{self, FileError};
 
+use super::{LayerError, unaltered};
+
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GivenError {
@@ -42,11 +44,8 @@ pub enum GivenError {
         role_set: String,
     },
     /// A file is not what was built.
-    #[error("{file} has other bytes than when it was built")]
-    Changed {
-        /// The file.
-        file: String,
-    },
+    #[error(transparent)]
+    Changed(#[from] LayerError),
 }
 
 /// Reads a manifest and looks at every byte it names. Whether there is an image for every node is
@@ -67,11 +66,7 @@ pub fn read(path: &Path, cluster: &Cluster, rendered: &Rendered) -> Result<Manif
             let role_set = image.role_set.to_string();
             return Err(GivenError::Outdated { path: path.to_owned(), role_set });
         }
-        for layer in [&image.package_root, &image.configuration] {
-            if files::digest(Path::new(&layer.path))?.0 != layer.sha256.as_str() {
-                return Err(GivenError::Changed { file: layer.path.clone() });
-            }
-        }
+        unaltered(image)?;
     }
     Ok(manifest)
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use pgha_core::manifest::{DiskManifest, Image, Layer, Manifest};
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
-use pgha_platform::files::FileError;
+use pgha_platform::files::{self, FileError};
 use pgha_platform::{Check, CommandError};
 
 pub use package_root::PackageRoot;
@@ -222,6 +222,33 @@ fn versions(packages: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         .filter(|(name, _)| asked(name))
         .map(|(name, version)| (name.clone(), version.clone()))
         .collect()
+}
+
+/// A layer that is not what it was when it was built.
+#[derive(Debug, thiserror::Error)]
+#[error("{file} {what}")]
+pub struct LayerError {
+    /// The file.
+    file: String,
+    /// What became of it.
+    what: &'static str,
+}
+
+/// Looks at every byte of an image.
+///
+/// # Errors
+/// When a layer is gone or altered.
+pub(crate) fn unaltered(image: &Image) -> Result<(), LayerError> {
+    for layer in image.layers() {
+        let what = match files::digest(Path::new(&layer.path)) {
+            Ok((sha256, _)) if sha256 == layer.sha256.as_str() => continue,
+            Ok(_) => "has other bytes than when it was built",
+            Err(error) if error.is_missing() => "is gone",
+            Err(_) => "cannot be read",
+        };
+        return Err(LayerError { file: layer.path.clone(), what });
+    }
+    Ok(())
 }
 
 fn layer(path: &Path, sha256: String, bytes: u64) -> Layer {

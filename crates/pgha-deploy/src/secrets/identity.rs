@@ -1,12 +1,11 @@
 //! Whose servers there are. A name can be given twice, a secrets directory is made once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pgha_core::Digest;
 use pgha_platform::{Server, files};
 
 use super::{Secrets, SecretsError};
-use crate::label;
 
 /// Every secrets directory has an authority of its own, from its first run on and for ever.
 const AUTHORITY: &str = "ca.crt";
@@ -36,11 +35,13 @@ pub fn not_anothers(servers: &[Server], dir: &Path, cluster: &str) -> Result<(),
     belongs_to(dir, cluster)?;
     let own = identity_in(dir);
     for server in servers {
-        let Some(identity) = server.labels.get(label::IDENTITY) else { continue };
-        let theirs = PathBuf::from(server.labels.get(label::SECRETS).cloned().unwrap_or_default());
+        let Server { name, address, running, labels, owner } = server;
+        let known = pgha_core::inventory::Server::read(name, *address, *running, labels, 0);
+        let Some(identity) = known.identity else { continue };
+        let theirs = owner.clone().unwrap_or_default();
         let is_anothers = match &own {
-            Some(own) => own.as_str() != identity,
-            None => identity_in(&theirs).is_some_and(|found| found.as_str() == identity),
+            Some(own) => *own != identity,
+            None => identity_in(&theirs).is_some_and(|found| found == identity),
         };
         if is_anothers {
             let (cluster, own) = (cluster.to_owned(), dir.to_owned());
@@ -73,9 +74,8 @@ fn digest(text: &str) -> Digest {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use pgha_core::Cluster;
+    use pgha_core::inventory::{Labels, Server as Inventoried};
 
     use super::*;
 
@@ -88,11 +88,11 @@ mod tests {
         secrets
     }
 
-    fn server(labels: &[(&str, String)]) -> [Server; 1] {
-        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
-        let labels = labels.collect::<BTreeMap<_, _>>();
-        let (name, address) = ("node-1".to_owned(), [10, 0, 0, 1].into());
-        [Server { name, address, running: true, labels }]
+    fn server(identity: Option<Digest>, owner: &Path) -> [Server; 1] {
+        let (name, address, owner) = ("node-1", [10, 0, 0, 1].into(), Some(owner.to_owned()));
+        let blank = Inventoried::read(name, address, true, &Labels::new(), 0);
+        let labels = Inventoried { identity, ..blank }.labels();
+        [Server { name: name.to_owned(), address, running: true, labels, owner }]
     }
 
     #[test]
@@ -100,9 +100,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
         let (first, _) = (made(&theirs), made(&ours));
-        let at = |dir: &Path| (label::SECRETS, dir.display().to_string());
-        let first = (label::IDENTITY, first.identity().to_string());
-        let servers = server(&[first.clone(), at(&theirs)]);
+        let servers = server(Some(first.identity()), &theirs);
         let says = |dir: &Path| not_anothers(&servers, dir, "minimal").is_ok();
         assert!(says(&theirs) && !says(&ours), "a name was given twice");
         let moved = dir.path().join("moved");
@@ -111,7 +109,7 @@ mod tests {
         assert!(says(&theirs), "secrets are lost, and nobody else has them");
         std::fs::rename(&moved, &theirs).expect("back");
         assert!(!says(&dir.path().join("never-made")), "a second cluster before its first run");
-        assert!(not_anothers(&server(&[]), &ours, "minimal").is_ok(), "of an older pgha");
+        assert!(not_anothers(&server(None, &theirs), &ours, "minimal").is_ok(), "of an older pgha");
         assert!(not_anothers(&[], &ours, "other").is_err(), "secrets of another name");
     }
 }

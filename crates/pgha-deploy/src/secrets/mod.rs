@@ -24,6 +24,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use russh::keys::{Algorithm, PrivateKey};
 use zeroize::Zeroizing;
 
+use crate::archive::ARCHIVE;
 use crate::probe;
 
 pub(crate) use certificates::{RENEW_DAYS, first_end};
@@ -112,7 +113,9 @@ impl Secrets {
         for entry in std::fs::read_dir(&dir).map_err(FileError::at("read", &dir))?.flatten() {
             let name = Path::new(below).join(entry.file_name()).to_string_lossy().into_owned();
             if entry.path().is_dir() {
-                self.read_all(&name)?;
+                if name != ARCHIVE {
+                    self.read_all(&name)?;
+                }
             } else if is_secret(&entry.file_name().to_string_lossy()) {
                 self.read_one(name)?;
             }

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use pgha_core::inventory::Given;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
@@ -96,7 +97,7 @@ impl World {
         self.correct_file();
         let wish = self.state().wish.clone();
         let mut given = wish::images(&self.subject.cluster, wish.image);
-        given.push(wish::seed(wish.seed).to_string());
+        given.push(wish::seed(wish.seed));
         let flawed = given.iter().any(|digest| self.state().flaws.contains_key(digest));
         if flawed || self.state().rng.random_bool(0.5) {
             self.correct_images();
@@ -109,9 +110,8 @@ impl World {
     }
 
     /// The image and the seed of each node.
-    pub(crate) fn what_runs(&self) -> Vec<(String, String)> {
-        let given =
-            |machine: &Machine| (machine.labels["image"].clone(), machine.labels["seed"].clone());
+    pub(crate) fn what_runs(&self) -> Vec<Given> {
+        let given = |machine: &Machine| machine.server.given.clone();
         self.state().machines.values().map(given).collect()
     }
 
@@ -127,10 +127,9 @@ impl World {
         let made = state.wish.made(self.subject);
         let desired = made.desired(&self.subject.cluster);
         let has = |(name, machine): (&String, &Machine)| {
-            let proven = machine.labels.get("proven").is_none_or(|proven| proven == "yes");
-            let given = machine.labels["image"] == desired.images[name].as_str()
-                && machine.labels["seed"] == desired.seeds[name].as_str();
-            given && proven && !state.waits(name)
+            let (image, seed) = (&desired.images[name], &desired.seeds[name]);
+            let has = &machine.server.given;
+            (&has.image, &has.seed) == (image, seed) && machine.server.proven && !state.waits(name)
         };
         let given = state.machines.iter().all(has);
         let dynamic = state.dynamic == made.rendered.dynamic;
@@ -142,13 +141,12 @@ impl World {
         let state = self.state();
         let line = |(name, machine): (&String, &Machine)| {
             format!(
-                "{name}: on {} well {} flaw {:?} runs with {:?}\n  has {:?}\n  had {:?}\n",
+                "{name}: on {} well {} flaw {:?} runs with {:?}\n  {:?}\n",
                 machine.on,
                 state.is_well(name),
                 state.flaw(name),
                 machine.runs_with,
-                machine.labels,
-                machine.previous
+                machine.server
             )
         };
         format!(

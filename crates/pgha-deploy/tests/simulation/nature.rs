@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use pgha_core::Digest;
 use pgha_core::cluster::Role;
+use pgha_core::inventory::Given;
 use rand::RngExt;
 use tokio::time::Instant;
 
@@ -114,7 +116,7 @@ impl State {
             Damage::Login => true,
         };
         let is_sound = |machine: &Machine| {
-            let image = self.flaws.contains_key(&machine.labels["image"]);
+            let image = self.flaws.contains_key(&machine.server.given.image);
             !image && machine.flaws.is_empty() && machine.damaged.is_none()
         };
         if holds && self.busy.is_empty() && self.machines.values().all(is_sound) {
@@ -147,8 +149,9 @@ impl State {
     /// A machine begins to boot, whatever it did before.
     pub(crate) fn boot(&mut self, name: &str) {
         let joins_after = Duration::from_secs(self.rng.random_range(2..20));
-        let given = |label: &str| self.flaws.get(&self.machines[name].labels[label]).cloned();
-        let flaws = ["image", "seed"].into_iter().filter_map(given).collect();
+        let Given { image, seed } = self.machines[name].server.given.clone();
+        let flaws = [&image, &seed].into_iter().filter_map(|given| self.flaws.get(given));
+        let flaws = flaws.cloned().collect();
         let machine = self.machine(name);
         (machine.on, machine.booted, machine.joins_after) = (true, Instant::now(), joins_after);
         machine.flaws = flaws;
@@ -158,12 +161,12 @@ impl State {
             true => self.copy(name),
             false => self.start(name),
         }
-        self.tell(format!("{name} boots {}", &self.machines[name].labels["image"][..6]));
+        self.tell(format!("{name} boots {}", image.short()));
     }
 
     /// Something new is flawed at times. What costs a copy shows itself while its gate holds: what
     /// came later could be rolled through the whole cluster before it did.
-    pub(crate) fn perhaps_flawed(&mut self, digests: Vec<String>) {
+    pub(crate) fn perhaps_flawed(&mut self, digests: Vec<Digest>) {
         if !self.rng.random_bool(0.3) {
             return;
         }
@@ -177,7 +180,7 @@ impl State {
     }
 
     /// Something new has a flaw that shows itself at its gate.
-    pub(crate) fn surely_flawed(&mut self, digests: Vec<String>) {
+    pub(crate) fn surely_flawed(&mut self, digests: Vec<Digest>) {
         let flaw = match self.rng.random_range(0..3) {
             0 => Flaw::Silent,
             1 => Flaw::Copy(self.within(4)),
@@ -186,7 +189,7 @@ impl State {
         self.flawed(digests, &flaw);
     }
 
-    fn flawed(&mut self, digests: Vec<String>, flaw: &Flaw) {
+    fn flawed(&mut self, digests: Vec<Digest>, flaw: &Flaw) {
         self.flaws.extend(digests.into_iter().map(|digest| (digest, flaw.clone())));
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use pgha_core::cluster::Role;
 
-use crate::state::{Labels, State};
+use pgha_core::inventory::Server;
+
+use crate::state::State;
 
 /// What one pgha was told last.
 #[derive(Debug, Clone, Default)]
@@ -63,8 +65,16 @@ impl State {
     }
 
     /// What a node is given must be able to read its data.
-    pub(crate) fn may_take_over(&self, name: &str, given: &Labels) {
-        let [has, given] = [&self.machines[name].labels, given].map(|labels| &labels["collations"]);
-        assert_eq!(has, given, "{name} was given what would sort its data in another way");
+    pub(crate) fn may_take_over(&self, name: &str, given: &Server) {
+        let has = &self.machines[name].server.data;
+        assert_eq!(*has, given.data, "{name} was given what would sort its data in another way");
+    }
+
+    /// What a node goes back to once held a gate there.
+    pub(crate) fn may_go_back(&self, name: &str, given: &Server) {
+        let machine = &self.machines[name];
+        let goes_back = given.undone != machine.server.undone;
+        let proven = machine.proven.contains(&given.given);
+        assert!(!goes_back || proven, "{name} goes back to what never proved itself");
     }
 }

@@ -1,12 +1,13 @@
 //! The provider of the model. What no roll may ever ask for panics.
 
+use std::net::Ipv4Addr;
+
 use pgha_core::cluster::Node;
+use pgha_core::inventory::{self, Labels};
 use pgha_platform::files::Lock;
-use pgha_platform::label;
-use pgha_platform::{Check, Provider, ProviderError, Server, ServerRequest, When};
+use pgha_platform::{Check, Provider, ProviderError, Server, ServerRequest};
 
 use crate::pgha::Pgha;
-use crate::state::Labels;
 
 impl Provider for Pgha<'_> {
     async fn checks(&self) -> Vec<Check> {
@@ -21,12 +22,8 @@ impl Provider for Pgha<'_> {
         let state = self.world.state();
         let server = |node: &Node| {
             let machine = &state.machines[&node.name];
-            let previous = machine
-                .previous
-                .as_ref()
-                .map(|labels| ("previous_image".to_owned(), labels["image"].clone()));
-            let labels = machine.labels.clone().into_iter().chain(previous).collect();
-            Server { name: node.name.clone(), address: node.address, running: machine.on, labels }
+            let (name, labels) = (node.name.clone(), machine.server.labels());
+            Server { name, address: node.address, running: machine.on, labels, owner: None }
         };
         Ok(self.world.subject.cluster.nodes.iter().map(server).collect())
     }
@@ -48,42 +45,14 @@ impl Provider for Pgha<'_> {
     }
 
     async fn rebuild_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
-        let mut given = request.labels.clone();
-        given.insert("seed".to_owned(), self.made.seed.to_string());
-        self.replace(&request.name, |state| {
-            state.may_take_over(&request.name, &given);
-            let machine = state.machine(&request.name);
-            let old = machine.labels.clone();
-            machine.labels.extend(given);
-            let same = |key: &str| machine.labels[key] == old[key];
-            if !(same("image") && same("seed"))
-                && label::becomes_previous(&old, machine.previous.is_some())
-            {
-                machine.previous = Some(old);
-            }
-        })
-        .await
-    }
-
-    async fn revert_server(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
-        self.can_revert(name, When::Now).await?;
+        let name = &request.name;
+        let server = read(request.address, name, &request.labels);
         self.replace(name, |state| {
-            let machine = state.machine(name);
-            machine.labels = machine.previous.take().expect("something to go back to");
-            let proven = machine.labels.get("proven").is_none_or(|proven| proven == "yes");
-            assert!(proven, "{name} goes back to what never proved itself");
-            machine.labels.extend(labels.clone());
+            state.may_take_over(name, &server);
+            state.may_go_back(name, &server);
+            state.machine(name).server = server;
         })
         .await
-    }
-
-    async fn can_revert(&self, name: &str, when: When) -> Result<(), ProviderError> {
-        let state = self.world.state();
-        let machine = &state.machines[name];
-        match when == When::AfterRebuild || machine.previous.is_some() {
-            true => Ok(()),
-            false => Err(ProviderError::NoPrevious(name.to_owned())),
-        }
     }
 
     async fn delete_server(&self, name: &str) -> Result<(), ProviderError> {
@@ -91,7 +60,14 @@ impl Provider for Pgha<'_> {
     }
 
     async fn label(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
-        self.order(name, |state| state.machine(name).labels.extend(labels.clone())).await
+        self.order(name, |state| {
+            let machine = state.machine(name);
+            machine.server = read(machine.server.address, name, labels);
+            if machine.server.proven {
+                machine.proven.push(machine.server.given.clone());
+            }
+        })
+        .await
     }
 
     async fn reboot(&self, name: &str) -> Result<(), ProviderError> {
@@ -107,27 +83,11 @@ impl Provider for Pgha<'_> {
         self.order(name, boot).await
     }
 
-    async fn power_cut(&self, _: &str) -> Result<(), ProviderError> {
-        panic!("a roll cuts no power")
-    }
-
-    async fn isolate(&self, _: &str) -> Result<(), ProviderError> {
-        panic!("a roll isolates nobody")
-    }
-
-    async fn freeze(&self, _: &str) -> Result<(), ProviderError> {
-        panic!("a roll freezes nobody")
-    }
-
-    async fn thaw(&self, _: &str) -> Result<(), ProviderError> {
-        Ok(())
-    }
-
-    async fn heal(&self) -> Result<(), ProviderError> {
-        Ok(())
-    }
-
     async fn console(&self, name: &str) -> Result<String, ProviderError> {
         Ok(format!("console of {name}"))
     }
+}
+
+fn read(address: Ipv4Addr, name: &str, labels: &Labels) -> inventory::Server {
+    inventory::Server::read(name, address, true, labels, 0)
 }

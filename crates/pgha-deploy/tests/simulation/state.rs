@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pgha_core::cluster::{Cluster, Durability, Role, RoleSet};
+use pgha_core::cluster::{Cluster, Durability, Node, Role, RoleSet};
+use pgha_core::inventory::{Given, Labels, Server};
+use pgha_core::{DataFormat, Digest};
 use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -11,8 +13,6 @@ use tokio::time::Instant;
 use crate::effect::Effect;
 use crate::lease::Lease;
 use crate::wish::{self, TOO_MANY, Wish};
-
-pub(crate) type Labels = BTreeMap<String, String>;
 
 /// What is wrong with an image or a seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +48,10 @@ pub(crate) struct Machine {
     pub(crate) on: bool,
     pub(crate) booted: Instant,
     pub(crate) joins_after: Duration,
-    pub(crate) labels: Labels,
-    pub(crate) previous: Option<Labels>,
+    /// What its provider keeps of it.
+    pub(crate) server: Server,
+    /// What has proven itself on it.
+    pub(crate) proven: Vec<Given>,
     /// What is wrong with its image and its seed.
     pub(crate) flaws: Vec<Flaw>,
     /// With how many connections its PostgreSQL runs. Absent: it does not start.
@@ -65,23 +67,24 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    fn formed(roles: &RoleSet, wish: &Wish, image: String, collations: String) -> Self {
-        let labels = [
-            ("image", image),
-            ("seed", wish::seed(wish.seed).to_string()),
-            ("roles", roles.to_string()),
-            ("formed", "yes".to_owned()),
-            ("collations", collations),
-            ("postgresql", if roles.has(Role::Postgres) { "17" } else { "" }.to_owned()),
-        ];
-        let labels = labels.map(|(key, value)| (key.to_owned(), value));
+    fn formed(node: &Node, wish: &Wish, image: Digest, collations: String) -> Self {
+        let roles = &node.role_set;
+        let data = DataFormat { postgresql: 17, collations };
+        let given = Given { image, seed: wish::seed(wish.seed) };
+        let server = Server {
+            given: given.clone(),
+            roles: Some(roles.to_string()),
+            data: roles.has(Role::Postgres).then_some(data),
+            formed: true,
+            ..Server::read(&node.name, node.address, true, &Labels::new(), 0)
+        };
         Self {
             roles: roles.clone(),
             on: true,
             booted: Instant::now(),
             joins_after: Duration::ZERO,
-            labels: labels.into(),
-            previous: None,
+            server,
+            proven: vec![given],
             flaws: Vec::new(),
             damaged: None,
             copied_until: Instant::now(),
@@ -110,7 +113,7 @@ pub(crate) struct State {
     pub(crate) lease: Lease,
     pub(crate) wish: Wish,
     /// By the digest of an image or a seed.
-    pub(crate) flaws: BTreeMap<String, Flaw>,
+    pub(crate) flaws: BTreeMap<Digest, Flaw>,
     pub(crate) calm: bool,
     /// Seconds from one fault to the next, on average.
     pub(crate) fault_every: u64,
@@ -128,8 +131,8 @@ impl State {
         let databases = wish::with(cluster, Role::Postgres);
         let given = wish.given(cluster).into_iter();
         let machines = given.map(|(name, (image, collations))| {
-            let roles = &cluster.node(&name).expect("a node").role_set;
-            (name, Machine::formed(roles, &wish, image, collations))
+            let node = cluster.node(&name).expect("a node");
+            (name, Machine::formed(node, &wish, image, collations))
         });
         Self {
             machines: machines.collect(),

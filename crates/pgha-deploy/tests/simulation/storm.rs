@@ -39,6 +39,7 @@ pub(crate) fn operator<'p>(
         rendered: &pgha.made.rendered,
         manifest: &pgha.made.manifest,
         secrets: &subject.secrets,
+        archive: &subject.archive,
         journal,
         way_back: true,
     }

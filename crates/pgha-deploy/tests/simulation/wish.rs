@@ -2,6 +2,7 @@
 //! clusters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use pgha_core::Digest;
@@ -9,7 +10,10 @@ use pgha_core::cluster::{Cluster, Node, Role, RoleSet};
 use pgha_core::manifest::{Image, Layer, Manifest};
 use pgha_core::plan::Desired;
 use pgha_core::render::{self, Rendered};
+use pgha_deploy::archive::Archive;
 use pgha_deploy::secrets::Secrets;
+use pgha_deploy::seed::BlankDisk;
+use pgha_platform::files::{self, FileError};
 use serde_json::{Value, json};
 
 /// Three nodes under quorum, five of which one is synchronous, and two that route to three.
@@ -42,6 +46,7 @@ pub(crate) struct Wish {
 pub(crate) struct Subject {
     pub(crate) cluster: Cluster,
     pub(crate) secrets: Secrets,
+    pub(crate) archive: Archive,
     rendered: Rendered,
 }
 
@@ -57,8 +62,23 @@ pub(crate) fn subject(seed: u64) -> &'static Subject {
         let secrets = Secrets::prepare(&dir.join("s"), &cluster, &[]).expect("secrets");
         secrets.write().expect("written");
         let rendered = render::render(&cluster).expect("a rendering");
-        Subject { cluster, secrets, rendered }
+        let archive = Archive::new(dir.join("archive"));
+        let subject = Subject { cluster, secrets, archive, rendered };
+        subject.keep(&Wish::first()).expect("kept");
+        subject
     })
+}
+
+impl Subject {
+    /// What the cluster was formed with is in the archive, as `up` leaves it.
+    fn keep(&self, wish: &Wish) -> Result<(), FileError> {
+        let node = &self.cluster.nodes[0];
+        let pack =
+            || pgha_deploy::seed::pack(&self.rendered, node, &self.secrets, BlankDisk::Refuse);
+        self.archive.keep_seed(&seed(wish.seed), pack)?;
+        let images = manifest(&self.cluster, wish.image, wish.libc).images;
+        images.iter().try_for_each(|image| self.archive.keep_image(image))
+    }
 }
 
 /// What a wish becomes.
@@ -75,15 +95,15 @@ impl Wish {
     }
 
     /// Asks for another image. Gives the digests that it has.
-    pub(crate) fn new_image(&mut self, cluster: &Cluster) -> Vec<String> {
+    pub(crate) fn new_image(&mut self, cluster: &Cluster) -> Vec<Digest> {
         self.image += 1;
         images(cluster, self.image)
     }
 
     /// Asks for another seed. Gives its digest.
-    pub(crate) fn new_seed(&mut self) -> Vec<String> {
+    pub(crate) fn new_seed(&mut self) -> Vec<Digest> {
         self.seed += 1;
-        vec![seed(self.seed).to_string()]
+        vec![seed(self.seed)]
     }
 
     pub(crate) fn made(&self, subject: &Subject) -> Made {
@@ -107,12 +127,12 @@ impl Wish {
 
 impl Wish {
     /// What each node runs with this wish: the digest of its image, and what sorts its data.
-    pub(crate) fn given(&self, cluster: &Cluster) -> BTreeMap<String, (String, String)> {
+    pub(crate) fn given(&self, cluster: &Cluster) -> BTreeMap<String, (Digest, String)> {
         let manifest = manifest(cluster, self.image, self.libc);
         let one = |node: &Node| {
             let image = manifest.image(&node.role_set).expect("an image for every role set");
             let collations = image.data_format(cluster).map(|data| data.collations);
-            (node.name.clone(), (image.digest().to_string(), collations.unwrap_or_default()))
+            (node.name.clone(), (image.digest(), collations.unwrap_or_default()))
         };
         cluster.nodes.iter().map(one).collect()
     }
@@ -136,9 +156,9 @@ impl Made {
 
 fn manifest(cluster: &Cluster, version: u32, libc: u32) -> Manifest {
     let layer = |what: String| Layer {
-        path: format!("/{what}"),
+        path: file(&what).display().to_string(),
         sha256: Digest::of(what.as_bytes()),
-        bytes: 1,
+        bytes: what.len() as u64,
     };
     let image = |role_set: &RoleSet| Image {
         role_set: role_set.clone(),
@@ -153,10 +173,21 @@ fn manifest(cluster: &Cluster, version: u32, libc: u32) -> Manifest {
     Manifest { cluster: cluster.name.clone(), images: role_sets.into_iter().map(image).collect() }
 }
 
+/// A layer is a file that holds its own name.
+fn file(what: &str) -> PathBuf {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    let dir = DIR.get_or_init(|| tempfile::tempdir().expect("a directory").keep());
+    let path = dir.join(what);
+    if !path.exists() {
+        files::write(&path, what.as_bytes(), 0o600).expect("written");
+    }
+    path
+}
+
 /// Digests of all images with a number.
-pub(crate) fn images(cluster: &Cluster, version: u32) -> Vec<String> {
+pub(crate) fn images(cluster: &Cluster, version: u32) -> Vec<Digest> {
     let manifest = manifest(cluster, version, Wish::first().libc);
-    manifest.images.iter().map(|image| image.digest().to_string()).collect()
+    manifest.images.iter().map(Image::digest).collect()
 }
 
 pub(crate) fn seed(version: u32) -> Digest {

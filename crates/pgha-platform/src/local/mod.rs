@@ -7,7 +7,7 @@
 //! ```text
 //! STATE_DIR/CLUSTER/                         closed to other users (mode 0700)
 //! STATE_DIR/CLUSTER/lock                     held while a pgha changes the cluster
-//! STATE_DIR/CLUSTER/nodes/NAME/record.json   address, labels, and what it boots from, now and before
+//! STATE_DIR/CLUSTER/nodes/NAME/record.json   address, labels, and what it boots from
 //! STATE_DIR/CLUSTER/nodes/NAME/seed-...      identity and secrets (mode 0600)
 //! STATE_DIR/CLUSTER/nodes/NAME/data/         the data volume
 //! STATE_DIR/CLUSTER/nodes/NAME/console.log   what the container's console showed (mode 0600)
@@ -24,10 +24,9 @@ use std::path::PathBuf;
 
 use crate::command::is_root;
 use crate::files::{self, FileError, Lock};
-use crate::label;
-use crate::provider::{Check, ImageFile, Provider, ProviderError, Server, ServerRequest, When};
+use crate::provider::{Check, Faults, ImageFile, Provider, ProviderError, Server, ServerRequest};
 use network::Switch;
-use record::{Labels, Record, Records};
+use record::{Labels, Records};
 
 /// Patroni may take 120 s to stop PostgreSQL cleanly (its unit's TimeoutStopSec).
 const SHUT_DOWN_SECONDS: u64 = 150;
@@ -42,6 +41,8 @@ pub struct Options {
     pub cluster: String,
     /// Directory of data volumes and records.
     pub state_dir: PathBuf,
+    /// Directory of the cluster's secrets: its name may be another cluster's, too.
+    pub secrets: PathBuf,
     /// The host's address in the cluster's network.
     pub gateway: Ipv4Addr,
     /// Length of the network's prefix.
@@ -59,7 +60,8 @@ pub struct Local {
 impl Local {
     /// A provider for one cluster. Touches nothing yet.
     pub fn new(options: Options) -> Self {
-        let records = Records::new(options.state_dir.join(&options.cluster));
+        let records =
+            Records::new(options.state_dir.join(&options.cluster), options.secrets.clone());
         let dir = records.dir.clone();
         let switch = Switch::new(&options.cluster, options.gateway, options.prefix, dir);
         Self { options, records, switch }
@@ -122,19 +124,12 @@ impl Provider for Local {
             .into_iter()
             .map(|name| {
                 let record = self.records.read(&name)?;
-                let previous =
-                    record.previous.and_then(|given| given.labels.get(label::IMAGE).cloned());
-                let labels = record
-                    .given
-                    .labels
-                    .into_iter()
-                    .chain(previous.map(|image| (label::PREVIOUS_IMAGE.to_owned(), image)))
-                    .collect();
                 Ok(Server {
                     running: cgroup::is_populated(&self.machine(&name)),
                     address: record.address,
+                    labels: record.labels,
+                    owner: record.owner,
                     name,
-                    labels,
                 })
             })
             .collect()
@@ -177,28 +172,11 @@ impl Provider for Local {
     }
 
     async fn rebuild_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
-        unchanged(&request.name, [&request.package_root, &request.configuration])?;
+        // Before it is stopped: it would have nothing to boot from.
+        unchanged(&request.name, [&request.boot.package_root, &request.boot.configuration])?;
         self.shut_down(&request.name).await?;
-        self.records.replace(request)?;
+        self.records.give(request)?;
         self.power_on(&request.name).await
-    }
-
-    async fn revert_server(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
-        // Before the node is stopped: it would have nothing to boot from.
-        self.can_revert(name, When::Now).await?;
-        self.shut_down(name).await?;
-        self.records.revert(name, labels)?;
-        self.power_on(name).await
-    }
-
-    async fn can_revert(&self, name: &str, when: When) -> Result<(), ProviderError> {
-        let record = self.records.read(name)?;
-        let boot = match when {
-            When::Now => record.previous,
-            When::AfterRebuild => record.kept(),
-        };
-        let boot = boot.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
-        unchanged(name, [&boot.package_root, &boot.configuration])
     }
 
     async fn delete_server(&self, name: &str) -> Result<(), ProviderError> {
@@ -209,14 +187,14 @@ impl Provider for Local {
 
     async fn label(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
         let mut record = self.records.read(name)?;
-        record.given.labels.extend(labels.clone());
+        record.labels = labels.clone();
         self.records.write(name, &record)
     }
 
     async fn reboot(&self, name: &str) -> Result<(), ProviderError> {
         // Before it is stopped: it would have nothing to boot from.
-        let record: Record = self.records.read(name)?;
-        unchanged(name, [&record.given.package_root, &record.given.configuration])?;
+        let record = self.records.read(name)?;
+        unchanged(name, record.files())?;
         self.shut_down(name).await?;
         self.power_on(name).await
     }
@@ -226,14 +204,21 @@ impl Provider for Local {
         if cgroup::is_populated(&machine) {
             return Ok(());
         }
-        let record: Record = self.records.read(name)?;
-        unchanged(name, [&record.given.package_root, &record.given.configuration])?;
+        let record = self.records.read(name)?;
+        unchanged(name, record.files())?;
         // A cgroup that was killed once kills what is started in it: begin with a new one.
         cgroup::remove(&machine);
         self.switch.attach(&machine, record.address).await?;
         machine::launch(&machine, &self.records.node(name), &record)
     }
 
+    async fn console(&self, name: &str) -> Result<String, ProviderError> {
+        let path = self.records.node(name).join("console.log");
+        Ok(crate::command::last_lines(&files::end(&path, CONSOLE_BYTES).unwrap_or_default(), 30))
+    }
+}
+
+impl Faults for Local {
     async fn power_cut(&self, name: &str) -> Result<(), ProviderError> {
         let machine = self.machine(name);
         // The link first: dying processes make the kernel send FIN and RST, which a power cut would
@@ -248,25 +233,12 @@ impl Provider for Local {
         Ok(())
     }
 
-    async fn isolate(&self, name: &str) -> Result<(), ProviderError> {
-        Ok(self.switch.isolate(&self.machine(name)).await?)
-    }
-
     async fn freeze(&self, name: &str) -> Result<(), ProviderError> {
         self.set_frozen(name, true).await
     }
 
     async fn thaw(&self, name: &str) -> Result<(), ProviderError> {
         self.set_frozen(name, false).await
-    }
-
-    async fn heal(&self) -> Result<(), ProviderError> {
-        Ok(self.switch.heal().await?)
-    }
-
-    async fn console(&self, name: &str) -> Result<String, ProviderError> {
-        let path = self.records.node(name).join("console.log");
-        Ok(crate::command::last_lines(&files::end(&path, CONSOLE_BYTES).unwrap_or_default(), 30))
     }
 }
 

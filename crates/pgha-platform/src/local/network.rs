@@ -124,30 +124,6 @@ impl Switch {
         let _ = ip(Some(&self.namespace), &["link", "del", &port("n", machine)]).await;
         remove(machine).await
     }
-
-    /// Drops what the bridge would forward between this machine and any other but the host, without
-    /// a word to either.
-    pub(super) async fn isolate(&self, machine: &str) -> Result<(), CommandError> {
-        let cable = port("n", machine);
-        let rules = format!(
-            "table bridge pgha {{\n chain forward {{\n  type filter hook forward priority 0; policy accept;\n  iifname \"{cable}\" oifname != \"host\" drop\n  oifname \"{cable}\" iifname != \"host\" drop\n }}\n}}\n"
-        );
-        self.nft(rules).await
-    }
-
-    /// Removes every isolation.
-    pub(super) async fn heal(&self) -> Result<(), CommandError> {
-        self.nft("table bridge pgha\ndelete table bridge pgha\n".to_owned()).await
-    }
-
-    async fn nft(&self, rules: String) -> Result<(), CommandError> {
-        Command::new("ip")
-            .args(["netns", "exec", &self.namespace, "nft", "-f", "-"])
-            .input(rules)
-            .run()
-            .await
-            .map(drop)
-    }
 }
 
 /// Interface names have at most 15 characters, machine names may have more.

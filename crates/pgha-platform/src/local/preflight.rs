@@ -12,7 +12,6 @@ use crate::provider::{Check, Problem};
 const PROGRAMS: &[(&str, &str)] = &[
     ("systemd-nspawn", "systemd-container"),
     ("ip", "iproute2"),
-    ("nft", "nftables"),
     ("unshare", "util-linux"),
     ("setsid", "util-linux"),
 ];

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::files::{self, FileError};
-use crate::label;
 use crate::provider::{ImageFile, ProviderError, ServerRequest};
 
 pub(super) type Labels = BTreeMap<String, String>;
@@ -17,44 +16,40 @@ pub(super) type Labels = BTreeMap<String, String>;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) address: Ipv4Addr,
-    #[serde(flatten)]
-    pub(super) given: Boot,
-    /// What the server had before.
-    pub(super) previous: Option<Boot>,
-}
-
-impl Record {
-    /// What there is to go back to once the server is given something else: what it has, unless
-    /// that never proved itself.
-    pub(super) fn kept(self) -> Option<Boot> {
-        let becomes = label::becomes_previous(&self.given.labels, self.previous.is_some());
-        if becomes { Some(self.given) } else { self.previous }
-    }
-}
-
-/// What a server boots from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Boot {
     pub(super) package_root: ImageFile,
     pub(super) configuration: ImageFile,
     /// Name of the seed's file beside the record. A new seed gets a new name, so that record and
     /// seed change together.
     pub(super) seed: String,
     pub(super) labels: Labels,
+    /// Where the secrets of its cluster are.
+    #[serde(default)]
+    pub(super) owner: Option<PathBuf>,
+}
+
+impl Record {
+    /// What it boots.
+    pub(super) fn files(&self) -> [&ImageFile; 2] {
+        [&self.package_root, &self.configuration]
+    }
 }
 
 /// Beginning of the name of what is being deleted.
 const DELETED: &str = "deleted-";
+/// Beginning of the name of a seed.
+const SEED: &str = "seed-";
 
 /// The records of one cluster.
 #[derive(Debug, Clone)]
 pub(super) struct Records {
     pub(super) dir: PathBuf,
+    /// Where the secrets of the cluster are.
+    owner: PathBuf,
 }
 
 impl Records {
-    pub(super) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub(super) fn new(dir: PathBuf, owner: PathBuf) -> Self {
+        Self { dir, owner }
     }
 
     /// Directory of one server.
@@ -108,50 +103,28 @@ impl Records {
         files::make_dir(&dir, 0o700)?;
         files::make_dir(&dir.join("data"), 0o755)?;
         files::write(&dir.join("data/.pgha-new"), request.volume.as_bytes(), 0o644)?;
-        let given = self.give(request)?;
-        self.write(&request.name, &Record { address: request.address, given, previous: None })
+        self.give(request)
     }
 
-    /// Writes the seed under a name of its own.
-    fn give(&self, request: &ServerRequest) -> Result<Boot, FileError> {
-        let hash = Sha256::digest(&request.seed);
-        let seed = format!(
-            "seed-{}",
-            hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>()
-        );
-        files::write(&self.node(&request.name).join(&seed), &request.seed, 0o600)?;
-        let (package_root, configuration) =
-            (request.package_root.clone(), request.configuration.clone());
-        Ok(Boot { package_root, configuration, seed, labels: request.labels.clone() })
-    }
-
-    /// Gives a server something else to boot from, and keeps what it had, unless that never proved
-    /// itself: then what it had before that is still what there is to go back to. Repeated, it
-    /// changes nothing more.
-    pub(super) fn replace(&self, request: &ServerRequest) -> Result<(), ProviderError> {
-        let record = self.read(&request.name)?;
-        let mut given = self.give(request)?;
-        given.labels = record
-            .given
-            .labels
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .chain(given.labels)
-            .collect();
-        let same = |name: &str| record.given.labels.get(name) == given.labels.get(name);
-        let previous =
-            if same(label::IMAGE) && same(label::SEED) { record.previous } else { record.kept() };
-        self.write(&request.name, &Record { address: request.address, given, previous })
-    }
-
-    /// Gives a server what it had before, with more labels, and forgets what it had: that was bad,
-    /// and a rollback must never lead to it.
-    pub(super) fn revert(&self, name: &str, labels: &Labels) -> Result<(), ProviderError> {
-        let record = self.read(name)?;
-        let mut given =
-            record.previous.ok_or_else(|| ProviderError::NoPrevious(name.to_owned()))?;
-        given.labels.extend(labels.clone());
-        self.write(name, &Record { address: record.address, given, previous: None })
+    /// Gives a server what it boots from, and its labels. The seed it had before goes.
+    pub(super) fn give(&self, request: &ServerRequest) -> Result<(), ProviderError> {
+        let dir = self.node(&request.name);
+        let hash = Sha256::digest(request.boot.seed.as_slice());
+        let seed = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>();
+        let seed = format!("{SEED}{seed}");
+        files::write(&dir.join(&seed), &request.boot.seed, 0o600)?;
+        let record = Record {
+            address: request.address,
+            package_root: request.boot.package_root.clone(),
+            configuration: request.boot.configuration.clone(),
+            seed: seed.clone(),
+            labels: request.labels.clone(),
+            owner: Some(self.owner.clone()),
+        };
+        self.write(&request.name, &record)?;
+        let mut old =
+            list(&dir)?.into_iter().filter(|name| name.starts_with(SEED) && *name != seed);
+        Ok(old.try_for_each(|name| files::remove(&dir.join(name)))?)
     }
 
     /// Out of sight at once, then gone: half a deletion must look neither like a server nor like

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::{self, Plan};
+use pgha_deploy::archive::{ARCHIVE, Archive};
 use pgha_deploy::execute;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::given;
@@ -33,6 +34,7 @@ struct Prepared<'w> {
     manifest: Manifest,
     secrets: Arc<Secrets>,
     fleet: Arc<Fleet>,
+    archive: Archive,
     journal: Journal,
     way_back: bool,
 }
@@ -56,7 +58,8 @@ impl<'w> Prepared<'w> {
         let secrets = workspace.secrets().await?;
         let fleet = Arc::new(Fleet::new(cluster, Arc::clone(&secrets)));
         let journal = Journal::new(secrets.path("journal.jsonl"));
-        Ok(Self { workspace, manifest, secrets, fleet, journal, way_back: true })
+        let archive = workspace.archive();
+        Ok(Self { workspace, manifest, secrets, fleet, archive, journal, way_back: true })
     }
 
     fn operator(&self) -> Operator<'_, Local, Fleet> {
@@ -67,6 +70,7 @@ impl<'w> Prepared<'w> {
             rendered: &self.workspace.rendered,
             manifest: &self.manifest,
             secrets: &self.secrets,
+            archive: &self.archive,
             journal: &self.journal,
             way_back: self.way_back,
         }
@@ -206,6 +210,7 @@ pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Fail
     }
     execute::destroy(&workspace.provider, &plan).await?;
     files::remove(&workspace.secrets_dir().join(execute::FORMED))?;
+    files::remove(&workspace.secrets_dir().join(ARCHIVE))?;
     let (name, secrets) = (&workspace.cluster.name, workspace.secrets_dir());
     print::note(&match (world.servers.is_empty(), secrets.exists()) {
         (true, _) => format!("cluster `{name}` has no servers: there is nothing to delete"),

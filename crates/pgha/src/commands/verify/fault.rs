@@ -5,7 +5,7 @@ use pgha_deploy::daemons::Daemons;
 use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
-use pgha_platform::Provider;
+use pgha_platform::{Faults, Provider};
 use pgha_verify::Scenario;
 
 use super::stall;
@@ -22,7 +22,7 @@ pub(super) async fn break_it(
 ) -> Result<(), Failure> {
     match scenario {
         Scenario::LeaderPowerOff => Ok(workspace.provider.power_cut(&leader.name).await?),
-        Scenario::LeaderCutOff => Ok(workspace.provider.isolate(&leader.name).await?),
+        Scenario::LeaderCutOff => Ok(fleet.isolate(leader).await?),
         Scenario::Switchover => Ok(fleet.switchover(leader, None).await?),
         // Boxed: it is by far the largest of these futures.
         Scenario::Roll => Box::pin(apply::again(workspace)).await,
@@ -55,7 +55,7 @@ pub(super) async fn heal(
 ) -> Result<(), Failure> {
     match scenario {
         Scenario::LeaderPowerOff => Ok(workspace.provider.power_on(&leader.name).await?),
-        Scenario::LeaderCutOff => Ok(workspace.provider.heal().await?),
+        Scenario::LeaderCutOff => Ok(fleet.heal(leader).await?),
         Scenario::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGCONT")).await,
         Scenario::NodePaused | Scenario::NodePausedStandbyStalled => {
             Ok(workspace.provider.thaw(&leader.name).await?)

@@ -1,16 +1,18 @@
 //! The world as observed: servers as their provider knows them, and the cluster as its own daemons
 //! see it.
 
+mod server;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::data_format::DataFormat;
 use crate::digest::Digest;
 use crate::object::Object;
+
+pub use server::{Given, Labels, Server};
 
 /// What is known of a cluster. A provider's labels are the only state pgha keeps of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,44 +26,6 @@ pub struct Inventory {
     /// Whether etcd says that no bootstrap of PostgreSQL has come to its end, and nobody leads.
     #[serde(default)]
     pub is_blank: bool,
-}
-
-/// One server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Server {
-    /// Name of the node.
-    pub name: String,
-    /// Its address.
-    pub address: Ipv4Addr,
-    /// Whether it is running.
-    pub running: bool,
-    /// Digest of the image it was given.
-    pub image: Digest,
-    /// Digest of the seed it was given.
-    pub seed: Digest,
-    /// Digest of the image it had before.
-    pub previous_image: Option<Digest>,
-    /// Number of the roll that gave it what it has; 0 from its creation.
-    pub generation: u32,
-    /// Whether it has held a gate with what it was given.
-    pub proven: bool,
-    /// Number of the last roll that was undone on it.
-    pub undone: u32,
-    /// Digest of all images and seeds that were wanted when it got its own: one roll has one.
-    pub wish: Option<Digest>,
-    /// Whether a certificate of its seed has ended: nobody speaks to its daemons any more.
-    pub expired: bool,
-    /// Digest of the dynamic configuration with which the cluster was healthy last, or with which it
-    /// was begun. Absent: its provider does not know.
-    pub dynamic: Option<Digest>,
-    /// The roles it was made for, as its image is called. Absent: its provider does not know.
-    pub roles: Option<String>,
-    /// What its data was written by. Absent: it holds none, or its provider does not know.
-    pub data: Option<DataFormat>,
-    /// When it was given that, in RFC 3339. Absent: its provider does not know.
-    pub since: Option<String>,
-    /// Whether the cluster has been healthy with this server once. From then on its data matters.
-    pub formed: bool,
 }
 
 /// What the daemons say.

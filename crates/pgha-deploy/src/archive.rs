@@ -1,0 +1,170 @@
+//! What nodes boot from, kept by digest: a plan names digests, and whatever was given to a node can be given to it again.
+//!
+//! ```text
+//! SECRETS/archive/images/DIGEST.json   an image as its manifest has it; its layers stay in the image cache
+//! SECRETS/archive/seeds/DIGEST         identity and secrets of one node (mode 0600)
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use pgha_core::Digest;
+use pgha_core::inventory::{Given, Server};
+use pgha_core::manifest::Image;
+use pgha_platform::files::{self, FileError};
+use zeroize::Zeroizing;
+
+use crate::image::{LayerError, unaltered};
+
+/// Directory of the archive, beside the secrets.
+pub const ARCHIVE: &str = "archive";
+
+/// What no server names goes after so long. Another operator may be about to give it to one.
+const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Why something cannot be booted.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// Nothing proved itself before what it has.
+    #[error("nothing that it had before has proven itself")]
+    Nothing,
+    /// It was given by another pgha, with other secrets, or the directory was emptied.
+    #[error("{what} {} is not in {}", digest.short(), dir.display())]
+    Missing {
+        /// An image or a seed.
+        what: &'static str,
+        /// Its digest.
+        digest: Digest,
+        /// The archive.
+        dir: PathBuf,
+    },
+    /// A layer of the image is gone, or is not what it was.
+    #[error("{0}; was the image cache emptied or altered?")]
+    Layer(#[from] LayerError),
+    /// An image's entry cannot be read.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// The entry.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file of the archive.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// The archive of one cluster.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    dir: PathBuf,
+}
+
+impl Archive {
+    /// The archive in a directory, which need not be there.
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Keeps an image. One that was built elsewhere meanwhile is found there from now on.
+    ///
+    /// # Errors
+    /// When its entry cannot be written.
+    pub fn keep_image(&self, image: &Image) -> Result<(), FileError> {
+        let path = self.entry_of_image(&image.digest());
+        let text = serde_json::to_string_pretty(image).unwrap_or_default();
+        if files::read(&path).is_ok_and(|there| there == text) {
+            return Ok(());
+        }
+        files::make_dir(&self.dir.join("images"), 0o700)?;
+        files::write(&path, text.as_bytes(), 0o600)
+    }
+
+    /// Keeps a seed, unless it is there.
+    ///
+    /// # Errors
+    /// When it cannot be packed or written.
+    pub fn keep_seed(
+        &self,
+        digest: &Digest,
+        pack: impl FnOnce() -> std::io::Result<Zeroizing<Vec<u8>>>,
+    ) -> Result<(), FileError> {
+        let path = self.entry_of_seed(digest);
+        if path.exists() {
+            return Ok(());
+        }
+        let packed = pack().map_err(FileError::at("pack", &path))?;
+        files::make_dir(&self.dir.join("seeds"), 0o700)?;
+        files::write(&path, &packed, 0o600)
+    }
+
+    /// An image, every byte of which is as it was built.
+    ///
+    /// # Errors
+    /// When it is not kept, or its layers are not what they were.
+    pub fn image(&self, digest: &Digest) -> Result<Image, ArchiveError> {
+        let path = self.entry_of_image(digest);
+        let text = files::read(&path).map_err(|error| self.missing("image", digest, error))?;
+        let image =
+            serde_json::from_str(&text).map_err(|source| ArchiveError::Damaged { path, source })?;
+        unaltered(&image)?;
+        Ok(image)
+    }
+
+    /// A seed.
+    ///
+    /// # Errors
+    /// When it is not kept.
+    pub fn seed(&self, digest: &Digest) -> Result<Zeroizing<Vec<u8>>, ArchiveError> {
+        let path = self.entry_of_seed(digest);
+        let bytes = std::fs::read(&path).map_err(FileError::at("read", &path));
+        Ok(Zeroizing::new(bytes.map_err(|error| self.missing("seed", digest, error))?))
+    }
+
+    /// Whether what a server would go back to could be booted.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub fn has(&self, given: Option<&Given>) -> Result<(), ArchiveError> {
+        let given = given.ok_or(ArchiveError::Nothing)?;
+        self.seed(&given.seed)?;
+        self.image(&given.image).map(drop)
+    }
+
+    /// Drops what no server has or goes back to, and nobody has asked for in 30 days.
+    pub fn sweep(&self, servers: &[Server]) {
+        let named =
+            servers.iter().flat_map(|server| [Some(&server.given), server.previous.as_ref()]);
+        let named = named.flatten().flat_map(|given| [given.image.id(), given.seed.id()]);
+        let named = named.collect::<Vec<_>>();
+        let entries = ["images", "seeds"].map(|kind| std::fs::read_dir(self.dir.join(kind)));
+        let paths = entries.into_iter().flatten().flatten().flatten().map(|entry| entry.path());
+        let unused = paths.filter(|path| {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            !named.contains(&name.as_ref()) && is_old(path)
+        });
+        // What cannot be removed now is tried again by the next run.
+        unused.for_each(|path| drop(files::remove(&path)));
+    }
+
+    fn missing(&self, what: &'static str, digest: &Digest, error: FileError) -> ArchiveError {
+        match error.is_missing() {
+            true => ArchiveError::Missing { what, digest: digest.clone(), dir: self.dir.clone() },
+            false => error.into(),
+        }
+    }
+
+    fn entry_of_image(&self, digest: &Digest) -> PathBuf {
+        self.dir.join("images").join(format!("{}.json", digest.id()))
+    }
+
+    fn entry_of_seed(&self, digest: &Digest) -> PathBuf {
+        self.dir.join("seeds").join(digest.id())
+    }
+}
+
+fn is_old(path: &Path) -> bool {
+    let written = path.metadata().and_then(|metadata| metadata.modified());
+    written.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > UNUSED))
+}
