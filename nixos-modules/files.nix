@@ -7,6 +7,7 @@
 }:
 let
   inherit (config.pgha) tree;
+  major = toString config.pgha.postgresql.major;
 
   # NixOS makes these two folders as a whole from packages, so a single file in them would clash.
   packaged = [
@@ -64,6 +65,20 @@ in
         role_set = config.pgha.roles;
         base = "nixos";
         tree = config.pgha.treeDigest;
+        # Of what runs, and of what sorts text in indexes: an image with others must not take the data over.
+        versions = builtins.mapAttrs (_: lib.getVersion) {
+          inherit (pkgs)
+            etcd
+            glibc
+            haproxy
+            icu
+            openssh
+            patroni
+            pgbouncer
+            systemd
+            ;
+          "postgresql-${major}" = pkgs."postgresql_${major}";
+        };
       };
     };
   # Drop-ins of a package are merged with the units of nixpkgs' modules; `[Install]` is ignored, node.nix has the wants.

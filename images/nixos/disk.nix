@@ -34,6 +34,7 @@ in
           pkgs.mtools
           pkgs.util-linux
         ];
+        manifest = config.environment.etc."pgha/manifest.json".text;
         # The image holds copies of store paths, not references to them.
         __structuredAttrs = true;
         unsafeDiscardReferences.out = true;
@@ -47,7 +48,8 @@ in
           ${config.boot.kernelPackages.kernel}/${config.system.boot.loader.kernelFile} \
           ${config.system.build.initialRamdisk}/${config.system.boot.loader.initrdFile} \
           ${lib.escapeShellArg commandLine} store=store.erofs
-        # What takes the space, for the manifest.
+        # What is in it, and what takes the space, for the manifest.
+        printf '%s\n' "$manifest" > $out/manifest.json
         xargs du -sb < ${closure}/store-paths | sort -rn | sed -n 1,20p > $out/contents
       '';
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct DataFormat {
     /// Major version of PostgreSQL: another one cannot read the files.
     pub postgresql: u16,
-    /// The libraries that sort text, with their versions, such as `libc6-2.41_libicu76-76.1`. With
+    /// The libraries that sort text, with their versions, such as `libc6-2.41_libicu76-76.1`, or `glibc-2.42_icu-76.1` on
+    /// NixOS. With
     /// others, indexes that use their collations are out of order, and PostgreSQL does no more than
     /// warn (ALTER COLLATION, Notes).
     pub collations: String,
@@ -20,8 +21,9 @@ impl DataFormat {
     /// That of an image with these packages. What a distribution patches in a library does not
     /// change how it sorts.
     pub fn of(postgresql: u16, versions: &BTreeMap<String, String>) -> Self {
-        let libraries =
-            versions.iter().filter(|(name, _)| *name == "libc6" || name.starts_with("libicu"));
+        let sorts =
+            |name: &str| matches!(name, "libc6" | "glibc" | "icu") || name.starts_with("libicu");
+        let libraries = versions.iter().filter(|(name, _)| sorts(name));
         // Only what a label may hold: Debian's versions also have `~` and `+`.
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '.';
         let upstream = |version: &str| {

@@ -17,47 +17,49 @@ pub struct Manifest {
     pub images: Vec<Image>,
 }
 
-/// One image: a package root and a configuration layer.
+/// One image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// Nodes with these roles boot it.
     pub role_set: RoleSet,
     /// Operating system.
     pub base: Base,
-    /// Digest of the rendered tree inside the configuration layer.
+    /// Digest of the rendered tree inside it.
     pub tree: Digest,
+    /// What boots.
+    #[serde(flatten)]
+    pub artifact: Artifact,
+    /// Versions of the daemons, and of the libraries that sort text, by the base's names of their packages.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// What of an image boots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Artifact {
+    /// Layers, which a container boots.
+    Layers {
+        /// The layers.
+        #[serde(flatten)]
+        layers: Layers,
+        /// The same with a kernel and a boot loader, for a machine. Absent: not asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        disk: Option<Disk>,
+    },
+    /// A disk, which a machine boots, and nothing else.
+    Disk {
+        /// The disk.
+        disk: Disk,
+    },
+}
+
+/// The two layers of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layers {
     /// The packages, shared by all images of a base.
     pub package_root: Layer,
     /// The rendered files of the role set.
     pub configuration: Layer,
-    /// Versions of the daemons, by package name.
-    pub versions: BTreeMap<String, String>,
-    /// The same layers with a kernel and a boot loader, as one disk for a machine. Absent: not
-    /// asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk: Option<Disk>,
-}
-
-/// Disks of a base whose images have no layers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskManifest {
-    /// Name of the cluster the disks were made for.
-    pub cluster: String,
-    /// One disk for each role set.
-    pub images: Vec<DiskImage>,
-}
-
-/// An image that is a disk and nothing else.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskImage {
-    /// Nodes with these roles boot it.
-    pub role_set: RoleSet,
-    /// Operating system.
-    pub base: Base,
-    /// Digest of the rendered tree inside it.
-    pub tree: Digest,
-    /// The raw disk.
-    pub disk: Disk,
 }
 
 /// One raw disk.
@@ -92,9 +94,8 @@ pub struct Layer {
     pub bytes: u64,
 }
 
-impl Image {
-    /// The image's digest: equal for every node that boots it, changed by any changed byte of
-    /// either layer.
+impl Layers {
+    /// Changed by any changed byte of either layer.
     pub fn digest(&self) -> Digest {
         let mut hasher = Hasher::default();
         hasher
@@ -102,10 +103,40 @@ impl Image {
             .part(self.configuration.sha256.as_str().as_bytes());
         hasher.finish()
     }
+}
 
-    /// What it is made of.
-    pub fn layers(&self) -> [&Layer; 2] {
-        [&self.package_root, &self.configuration]
+impl Image {
+    /// The image's digest: equal for every node that boots it, changed by any changed byte of
+    /// what boots.
+    pub fn digest(&self) -> Digest {
+        match &self.artifact {
+            Artifact::Layers { layers, .. } => layers.digest(),
+            Artifact::Disk { disk } => disk.file.sha256.clone(),
+        }
+    }
+
+    /// The files that its digest is of.
+    pub fn files(&self) -> Vec<&Layer> {
+        match &self.artifact {
+            Artifact::Layers { layers, .. } => vec![&layers.package_root, &layers.configuration],
+            Artifact::Disk { disk } => vec![&disk.file],
+        }
+    }
+
+    /// Its layers. Absent: it is a disk.
+    pub fn layers(&self) -> Option<&Layers> {
+        match &self.artifact {
+            Artifact::Layers { layers, .. } => Some(layers),
+            Artifact::Disk { .. } => None,
+        }
+    }
+
+    /// Its disk. Absent: nobody has asked for one.
+    pub fn disk(&self) -> Option<&Disk> {
+        match &self.artifact {
+            Artifact::Layers { disk, .. } => disk.as_ref(),
+            Artifact::Disk { disk } => Some(disk),
+        }
     }
 
     /// What its PostgreSQL writes. Absent: it has none.

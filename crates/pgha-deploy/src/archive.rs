@@ -1,7 +1,7 @@
 //! What nodes boot from, kept by digest: a plan names digests, and whatever was given to a node can be given to it again.
 //!
 //! ```text
-//! SECRETS/archive/images/DIGEST.json   an image as its manifest has it; its layers stay in the image cache
+//! SECRETS/archive/images/DIGEST.json   an image as its manifest has it; its files stay in the image cache
 //! SECRETS/archive/seeds/DIGEST         identity and secrets of one node (mode 0600)
 //! ```
 
@@ -14,7 +14,7 @@ use pgha_core::manifest::Image;
 use pgha_platform::files::{self, FileError};
 use zeroize::Zeroizing;
 
-use crate::image::{LayerError, unaltered};
+use crate::image::{AlteredError, unaltered};
 
 /// Directory of the archive, beside the secrets.
 pub const ARCHIVE: &str = "archive";
@@ -38,9 +38,9 @@ pub enum ArchiveError {
         /// The archive.
         dir: PathBuf,
     },
-    /// A layer of the image is gone, or is not what it was.
+    /// A file of the image is gone, or is not what it was.
     #[error("{0}; was the image cache emptied or altered?")]
-    Layer(#[from] LayerError),
+    Altered(#[from] AlteredError),
     /// An image's entry cannot be read.
     #[error("{} is damaged", path.display())]
     Damaged {

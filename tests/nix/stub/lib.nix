@@ -57,6 +57,7 @@ rec {
       name = "source";
       inherit filter;
     };
+  getVersion = package: package.version or (builtins.parseDrvName package.name).version;
   licenses = genAttrs [ "mit" "asl20" ] (name: name);
   platforms.linux = [
     "x86_64-linux"

@@ -1,5 +1,6 @@
 //! Why a plan was not carried out to its end.
 
+use pgha_core::Digest;
 use pgha_platform::ProviderError;
 use pgha_platform::files::FileError;
 
@@ -34,6 +35,9 @@ pub enum ExecuteError {
     /// A node could not be asked.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// A local node boots layers.
+    #[error("image {} is a disk: local nodes boot layers", .0.short())]
+    NoLayers(Digest),
     /// A seed could not be read.
     #[error("cannot unpack a seed")]
     Seed(#[from] std::io::Error),

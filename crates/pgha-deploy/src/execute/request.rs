@@ -64,6 +64,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     ) -> Result<ServerRequest, ExecuteError> {
         let archive = self.operator.archive;
         let (image, seed) = (archive.image(&given.image)?, archive.seed(&given.seed)?);
+        let layers = image.layers().ok_or_else(|| ExecuteError::NoLayers(given.image.clone()))?;
         let noted = Server {
             given: given.clone(),
             roles: Some(image.role_set.to_string()),
@@ -77,8 +78,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             volume: self.cluster().volume(self.node(&noted.name)?),
             labels: noted.labels(),
             boot: Boot {
-                package_root: file(&image.package_root),
-                configuration: file(&image.configuration),
+                package_root: file(&layers.package_root),
+                configuration: file(&layers.configuration),
                 seed,
             },
         })

@@ -1,10 +1,12 @@
 //! The configuration layer of the Debian base: the rendered tree, links to the daemons, and which
 //! units start.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use pgha_core::cluster::{Base, RoleSet};
 use pgha_core::digest::Hasher;
-use pgha_core::manifest::{Image, Layer};
+use pgha_core::manifest::Layer;
 use pgha_core::render::Tree;
 use pgha_platform::Command;
 use pgha_platform::files::{self, FileError};
@@ -44,20 +46,39 @@ const POSTGRES: &[&str] = &[
     "psql",
 ];
 
+/// What an image is beside its rendered files.
+pub(super) struct About<'a> {
+    pub(super) role_set: &'a RoleSet,
+    pub(super) base: Base,
+    pub(super) root: &'a Layer,
+    pub(super) versions: &'a BTreeMap<String, String>,
+}
+
+impl About<'_> {
+    /// What the node knows of its own image. An image cannot hold its own digest, so it names its
+    /// parts'.
+    fn manifest(&self, tree: &Tree) -> String {
+        let value = serde_json::json!({
+            "role_set": self.role_set, "base": self.base, "tree": tree.digest(), "package_root": self.root.sha256, "versions": self.versions,
+        });
+        format!("{value:#}\n")
+    }
+}
+
 /// The layer of one role set, built if it is missing or damaged. `major` is PostgreSQL's, whose clients
 /// every node has.
 pub(super) async fn ensure(
     cache_dir: &Path,
     tree: &Tree,
-    image: &Image,
+    about: &About<'_>,
     major: u16,
 ) -> Result<Layer, ImageError> {
     let dir = cache_dir.join("configurations");
     files::make_dir(&dir, 0o755)?;
-    let manifest = manifest(image);
+    let manifest = about.manifest(tree);
     let mut key = Hasher::default();
     key.part(FORMAT).part(tree.digest().as_str().as_bytes()).part(manifest.as_bytes());
-    let path = dir.join(format!("{}-{}.squashfs", image.role_set, &key.finish().as_str()[..16]));
+    let path = dir.join(format!("{}-{}.squashfs", about.role_set, &key.finish().as_str()[..16]));
     let note = path.with_extension("json");
     if let Some(found) = cache::find(&note, |layer: &Layer| vec![layer.clone()]) {
         return Ok(found);
@@ -78,15 +99,6 @@ pub(super) async fn ensure(
     let layer = super::layer(&path, sha256, bytes);
     cache::keep(&[(&finished, &layer)], &note, &layer)?;
     Ok(layer)
-}
-
-/// What the node knows of its own image. An image cannot hold its own digest, so it names its
-/// parts'.
-fn manifest(image: &Image) -> String {
-    let value = serde_json::json!({
-        "role_set": image.role_set, "base": image.base, "tree": image.tree, "package_root": image.package_root.sha256, "versions": image.versions,
-    });
-    format!("{value:#}\n")
 }
 
 fn pack(tree: &Tree, manifest: &str, major: u16) -> std::io::Result<Vec<u8>> {

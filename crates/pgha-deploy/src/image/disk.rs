@@ -4,8 +4,9 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use pgha_core::cluster::RoleSet;
 use pgha_core::digest::Hasher;
-use pgha_core::manifest::{Content, Disk, Image, Layer};
+use pgha_core::manifest::{Content, Disk, Layer, Layers};
 use pgha_platform::files::{self, FileError};
 use pgha_platform::{Check, Command};
 use serde::{Deserialize, Serialize};
@@ -54,37 +55,41 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 /// The disk of one image, assembled if it is missing or damaged.
-pub(super) async fn ensure(cache_dir: &Path, image: &Image) -> Result<Disk, ImageError> {
+pub(super) async fn ensure(
+    cache_dir: &Path,
+    role_set: &RoleSet,
+    layers: &Layers,
+) -> Result<Disk, ImageError> {
     let machine = machine(cache_dir).await?;
     let dir = cache_dir.join("disks");
     files::make_dir(&dir, 0o755)?;
     let mut key = Hasher::default();
-    key.part(image.digest().as_str().as_bytes())
+    key.part(layers.digest().as_str().as_bytes())
         .part(recipe::digest(ASSEMBLER).as_str().as_bytes())
         .part(COMMAND_LINE.as_bytes());
     for layer in machine.layers() {
         key.part(layer.sha256.as_str().as_bytes());
     }
-    let path = dir.join(format!("{}-{}.raw", image.role_set, &key.finish().as_str()[..16]));
+    let path = dir.join(format!("{}-{}.raw", role_set, &key.finish().as_str()[..16]));
     let note = path.with_extension("json");
     if let Some(found) = cache::find(&note, |disk: &Disk| vec![disk.file.clone()]) {
         return Ok(found);
     }
-    tracing::info!("disk of {}: assembling", image.role_set);
+    tracing::info!("disk of {role_set}: assembling");
     let work = tempfile::tempdir_in(&dir).map_err(FileError::at("create", &dir))?;
     let finished = work.path().join("disk.raw");
-    assemble(work.path(), &finished, &machine, image).await?;
+    assemble(work.path(), &finished, &machine, layers).await?;
     let (sha256, bytes) = files::digest(&finished)?;
     let disk =
-        budget::measure(&finished, super::layer(&path, sha256, bytes), contents(&machine, image))?;
+        budget::measure(&finished, super::layer(&path, sha256, bytes), contents(&machine, layers))?;
     cache::keep(&[(&finished, &disk.file)], &note, &disk)?;
     Ok(disk)
 }
 
-fn contents(machine: &Machine, image: &Image) -> Vec<Content> {
+fn contents(machine: &Machine, layers: &Layers) -> Vec<Content> {
     let parts = [
-        ("package root", &image.package_root),
-        ("configuration", &image.configuration),
+        ("package root", &layers.package_root),
+        ("configuration", &layers.configuration),
         ("kernel", &machine.kernel),
         ("modules", &machine.modules),
         ("RAM disk", &machine.initrd),
@@ -96,13 +101,13 @@ async fn assemble(
     work: &Path,
     out: &Path,
     machine: &Machine,
-    image: &Image,
+    layers: &Layers,
 ) -> Result<(), ImageError> {
     let recipe = recipe::unpack(ASSEMBLER, work)?;
     let parts = [
-        ("packages", &image.package_root),
+        ("packages", &layers.package_root),
         ("machine", &machine.modules),
-        ("configuration", &image.configuration),
+        ("configuration", &layers.configuration),
     ];
     let parts = parts.map(|(name, layer)| format!("{name}={}", layer.path));
     let assembler =

@@ -8,7 +8,7 @@ use pgha_core::manifest::Manifest;
 use pgha_core::render::Rendered;
 use pgha_platform::files::{self, FileError};
 
-use super::{LayerError, unaltered};
+use super::{AlteredError, unaltered};
 
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +43,15 @@ pub enum GivenError {
         /// Roles of the nodes that boot it.
         role_set: String,
     },
+    /// Local nodes boot layers.
+    #[error("{} has disks: local nodes boot layers, machines boot disks", path.display())]
+    Disks {
+        /// The manifest's path.
+        path: PathBuf,
+    },
     /// A file is not what was built.
     #[error(transparent)]
-    Changed(#[from] LayerError),
+    Changed(#[from] AlteredError),
 }
 
 /// Reads a manifest and looks at every byte it names. Whether there is an image for every node is
@@ -59,6 +65,9 @@ pub fn read(path: &Path, cluster: &Cluster, rendered: &Rendered) -> Result<Manif
     if manifest.cluster != cluster.name {
         let (found, wanted) = (manifest.cluster, cluster.name.clone());
         return Err(GivenError::Foreign { path: path.to_owned(), found, wanted });
+    }
+    if manifest.images.iter().any(|image| image.layers().is_none()) {
+        return Err(GivenError::Disks { path: path.to_owned() });
     }
     for image in &manifest.images {
         let tree = rendered.trees.get(&image.role_set);

@@ -17,7 +17,7 @@ mod updates;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pgha_core::manifest::{DiskManifest, Image, Layer, Manifest};
+use pgha_core::manifest::{Artifact, Image, Layer, Layers, Manifest};
 use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
 use pgha_platform::files::{self, FileError};
@@ -63,6 +63,15 @@ pub enum ImageError {
         budget_mb: u32,
         /// Its largest parts.
         contents: String,
+    },
+    /// An image does not say what is in it.
+    #[error("{} does not say which versions are in the image", path.display())]
+    Unversioned {
+        /// Its manifest.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
     },
     /// Two builds of the same inputs differ.
     #[error("two builds of the package root differ: {first} and {second}")]
@@ -113,10 +122,11 @@ impl Builder {
         cluster: &Cluster,
         manifest: &mut Manifest,
     ) -> Result<(), ImageError> {
-        for image in &mut manifest.images {
-            let disk = disk::ensure(&self.cache, image).await?;
-            budget::check(cluster, image.base, &image.role_set, &disk)?;
-            image.disk = Some(disk);
+        for Image { role_set, base, artifact, .. } in &mut manifest.images {
+            let Artifact::Layers { layers, disk } = artifact else { continue };
+            let made = disk::ensure(&self.cache, role_set, layers).await?;
+            budget::check(cluster, *base, role_set, &made)?;
+            *disk = Some(made);
         }
         Ok(())
     }
@@ -135,18 +145,19 @@ impl Builder {
         let root = package_root::ensure(&self.cache, refresh).await?;
         let mut images = Vec::new();
         for (role_set, tree) in &rendered.trees {
-            let image = Image {
-                role_set: role_set.clone(),
-                base: cluster.base,
-                tree: tree.digest(),
-                package_root: root.layer.clone(),
-                configuration: Layer { path: String::new(), sha256: Digest::of(b""), bytes: 0 },
-                versions: versions(&root.packages),
-                disk: None,
-            };
+            let (base, versions) = (cluster.base, versions(&root.packages));
+            let about =
+                configuration::About { role_set, base, root: &root.layer, versions: &versions };
             let major = cluster.postgresql.major;
-            let configuration = configuration::ensure(&self.cache, tree, &image, major).await?;
-            images.push(Image { configuration, ..image });
+            let configuration = configuration::ensure(&self.cache, tree, &about, major).await?;
+            let layers = Layers { package_root: root.layer.clone(), configuration };
+            images.push(Image {
+                role_set: role_set.clone(),
+                base,
+                tree: tree.digest(),
+                artifact: Artifact::Layers { layers, disk: None },
+                versions,
+            });
         }
         Ok(Manifest { cluster: cluster.name.clone(), images })
     }
@@ -182,7 +193,7 @@ impl Builder {
         cluster: &Cluster,
         rendered: &Rendered,
         options: &nixos::NixOptions,
-    ) -> Result<DiskManifest, ImageError> {
+    ) -> Result<Manifest, ImageError> {
         nixos::build(&self.cache, cluster, rendered, options).await
     }
 
@@ -224,10 +235,10 @@ fn versions(packages: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A layer that is not what it was when it was built.
+/// A file of an image that is not what it was when it was built.
 #[derive(Debug, thiserror::Error)]
 #[error("{file} {what}")]
-pub struct LayerError {
+pub struct AlteredError {
     /// The file.
     file: String,
     /// What became of it.
@@ -237,16 +248,16 @@ pub struct LayerError {
 /// Looks at every byte of an image.
 ///
 /// # Errors
-/// When a layer is gone or altered.
-pub(crate) fn unaltered(image: &Image) -> Result<(), LayerError> {
-    for layer in image.layers() {
+/// When a file is gone or altered.
+pub(crate) fn unaltered(image: &Image) -> Result<(), AlteredError> {
+    for layer in image.files() {
         let what = match files::digest(Path::new(&layer.path)) {
             Ok((sha256, _)) if sha256 == layer.sha256.as_str() => continue,
             Ok(_) => "has other bytes than when it was built",
             Err(error) if error.is_missing() => "is gone",
             Err(_) => "cannot be read",
         };
-        return Err(LayerError { file: layer.path.clone(), what });
+        return Err(AlteredError { file: layer.path.clone(), what });
     }
     Ok(())
 }

@@ -1,14 +1,16 @@
 //! The NixOS base: each role set's disk, built by `nix` from a rendering, with nix's own log as
 //! progress.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Base, RoleSet};
-use pgha_core::manifest::{Content, DiskImage, DiskManifest};
+use pgha_core::manifest::{Artifact, Content, Image, Manifest};
 use pgha_core::render::Rendered;
 use pgha_platform::files::{self, FileError};
 use pgha_platform::{Command, CommandError};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::nix_checks::FEATURES;
@@ -34,7 +36,7 @@ pub async fn build(
     cluster: &Cluster,
     rendered: &Rendered,
     options: &NixOptions,
-) -> Result<DiskManifest, ImageError> {
+) -> Result<Manifest, ImageError> {
     let tree = write_tree(cache_dir, cluster, rendered)?;
     let mut images = Vec::new();
     for (role_set, files) in &rendered.trees {
@@ -48,14 +50,15 @@ pub async fn build(
         let (sha256, bytes) = files::digest(&path)?;
         let disk = budget::measure(&path, super::layer(&path, sha256, bytes), contents(&out))?;
         budget::check(cluster, Base::Nixos, role_set, &disk)?;
-        images.push(DiskImage {
+        images.push(Image {
             role_set: role_set.clone(),
             base: Base::Nixos,
             tree: files.digest(),
-            disk,
+            artifact: Artifact::Disk { disk },
+            versions: versions(&out)?,
         });
     }
-    Ok(DiskManifest { cluster: cluster.name.clone(), images })
+    Ok(Manifest { cluster: cluster.name.clone(), images })
 }
 
 /// What the build has noted beside the disk: lines of bytes and path, as `du` writes them.
@@ -66,6 +69,18 @@ fn contents(out: &Path) -> Vec<Content> {
         Some(Content { name: name.to_owned(), bytes: bytes.parse().ok()? })
     };
     noted.lines().filter_map(content).collect()
+}
+
+/// What the image says of itself, copied beside the disk. Without the versions nobody could tell whether it reads the
+/// data that is there.
+fn versions(out: &Path) -> Result<BTreeMap<String, String>, ImageError> {
+    #[derive(Deserialize)]
+    struct Own {
+        versions: BTreeMap<String, String>,
+    }
+    let path = out.join("manifest.json");
+    let own = serde_json::from_str(&files::read(&path)?);
+    own.map(|own: Own| own.versions).map_err(|source| ImageError::Unversioned { path, source })
 }
 
 /// A rendering of its own for nix to read, written anew, so that nobody can have altered it.

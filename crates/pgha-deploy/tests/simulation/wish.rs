@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use pgha_core::Digest;
 use pgha_core::cluster::{Cluster, Node, Role, RoleSet};
-use pgha_core::manifest::{Image, Layer, Manifest};
+use pgha_core::manifest::{Artifact, Image, Layer, Layers, Manifest};
 use pgha_core::plan::Desired;
 use pgha_core::render::{self, Rendered};
 use pgha_deploy::archive::Archive;
@@ -164,10 +164,14 @@ fn manifest(cluster: &Cluster, version: u32, libc: u32) -> Manifest {
         role_set: role_set.clone(),
         base: cluster.base,
         tree: Digest::of(b"tree"),
-        package_root: layer(format!("root {version} {libc}")),
-        configuration: layer(format!("configuration {role_set} {version}")),
+        artifact: Artifact::Layers {
+            layers: Layers {
+                package_root: layer(format!("root {version} {libc}")),
+                configuration: layer(format!("configuration {role_set} {version}")),
+            },
+            disk: None,
+        },
         versions: BTreeMap::from([("libc6".to_owned(), format!("2.{libc}-1"))]),
-        disk: None,
     };
     let role_sets = cluster.nodes.iter().map(|node| &node.role_set).collect::<BTreeSet<_>>();
     Manifest { cluster: cluster.name.clone(), images: role_sets.into_iter().map(image).collect() }

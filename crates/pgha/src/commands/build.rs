@@ -1,10 +1,9 @@
 //! `build`: images and their manifest.
 
 use pgha_core::cluster::Base;
-use pgha_core::manifest::Disk;
+use pgha_core::manifest::{Disk, Image};
 use pgha_deploy::image::nixos::NixOptions;
 use pgha_deploy::image::{Builder, nix_checks};
-use serde::Serialize;
 
 use crate::cli::BuildArgs;
 use crate::failure::Failure;
@@ -31,24 +30,14 @@ async fn debian(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure> 
     if args.disk {
         workspace.builder.disks(&workspace.cluster, &mut manifest).await?;
     }
-    for image in &manifest.images {
-        let (root, configuration) = (mb(image.package_root.bytes), mb(image.configuration.bytes));
-        let (digest, role_set) = (image.digest(), &image.role_set);
-        print::note(&format!(
-            "image {} for {role_set}: package root {root}, configuration {configuration}",
-            digest.short()
-        ));
-        if let Some(disk) = &image.disk {
-            describe(disk);
-        }
-    }
+    manifest.images.iter().for_each(describe);
     if let Err(error) = workspace.builder.ask_for_updates().await {
         print::note(&error.to_string());
     }
     if let Some(updates) = workspace.builder.updates() {
         print::note(&updates);
     }
-    show(&manifest);
+    print::json(&manifest);
     Ok(())
 }
 
@@ -64,15 +53,23 @@ async fn with_nix(workspace: &Workspace, args: &BuildArgs) -> Result<(), Failure
     super::preflight::require_all(&nix_checks::checks(&options).await)?;
     let manifest =
         workspace.builder.nixos(&workspace.cluster, &workspace.rendered, &options).await?;
-    for image in &manifest.images {
-        print::note(&format!("image for {}", image.role_set));
-        describe(&image.disk);
-    }
-    show(&manifest);
+    manifest.images.iter().for_each(describe);
+    print::json(&manifest);
     Ok(())
 }
 
-fn describe(disk: &Disk) {
+fn describe(image: &Image) {
+    let layers = image.layers().map_or_else(String::new, |layers| {
+        let (root, configuration) = (mb(layers.package_root.bytes), mb(layers.configuration.bytes));
+        format!(": package root {root}, configuration {configuration}")
+    });
+    print::note(&format!("image {} for {}{layers}", image.digest().short(), image.role_set));
+    if let Some(disk) = image.disk() {
+        describe_disk(disk);
+    }
+}
+
+fn describe_disk(disk: &Disk) {
     print::note(&format!(
         "  disk {}, {} compressed: {}",
         mb(disk.file.bytes),
@@ -86,8 +83,4 @@ fn describe(disk: &Disk) {
 
 fn mb(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
-fn show(manifest: &impl Serialize) {
-    print::json(manifest);
 }
