@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `up` is killed at random moments and run again; two clusters stand side by side.
+# `up` is killed at random moments and run again with another file; two clusters stand side by side.
 . "$(dirname "$0")/lib.sh"
 new_cluster resume 10.93.0
 # Reproducible: the same seed gives the same moments.
@@ -17,8 +17,11 @@ for round in 1 2 3 4 5; do
     sleep "$moment"
     kill -s "$signal" $pid 2>/dev/null || true
     wait $pid 2>/dev/null || true
+    # Whatever was begun with the file of before: the cluster has what the file says now.
+    sed -i '/^\[postgresql.parameters\]/d; /^work_mem/d' "$file"
+    printf '[postgresql.parameters]\nwork_mem = "%dMB"\n' $((4 + round)) >>"$file"
     pgha up --yes >/dev/null 2>"$work/up.log" || fail "$(cat "$work/up.log")"
-    [ "$(sql 'select 1')" = 1 ]
+    [ "$(sql 'show work_mem')" = $((4 + round))MB ] || fail "work_mem is $(sql 'show work_mem') after: $(cat "$work/up.log")"
     [ "$round" != 5 ] || break
     pgha destroy --yes 2>/dev/null
     [ -z "$(left_behind resume 10.93.0)" ] || fail "left behind: $(left_behind resume 10.93.0)"

@@ -41,6 +41,12 @@ impl Digest {
         self.0.get(..COMPARED).unwrap_or(&self.0)
     }
 
+    /// The same without the digits that nobody compares, as labels and plans have it.
+    #[must_use]
+    pub fn compared(&self) -> Self {
+        Self(self.id().to_owned())
+    }
+
     /// All its digits: 64, unless it was read from a label.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -28,6 +28,9 @@ pub enum ArchiveError {
     /// Nothing proved itself before what it has.
     #[error("nothing that it had before has proven itself")]
     Nothing,
+    /// Nobody would speak to its daemons.
+    #[error("the certificates that it had before have ended")]
+    Ended,
     /// It was given by another pgha, with other secrets, or the directory was emptied.
     #[error("{what} {} is not in {}", digest.short(), dir.display())]
     Missing {
@@ -81,22 +84,19 @@ impl Archive {
         files::write(&path, text.as_bytes(), 0o600)
     }
 
-    /// Keeps a seed, unless it is there.
+    /// Whether a seed is kept.
+    pub fn has_seed(&self, digest: &Digest) -> bool {
+        self.entry_of_seed(digest).exists()
+    }
+
+    /// Keeps a seed, in place of one with the same digest: what only a first start reads is no part of that.
     ///
     /// # Errors
-    /// When it cannot be packed or written.
-    pub fn keep_seed(
-        &self,
-        digest: &Digest,
-        pack: impl FnOnce() -> std::io::Result<Zeroizing<Vec<u8>>>,
-    ) -> Result<(), FileError> {
+    /// When it cannot be written.
+    pub fn keep_seed(&self, digest: &Digest, packed: &[u8]) -> Result<(), FileError> {
         let path = self.entry_of_seed(digest);
-        if path.exists() {
-            return Ok(());
-        }
-        let packed = pack().map_err(FileError::at("pack", &path))?;
         files::make_dir(&self.dir.join("seeds"), 0o700)?;
-        files::write(&path, &packed, 0o600)
+        files::write(&path, packed, 0o600)
     }
 
     /// An image, every byte of which is as it was built.

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use pgha_core::manifest::Manifest;
-use pgha_core::plan::{self, Desired, Plan, Refused};
+use pgha_core::plan::{self, Action, Desired, Plan, Refused, Step};
 use pgha_core::render::Rendered;
-use pgha_platform::files::FileError;
 use pgha_platform::{Provider, ProviderError};
 
 use crate::archive::Archive;
@@ -108,23 +107,40 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
         if !at_once.is_ok_and(|now| now == *plan) && self.plan(goal).await? != *plan {
             return Err(OperateError::Changed);
         }
-        if goal == Goal::Apply {
-            // Before the first step: no node may know what nobody has kept. The other goals give
-            // nodes only what they had.
-            self.secrets.write()?;
-            self.keep().map_err(ExecuteError::from)?;
-        }
+        // Before the first step: no node may know what nobody has kept.
+        self.keep(goal, plan)?;
         Executor { operator: self, plan }.run().await?;
         self.archive.sweep(&observe::servers(self.provider).await?.servers);
         Ok(())
     }
 
-    /// Puts everything into the archive that a step of the plan may give to a node.
-    fn keep(&self) -> Result<(), FileError> {
+    /// Writes what a plan of this goal may give to nodes: secrets, and images and seeds into the archive. Also where there
+    /// is nothing to do: so it is there once there is.
+    ///
+    /// # Errors
+    /// When something cannot be written.
+    pub fn keep(&self, goal: Goal, plan: &Plan) -> Result<(), OperateError> {
+        let creates = |step: &Step| matches!(step.action, Action::CreateServer { .. });
+        if goal == Goal::Apply {
+            self.secrets.write()?;
+        }
+        // A rollback gives nodes only what they had.
+        if goal != Goal::Rollback {
+            self.keep_wanted(plan.steps.iter().any(creates))?;
+        }
+        Ok(())
+    }
+
+    /// `begins`: a first start reads of its seed what is no part of the digest.
+    fn keep_wanted(&self, begins: bool) -> Result<(), ExecuteError> {
         self.manifest.images.iter().try_for_each(|image| self.archive.keep_image(image))?;
-        self.desired.cluster.nodes.iter().try_for_each(|node| {
-            let pack = || seed::pack(self.rendered, node, self.secrets, BlankDisk::Refuse);
-            self.archive.keep_seed(&self.desired.seeds[&node.name], pack)
-        })
+        for node in &self.desired.cluster.nodes {
+            let digest = &self.desired.seeds[&node.name];
+            if begins || !self.archive.has_seed(digest) {
+                let packed = seed::pack(self.rendered, node, self.secrets, BlankDisk::Refuse)?;
+                self.archive.keep_seed(digest, &packed)?;
+            }
+        }
+        Ok(())
     }
 }

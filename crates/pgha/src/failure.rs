@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use pgha_deploy::archive::ArchiveError;
 use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::image::ImageError;
 use pgha_deploy::image::given::GivenError;
@@ -151,6 +152,20 @@ impl From<ProviderError> for Failure {
     }
 }
 
+fn no_way_back(why: &ArchiveError) -> &'static str {
+    match why {
+        ArchiveError::Altered(_) | ArchiveError::Damaged { .. } | ArchiveError::File(_) => {
+            "put the image back where it was; `pgha apply --no-way-back` changes nodes without one"
+        }
+        ArchiveError::Missing { .. } => {
+            "an older pgha booted this node, or the secrets came without their directory `archive`: `pgha apply --no-way-back` changes nodes all the same"
+        }
+        ArchiveError::Nothing | ArchiveError::Ended => {
+            "`pgha apply --no-way-back` changes nodes all the same"
+        }
+    }
+}
+
 impl From<ExecuteError> for Failure {
     fn from(error: ExecuteError) -> Self {
         match error {
@@ -159,9 +174,12 @@ impl From<ExecuteError> for Failure {
             }
             ExecuteError::SetBack { .. } | ExecuteError::Unfit(_) | ExecuteError::NotInForce(_) => Self::no(error.to_string()).hint("correct the cluster file, then `pgha apply` again"),
             ExecuteError::Provider(error) => error.into(),
-            ExecuteError::NoWayBack { .. } => Self::broken(&error)
-                .hint("put the image back where it was; `pgha apply --no-way-back` changes nodes without one")
-                .exit_with(1),
+            ExecuteError::NoWayBack { ref source, .. } => {
+                let cure = no_way_back(source);
+                Self::broken(&error).hint(cure).exit_with(1)
+            }
+            ExecuteError::Archive(_) => Self::broken(&error)
+                .hint("put it back where it was, or change the cluster file, then `pgha apply`"),
             ExecuteError::Kept { .. } => {
                 Self::broken(&error).hint("see `pgha status`; `pgha rollback` takes the last roll back once the other nodes are well")
             }

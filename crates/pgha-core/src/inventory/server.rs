@@ -124,9 +124,11 @@ impl Server {
         labels.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }
 
-    /// What there is to go back to once it is given something else: what it has, if that has proven itself.
+    /// What there is to go back to once it is given something else: what it has, if that has proven itself, and its
+    /// certificates have not ended.
     pub fn way_back(&self) -> Option<&Given> {
-        if self.proven { Some(&self.given) } else { self.previous.as_ref() }
+        let has = Some(&self.given).filter(|_| !self.expired);
+        if self.proven { has } else { self.previous.as_ref() }
     }
 }
 
@@ -199,8 +201,9 @@ mod tests {
     fn only_what_proved_itself_is_gone_back_to() {
         let server = full();
         assert_eq!(server.way_back(), server.previous.as_ref());
-        let proven = Server { proven: true, ..full() };
+        let proven = Server { proven: true, expired: false, ..full() };
         assert_eq!(proven.way_back(), Some(&proven.given));
+        assert_eq!(Server { proven: true, ..full() }.way_back(), None);
         assert_eq!(Server { previous: None, ..full() }.way_back(), None);
     }
 }

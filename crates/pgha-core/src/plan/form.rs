@@ -32,7 +32,8 @@ fn first(desired: &Desired<'_>, world: &Inventory) -> Vec<Step> {
     steps.extend(off.map(|server| Step::free(Action::PowerOn { node: server.name.clone() })));
     let missing = desired.cluster.nodes.iter().filter(|node| world.server(&node.name).is_none());
     steps.extend(missing.map(|node| {
-        let (image, seed) = (desired.images[&node.name].clone(), desired.seeds[&node.name].clone());
+        let (image, seed) =
+            (desired.images[&node.name].compared(), desired.seeds[&node.name].compared());
         Step::new(Action::CreateServer { node: node.name.clone(), image, seed }, Cost::BEGIN)
     }));
     steps.push(Step::gate(Gate::new(FORMATION_SECONDS, 0)));

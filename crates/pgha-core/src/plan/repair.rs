@@ -120,6 +120,6 @@ fn renew(desired: &Desired<'_>, server: &Server) -> Result<Step, Refused> {
             ),
         ));
     }
-    let seed = desired.seeds[name].clone();
+    let seed = desired.seeds[name].compared();
     Ok(Step::new(Action::Renew { node: name.clone(), image: image.clone(), seed }, Cost::NODE))
 }

@@ -209,9 +209,9 @@ pub(super) fn rebuild(desired: &Desired<'_>, server: &Server) -> Action {
     Action::Rebuild {
         node: server.name.clone(),
         from: server.given.image.clone(),
-        image: desired.images[&server.name].clone(),
+        image: desired.images[&server.name].compared(),
         from_seed: server.given.seed.clone(),
-        seed: desired.seeds[&server.name].clone(),
+        seed: desired.seeds[&server.name].compared(),
     }
 }
 

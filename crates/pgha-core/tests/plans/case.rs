@@ -21,7 +21,7 @@ pub(crate) fn digest(text: &str) -> Digest {
 }
 
 pub(crate) fn given(image: &str, seed: &str) -> Given {
-    Given { image: digest(image), seed: digest(seed) }
+    Given { image: digest(image).compared(), seed: digest(seed).compared() }
 }
 
 pub(crate) fn data(postgresql: u16, collations: &str) -> DataFormat {
@@ -116,7 +116,9 @@ pub(crate) fn pending(nodes: &[&str], old: &str, new: &str) -> Vec<Pending> {
 pub(crate) fn old(names: &[usize]) -> impl FnOnce(&mut Inventory) {
     let names = names.to_vec();
     move |world| {
-        names.iter().for_each(|index| world.servers[*index].given.image = digest("old image"))
+        names
+            .iter()
+            .for_each(|index| world.servers[*index].given.image = digest("old image").compared())
     }
 }
 

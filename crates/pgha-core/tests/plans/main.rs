@@ -58,7 +58,7 @@ cases! {
     nothing_to_do: Case::new(THREE),
     certificates_ended: Case::new(THREE).with(|world| {
         for server in &mut world.servers {
-            (server.expired, server.given.seed) = (true, digest("old"));
+            (server.expired, server.given.seed) = (true, digest("old").compared());
         }
         world.servers[2].running = false;
         world.observed = Some(Default::default());
@@ -152,7 +152,7 @@ cases! {
     all_outdated: Case::new(THREE).with(old(&[0, 1, 2])),
     only_leader_outdated: Case::new(THREE).with(old(&[0])),
     five_nodes: Case::new(FIVE).with(old(&[0, 1, 2, 3, 4])),
-    seed_change: Case::new(THREE).with(|world| world.servers.iter_mut().for_each(|server| server.given.seed = digest("old seed"))),
+    seed_change: Case::new(THREE).with(|world| world.servers.iter_mut().for_each(|server| server.given.seed = digest("old seed").compared())),
     dynamic_reload: Case::new(THREE).parameter("work_mem", json!("64MB")),
     dynamic_restart: Case::new(THREE).parameter("shared_buffers", json!("1GB")),
     dynamic_shrink: Case::new(THREE).parameter("max_connections", json!(100)),

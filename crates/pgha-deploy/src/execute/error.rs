@@ -38,8 +38,8 @@ pub enum ExecuteError {
     /// A local node boots layers.
     #[error("image {} is a disk: local nodes boot layers", .0.short())]
     NoLayers(Digest),
-    /// A seed could not be read.
-    #[error("cannot unpack a seed")]
+    /// A seed could not be packed or read.
+    #[error("cannot pack or unpack a seed")]
     Seed(#[from] std::io::Error),
     /// The plan names something the cluster file does not have.
     #[error("the plan names `{0}`, which the cluster file does not have")]

@@ -74,21 +74,19 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     /// Before anything is touched: a roll must not find out half way that nothing can be undone.
     async fn look_at_ways_back(&self) -> Result<(), ExecuteError> {
-        let Operator { archive, way_back, .. } = *self.operator;
         for action in self.plan.steps.iter().map(|step| &step.action) {
-            let node = match action {
-                Action::Revert { node, .. } => node,
-                Action::Rebuild { node, .. } if way_back && action.gives_new().is_some() => node,
+            let is_new = self.operator.way_back && action.gives_new().is_some();
+            let (node, looked) = match action {
+                Action::Revert { node, .. } => (node, self.reverted(node).await.map(drop)),
+                Action::Rebuild { node, .. } if is_new => (node, self.could_return(node).await),
                 _ => continue,
             };
-            let server = self.server(node).await?;
-            let back = match action {
-                Action::Revert { .. } => server.previous.as_ref(),
-                _ => server.way_back(),
-            };
-            archive
-                .has(back)
-                .map_err(|source| ExecuteError::NoWayBack { node: node.clone(), source })?;
+            looked.map_err(|error| match error {
+                ExecuteError::Archive(source) => {
+                    ExecuteError::NoWayBack { node: node.clone(), source }
+                }
+                error => error,
+            })?;
         }
         Ok(())
     }

@@ -16,11 +16,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     pub(super) fn made(&self, name: &str) -> Result<Server, ExecuteError> {
         let blank = Server::read(name, self.node(name)?.address, false, &Labels::new(), 0);
         let dynamic = Some(self.operator.rendered.dynamic_digest());
-        Ok(Server {
-            dynamic,
-            identity: Some(self.operator.secrets.identity()),
-            ..self.rolled(blank)
-        })
+        Ok(Server { dynamic, ..self.rolled(blank) })
     }
 
     /// A server that is given something new by this plan, and has to prove itself with it.
@@ -43,12 +39,24 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.rolled(Server { previous, ..server })
     }
 
-    /// With what proved itself last. Nobody goes on from there to what was bad, or further back.
-    pub(super) fn reverted(&self, server: Server) -> Result<(Server, Given), ExecuteError> {
+    /// What boots a server with what proved itself last. Nobody goes on from there to what was bad, or further back.
+    pub(super) async fn reverted(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
+        let server = self.server(name).await?;
         let given = server.previous.clone().ok_or(ArchiveError::Nothing)?;
         let (since, undone) = (Some(clock::now()), self.plan.generation);
         let (proven, generation, wish, previous) = (true, 0, None, None);
-        Ok((Server { since, undone, proven, generation, wish, previous, ..server }, given))
+        let server = Server { since, undone, proven, generation, wish, previous, ..server };
+        self.request(server, &given)
+    }
+
+    /// Whether a server that is given something new could get back what it runs.
+    pub(super) async fn could_return(&self, name: &str) -> Result<(), ExecuteError> {
+        let server = self.server(name).await?;
+        // Nobody goes back to certificates that have ended. One that is not sealed yet is by then, with what it has.
+        match server.expired || !server.formed {
+            true => Ok(()),
+            false => Ok(self.operator.archive.has(server.way_back())?),
+        }
     }
 
     /// With certificates that have not ended. Those that have are nothing to go back to.
@@ -65,11 +73,16 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let archive = self.operator.archive;
         let (image, seed) = (archive.image(&given.image)?, archive.seed(&given.seed)?);
         let layers = image.layers().ok_or_else(|| ExecuteError::NoLayers(given.image.clone()))?;
+        let certificates_end = seed::certificates_end(&seed)?;
+        if certificates_end.is_some_and(|end| end <= jiff::Timestamp::now().as_second()) {
+            return Err(ArchiveError::Ended.into());
+        }
         let noted = Server {
             given: given.clone(),
             roles: Some(image.role_set.to_string()),
             data: image.data_format(self.cluster()),
-            certificates_end: seed::certificates_end(&seed)?,
+            certificates_end,
+            identity: Some(self.operator.secrets.identity()),
             ..server
         };
         Ok(ServerRequest {

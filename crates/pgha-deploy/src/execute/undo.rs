@@ -66,7 +66,17 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         tracing::warn!(
             "{node} did not become healthy with its new image: going back to the previous one"
         );
-        self.revert(node).await?;
+        match self.revert(node).await {
+            // Before anything was stopped.
+            Err(ExecuteError::Archive(missing)) => {
+                return Err(ExecuteError::Kept {
+                    node: node.to_owned(),
+                    because: missing.to_string(),
+                    why: failed.to_string(),
+                });
+            }
+            done => done?,
+        }
         let back = self.gate(&short(gate)).await;
         Err(ExecuteError::Returned {
             node: node.to_owned(),
@@ -126,8 +136,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     pub(super) async fn revert(&self, node: &str) -> Result<(), ExecuteError> {
-        let (server, given) = self.reverted(self.server(node).await?)?;
-        Ok(self.operator.provider.rebuild_server(&self.request(server, &given)?).await?)
+        let request = self.reverted(node).await?;
+        Ok(self.operator.provider.rebuild_server(&request).await?)
     }
 }
 

@@ -38,14 +38,14 @@ pub fn not_anothers(servers: &[Server], dir: &Path, cluster: &str) -> Result<(),
         let Server { name, address, running, labels, owner } = server;
         let known = pgha_core::inventory::Server::read(name, *address, *running, labels, 0);
         let Some(identity) = known.identity else { continue };
-        let theirs = owner.clone().unwrap_or_default();
         let is_anothers = match &own {
             Some(own) => *own != identity,
-            None => identity_in(&theirs).is_some_and(|found| found == identity),
+            None => owner.as_deref().and_then(identity_in).is_some_and(|found| found == identity),
         };
         if is_anothers {
             let (cluster, own) = (cluster.to_owned(), dir.to_owned());
-            return Err(SecretsError::Anothers { cluster, secrets: theirs, own });
+            let secrets = owner.clone().unwrap_or_default();
+            return Err(SecretsError::Anothers { cluster, secrets, own });
         }
     }
     Ok(())

@@ -43,7 +43,7 @@ impl World {
             state.perhaps_flawed(images);
         }
         if odds[1] {
-            let seed = state.wish.new_seed();
+            let seed = state.wish.new_seed(&self.subject.cluster);
             state.perhaps_flawed(seed);
         }
         if odds[2] {
@@ -69,7 +69,7 @@ impl World {
         let mut state = self.state();
         let new = match state.rng.random_bool(0.7) {
             true => state.wish.new_image(&self.subject.cluster),
-            false => state.wish.new_seed(),
+            false => state.wish.new_seed(&self.subject.cluster),
         };
         state.surely_flawed(new);
     }
@@ -97,7 +97,7 @@ impl World {
         self.correct_file();
         let wish = self.state().wish.clone();
         let mut given = wish::images(&self.subject.cluster, wish.image);
-        given.push(wish::seed(wish.seed));
+        given.extend(wish::seeds(&self.subject.cluster, wish.seed));
         let flawed = given.iter().any(|digest| self.state().flaws.contains_key(digest));
         if flawed || self.state().rng.random_bool(0.5) {
             self.correct_images();

@@ -7,6 +7,7 @@ use pgha_core::cluster::Role;
 use pgha_core::inventory::Server;
 
 use crate::state::State;
+use crate::wish::seed;
 
 /// What one pgha was told last.
 #[derive(Debug, Clone, Default)]
@@ -70,11 +71,13 @@ impl State {
         assert_eq!(*has, given.data, "{name} was given what would sort its data in another way");
     }
 
-    /// What a node goes back to once held a gate there.
+    /// What counts as proven once held a gate there, and what a node goes back to does.
     pub(crate) fn may_go_back(&self, name: &str, given: &Server) {
         let machine = &self.machines[name];
-        let goes_back = given.undone != machine.server.undone;
+        let stays = given.given == machine.server.given;
         let proven = machine.proven.contains(&given.given);
-        assert!(!goes_back || proven, "{name} goes back to what never proved itself");
+        assert!(!given.proven || stays || proven, "{name} goes back to what never proved itself");
+        let of_node = |version| seed(name, version) == given.given.seed;
+        assert!((0..=self.wish.seed).any(of_node), "{name} was given the seed of another node");
     }
 }

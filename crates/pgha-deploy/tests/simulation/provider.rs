@@ -2,10 +2,12 @@
 
 use std::net::Ipv4Addr;
 
+use pgha_core::Digest;
 use pgha_core::cluster::Node;
 use pgha_core::inventory::{self, Labels};
+use pgha_core::manifest::{Layer, Layers};
 use pgha_platform::files::Lock;
-use pgha_platform::{Check, Provider, ProviderError, Server, ServerRequest};
+use pgha_platform::{Check, ImageFile, Provider, ProviderError, Server, ServerRequest};
 
 use crate::pgha::Pgha;
 
@@ -47,6 +49,7 @@ impl Provider for Pgha<'_> {
     async fn rebuild_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
         let name = &request.name;
         let server = read(request.address, name, &request.labels);
+        boots_what_is_noted(request, &server);
         self.replace(name, |state| {
             state.may_take_over(name, &server);
             state.may_go_back(name, &server);
@@ -86,6 +89,18 @@ impl Provider for Pgha<'_> {
     async fn console(&self, name: &str) -> Result<String, ProviderError> {
         Ok(format!("console of {name}"))
     }
+}
+
+/// What the labels say is what the machine was given.
+fn boots_what_is_noted(request: &ServerRequest, noted: &inventory::Server) {
+    let layer = |file: &ImageFile| Layer {
+        path: String::new(),
+        sha256: Digest::from(file.sha256.clone()),
+        bytes: 0,
+    };
+    let (package_root, configuration) =
+        (layer(&request.boot.package_root), layer(&request.boot.configuration));
+    assert_eq!(Layers { package_root, configuration }.digest(), noted.given.image);
 }
 
 fn read(address: Ipv4Addr, name: &str, labels: &Labels) -> inventory::Server {

@@ -70,7 +70,7 @@ impl Machine {
     fn formed(node: &Node, wish: &Wish, image: Digest, collations: String) -> Self {
         let roles = &node.role_set;
         let data = DataFormat { postgresql: 17, collations };
-        let given = Given { image, seed: wish::seed(wish.seed) };
+        let given = Given { image, seed: wish::seed(&node.name, wish.seed) };
         let server = Server {
             given: given.clone(),
             roles: Some(roles.to_string()),

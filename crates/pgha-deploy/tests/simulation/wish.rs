@@ -72,10 +72,11 @@ pub(crate) fn subject(seed: u64) -> &'static Subject {
 impl Subject {
     /// What the cluster was formed with is in the archive, as `up` leaves it.
     fn keep(&self, wish: &Wish) -> Result<(), FileError> {
-        let node = &self.cluster.nodes[0];
-        let pack =
-            || pgha_deploy::seed::pack(&self.rendered, node, &self.secrets, BlankDisk::Refuse);
-        self.archive.keep_seed(&seed(wish.seed), pack)?;
+        for node in &self.cluster.nodes {
+            let packed =
+                pgha_deploy::seed::pack(&self.rendered, node, &self.secrets, BlankDisk::Refuse);
+            self.archive.keep_seed(&seed(&node.name, wish.seed), &packed.expect("packed"))?;
+        }
         let images = manifest(&self.cluster, wish.image, wish.libc).images;
         images.iter().try_for_each(|image| self.archive.keep_image(image))
     }
@@ -86,7 +87,7 @@ pub(crate) struct Made {
     pub(crate) rendered: Rendered,
     pub(crate) manifest: Manifest,
     /// The model's seeds have numbers: what is in the real ones is not its business.
-    pub(crate) seed: Digest,
+    seed: u32,
 }
 
 impl Wish {
@@ -100,10 +101,10 @@ impl Wish {
         images(cluster, self.image)
     }
 
-    /// Asks for another seed. Gives its digest.
-    pub(crate) fn new_seed(&mut self) -> Vec<Digest> {
+    /// Asks for another seed of every node. Gives their digests.
+    pub(crate) fn new_seed(&mut self, cluster: &Cluster) -> Vec<Digest> {
         self.seed += 1;
-        vec![seed(self.seed)]
+        seeds(cluster, self.seed)
     }
 
     pub(crate) fn made(&self, subject: &Subject) -> Made {
@@ -112,7 +113,7 @@ impl Wish {
         Made {
             rendered,
             manifest: manifest(&subject.cluster, self.image, self.libc),
-            seed: seed(self.seed),
+            seed: self.seed,
         }
     }
 
@@ -147,7 +148,7 @@ impl Made {
         Desired {
             cluster,
             images: nodes().map(|node| (node.name.clone(), image(node).digest())).collect(),
-            seeds: nodes().map(|node| (node.name.clone(), self.seed.clone())).collect(),
+            seeds: nodes().map(|node| (node.name.clone(), seed(&node.name, self.seed))).collect(),
             data: data.collect(),
             dynamic: &self.rendered.dynamic,
         }
@@ -194,8 +195,13 @@ pub(crate) fn images(cluster: &Cluster, version: u32) -> Vec<Digest> {
     manifest.images.iter().map(Image::digest).collect()
 }
 
-pub(crate) fn seed(version: u32) -> Digest {
-    Digest::of(format!("seed {version}").as_bytes())
+/// Digests of the seeds of all nodes with a number.
+pub(crate) fn seeds(cluster: &Cluster, version: u32) -> Vec<Digest> {
+    cluster.nodes.iter().map(|node| seed(&node.name, version)).collect()
+}
+
+pub(crate) fn seed(node: &str, version: u32) -> Digest {
+    Digest::of(format!("seed {version} of {node}").as_bytes())
 }
 
 /// The nodes with a role, by name.

@@ -79,8 +79,13 @@ impl Records {
             true => ProviderError::NoServer(name.to_owned()),
             false => error.into(),
         })?;
-        serde_json::from_str(&text)
-            .map_err(|source| ProviderError::Record { path: path.display().to_string(), source })
+        let record = serde_json::from_str(&text);
+        let mut record: Record = record
+            .map_err(|source| ProviderError::Record { path: path.display().to_string(), source })?;
+        // An older pgha had it among the labels.
+        let labelled = || record.labels.get("secrets").map(PathBuf::from);
+        record.owner = record.owner.or_else(labelled);
+        Ok(record)
     }
 
     pub(super) fn write(&self, name: &str, record: &Record) -> Result<(), ProviderError> {

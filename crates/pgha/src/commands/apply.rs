@@ -76,14 +76,6 @@ impl<'w> Prepared<'w> {
         }
     }
 
-    /// What no node needs to know: nothing is to be asked. A new certificate of the operator, say.
-    fn keep_secrets(&self, goal: Goal) -> Result<(), Failure> {
-        if goal == Goal::Apply {
-            self.secrets.write()?;
-        }
-        Ok(())
-    }
-
     /// Plans and carries out, and again while the rest could not be planned before. Whoever does not
     /// want to see a plan before does not mind another one, either.
     async fn through(&self, goal: Goal, yes: bool) -> Result<(), Failure> {
@@ -93,7 +85,8 @@ impl<'w> Prepared<'w> {
             let plan = operator.plan(goal).await?;
             print::note(plan.to_string().trim_end());
             if plan.steps.is_empty() {
-                return self.keep_secrets(goal);
+                // What no node needs to know, such as a new certificate of the operator: nothing is to be asked.
+                return Ok(operator.keep(goal, &plan)?);
             }
             if !yes && !print::confirm("Carry it out?") {
                 return Err(Failure::no("nothing was changed").hint("answer y, or give --yes"));
@@ -210,7 +203,9 @@ pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Fail
     }
     execute::destroy(&workspace.provider, &plan).await?;
     files::remove(&workspace.secrets_dir().join(execute::FORMED))?;
-    files::remove(&workspace.secrets_dir().join(ARCHIVE))?;
+    if !world.servers.is_empty() {
+        files::remove(&workspace.secrets_dir().join(ARCHIVE))?;
+    }
     let (name, secrets) = (&workspace.cluster.name, workspace.secrets_dir());
     print::note(&match (world.servers.is_empty(), secrets.exists()) {
         (true, _) => format!("cluster `{name}` has no servers: there is nothing to delete"),
