@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pgha_core::Cluster;
 use pgha_core::cluster::Role;
 use pgha_platform::clock;
 use pgha_platform::command::shortened;
@@ -21,6 +20,27 @@ use tokio::time::Instant;
 
 use crate::fleet::{Fleet, Link};
 use crate::node_error::NodeError;
+
+/// etcd, as a lease asks it.
+pub trait Store: Sync {
+    /// Calls a method of etcd's v3 API as its JSON gateway takes it, for example `kv/txn`, of the first member that
+    /// answers.
+    ///
+    /// # Errors
+    /// When none does.
+    fn call(
+        &self,
+        method: &str,
+        body: &Value,
+    ) -> impl Future<Output = Result<Value, NodeError>> + Send;
+}
+
+impl Store for Fleet {
+    async fn call(&self, method: &str, body: &Value) -> Result<Value, NodeError> {
+        let ask = |link: Arc<Link>| async move { link.etcd()?.call(method, body).await };
+        self.first_answer(Role::Etcd, ask).await
+    }
+}
 
 /// After this long the work of a pgha that vanished may be taken over.
 const TTL: Duration = Duration::from_secs(30);
@@ -53,7 +73,8 @@ pub struct Holder {
 }
 
 impl Holder {
-    fn this(purpose: &str) -> Self {
+    /// This process.
+    pub fn this(purpose: &str) -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         Self {
             machine: read("/proc/sys/kernel/hostname"),
@@ -88,38 +109,33 @@ pub enum LeaseError {
 }
 
 /// A held lease. It lasts while [`Lease::keep`] is polled.
-pub struct Lease<'f> {
-    fleet: &'f Fleet,
+pub struct Lease<'s, S> {
+    store: &'s S,
     id: String,
     /// Before etcd began to count.
     asked: Instant,
 }
 
-impl<'f> Lease<'f> {
+impl<'s, S: Store> Lease<'s, S> {
     /// Takes the lease. The caller holds the provider's lock, so a holder on this very machine is
     /// one that was killed, and is replaced at once.
     ///
     /// # Errors
     /// [`LeaseError::Held`] when another machine has it; otherwise when no etcd member answers.
-    pub async fn take(
-        fleet: &'f Fleet,
-        cluster: &Cluster,
-        purpose: &str,
-    ) -> Result<Self, LeaseError> {
+    pub async fn take(store: &'s S, cluster: &str, this: &Holder) -> Result<Self, LeaseError> {
         let (asked, ttl) = (Instant::now(), json!({ "TTL": TTL.as_secs().to_string() }));
-        let granted = call(fleet, "lease/grant", &ttl).await?;
+        let granted = store.call("lease/grant", &ttl).await?;
         let id = granted["ID"].as_str().unwrap_or_default().to_owned();
-        let lease = Self { fleet, id, asked };
-        let (key, this) =
-            (STANDARD.encode(format!("/pgha/{}/operator", cluster.name)), Holder::this(purpose));
+        let lease = Self { store, id, asked };
+        let key = STANDARD.encode(format!("/pgha/{cluster}/operator"));
         let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": lease.id } });
-        let mut found = put_if(fleet, &key, "0", &put).await?;
-        if let Some(entry) = found.as_ref().filter(|entry| entry.is_left_over(&this)) {
-            found = put_if(fleet, &key, &entry.revision, &put).await?;
+        let mut found = put_if(store, &key, "0", &put).await?;
+        if let Some(entry) = found.as_ref().filter(|entry| entry.is_left_over(this)) {
+            found = put_if(store, &key, &entry.revision, &put).await?;
         }
         match found {
             // It is this one when a member took the entry and its answer was lost.
-            Some(entry) if entry.holder != this => {
+            Some(entry) if entry.holder != *this => {
                 lease.release().await;
                 Err(LeaseError::Held(Box::new(entry.holder)))
             }
@@ -143,7 +159,7 @@ impl<'f> Lease<'f> {
         loop {
             tokio::time::sleep_until((Instant::now() + pause).min(ends)).await;
             let (asked, body) = (Instant::now(), json!({ "ID": self.id }));
-            let renewal = call(self.fleet, "lease/keepalive", &body);
+            let renewal = self.store.call("lease/keepalive", &body);
             match tokio::time::timeout_at(ends, renewal).await {
                 Err(_) => return,
                 // etcd answers for a lease that has run out too: without the seconds it has left.
@@ -159,7 +175,7 @@ impl<'f> Lease<'f> {
 
     /// Gives it back. If etcd does not answer it ends by itself.
     pub async fn release(self) {
-        let _ = call(self.fleet, "lease/revoke", &json!({ "ID": self.id })).await;
+        let _ = self.store.call("lease/revoke", &json!({ "ID": self.id })).await;
     }
 }
 
@@ -200,8 +216,8 @@ impl Entry {
 
 /// Puts the key if its last change was `revision` ("0": there is none). Otherwise gives what it
 /// holds.
-async fn put_if(
-    fleet: &Fleet,
+async fn put_if<S: Store>(
+    store: &S,
     key: &str,
     revision: &str,
     put: &Value,
@@ -209,19 +225,12 @@ async fn put_if(
     let compare =
         json!([{ "key": key, "target": "MOD", "result": "EQUAL", "modRevision": revision }]);
     let look = json!([{ "requestRange": { "key": key } }]);
-    let answer =
-        call(fleet, "kv/txn", &json!({ "compare": compare, "success": [put], "failure": look }))
-            .await?;
+    let body = json!({ "compare": compare, "success": [put], "failure": look });
+    let answer = store.call("kv/txn", &body).await?;
     if answer["succeeded"] == true {
         return Ok(None);
     }
     Ok(Some(Entry::read(&answer["responses"][0]["response_range"]["kvs"][0])))
-}
-
-/// Asks the first member that answers.
-async fn call(fleet: &Fleet, method: &str, body: &Value) -> Result<Value, NodeError> {
-    let ask = |link: Arc<Link>| async move { link.etcd()?.call(method, body).await };
-    fleet.first_answer(Role::Etcd, ask).await
 }
 
 #[cfg(test)]

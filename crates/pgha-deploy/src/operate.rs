@@ -10,6 +10,7 @@ use pgha_platform::{Provider, ProviderError};
 
 use crate::archive::Archive;
 use crate::daemons::Daemons;
+use crate::exclusion::ExclusionError;
 use crate::execute::{ExecuteError, Executor, FORMED};
 use crate::journal::Journal;
 use crate::observe;
@@ -42,6 +43,12 @@ pub enum OperateError {
     /// The secrets could not be written.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// The answer was no.
+    #[error("nothing was changed")]
+    Declined,
+    /// Others are at work, or could not be kept away.
+    #[error(transparent)]
+    Exclusion(#[from] ExclusionError),
     /// A step failed.
     #[error(transparent)]
     Execute(#[from] ExecuteError),

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use pgha_deploy::archive::ArchiveError;
+use pgha_deploy::exclusion::ExclusionError;
 use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::image::ImageError;
 use pgha_deploy::image::given::GivenError;
@@ -195,9 +196,30 @@ impl From<OperateError> for Failure {
             OperateError::Refused(refused) => refused.into(),
             OperateError::Secrets(error) => error.into(),
             OperateError::Execute(error) => error.into(),
+            OperateError::Exclusion(error) => error.into(),
+            OperateError::Declined => Self::no(error.to_string()).hint("answer y, or give --yes"),
             OperateError::Changed => {
                 Self::no(error.to_string()).hint("run the command again to plan anew")
             }
+        }
+    }
+}
+
+impl From<ExclusionError> for Failure {
+    fn from(error: ExclusionError) -> Self {
+        let failure = Self::no(error.to_string());
+        match error {
+            ExclusionError::Provider(error) => error.into(),
+            // As when the provider's lock is taken.
+            ExclusionError::Held(_) => failure
+                .hint("wait until it is done; if that machine is gone, its lease ends within 30 s")
+                .exit_with(2),
+            ExclusionError::NoLease(why) => failure
+                .hint(format!(
+                    "nothing was done ({why}); see `pgha status`, then run the command again"
+                ))
+                .exit_with(2),
+            ExclusionError::RanOut => failure.hint("another may have worked on the cluster since: see `pgha plan`, then run the same command again"),
         }
     }
 }

@@ -9,13 +9,13 @@
 
 mod daemons;
 mod effect;
-mod lease;
 mod model;
 mod nature;
 mod pgha;
 mod promises;
 mod provider;
 mod state;
+mod store;
 mod storm;
 mod wish;
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pgha_core::inventory::Given;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::state::{Machine, State};
@@ -13,6 +14,8 @@ use crate::wish::{self, CONNECTIONS, Subject, TOO_MANY, Wish};
 /// A cluster that was formed, with everything that may happen to it.
 pub(crate) struct World {
     pub(crate) subject: &'static Subject,
+    /// The provider's lock on each machine that an operator works on.
+    pub(crate) locks: TempDir,
     state: Mutex<State>,
 }
 
@@ -27,7 +30,8 @@ impl World {
         if state.rng.random_bool(0.4) {
             state.wish.max_connections = CONNECTIONS[state.rng.random_range(0..CONNECTIONS.len())];
         }
-        Self { subject, state: Mutex::new(state) }
+        let locks = tempfile::tempdir().expect("a directory");
+        Self { subject, locks, state: Mutex::new(state) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -26,7 +26,7 @@ pub(crate) struct Pgha<'w> {
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(crate) enum Fate {
     Answered,
     /// It never arrives.
     Lost,
@@ -47,7 +47,7 @@ impl<'w> Pgha<'w> {
     }
 
     /// The way there, or back.
-    async fn travel(&self) {
+    pub(crate) async fn travel(&self) {
         let millis = {
             let mut state = self.world.state();
             state.weather();
@@ -57,7 +57,7 @@ impl<'w> Pgha<'w> {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 
-    async fn fate(&self) -> Fate {
+    pub(crate) async fn fate(&self) -> Fate {
         self.travel().await;
         let mut state = self.world.state();
         match state.rng.random_range(0..100) {
@@ -71,11 +71,6 @@ impl<'w> Pgha<'w> {
 
     /// Asks Patroni for something.
     pub(crate) async fn ask(&self, node: &str, effect: Effect) -> Result<bool, NodeError> {
-        let refused = |answer: &str| NodeError::Refused {
-            daemon: "the model",
-            node: node.to_owned(),
-            answer: answer.to_owned(),
-        };
         let fate = self.fate().await;
         let answer = {
             let mut state = self.world.state();
@@ -98,7 +93,12 @@ impl<'w> Pgha<'w> {
         self.travel().await;
         answer
             .and_then(|done| if fate == Fate::AnswerLost { Err("no answer") } else { Ok(done) })
-            .map_err(refused)
+            .map_err(|answer| self.refused(node, answer))
+    }
+
+    #[expect(clippy::unused_self, reason = "every pgha is refused in the same words")]
+    pub(crate) fn refused(&self, node: &str, answer: &str) -> NodeError {
+        NodeError::Refused { daemon: "the model", node: node.to_owned(), answer: answer.to_owned() }
     }
 
     /// Asks the provider for something that is done at once.

@@ -6,7 +6,7 @@ use pgha_core::Digest;
 use pgha_core::cluster::Node;
 use pgha_core::inventory::{self, Labels};
 use pgha_core::manifest::{Layer, Layers};
-use pgha_platform::files::Lock;
+use pgha_platform::files::{self, Lock};
 use pgha_platform::{Check, ImageFile, Provider, ProviderError, Server, ServerRequest};
 
 use crate::pgha::Pgha;
@@ -17,7 +17,8 @@ impl Provider for Pgha<'_> {
     }
 
     fn lock(&self, purpose: &str) -> Result<Lock, ProviderError> {
-        Err(ProviderError::Busy(purpose.to_owned()))
+        let path = self.world.locks.path().join(format!("machine {}", self.process % 2));
+        files::lock(&path, purpose)?.map_err(ProviderError::Busy)
     }
 
     async fn servers(&self) -> Result<Vec<Server>, ProviderError> {

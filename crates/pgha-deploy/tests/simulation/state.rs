@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::effect::Effect;
-use crate::lease::Lease;
+use crate::store::Kept;
 use crate::wish::{self, TOO_MANY, Wish};
 
 /// What is wrong with an image or a seed.
@@ -110,7 +110,7 @@ pub(crate) struct State {
     pub(crate) under_way: Vec<(Instant, Effect)>,
     /// Who stops and boots which node.
     pub(crate) busy: BTreeMap<u32, String>,
-    pub(crate) lease: Lease,
+    pub(crate) store: Kept,
     pub(crate) wish: Wish,
     /// By the digest of an image or a seed.
     pub(crate) flaws: BTreeMap<Digest, Flaw>,
@@ -145,7 +145,7 @@ impl State {
             dynamic,
             under_way: Vec::new(),
             busy: BTreeMap::new(),
-            lease: Lease::default(),
+            store: Kept::default(),
             wish,
             flaws: BTreeMap::new(),
             calm: false,

@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use pgha_core::plan::Plan;
+use pgha_deploy::exclusion::Exclusion;
 use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::journal::Journal;
+use pgha_deploy::lease::Holder;
 use pgha_deploy::operate::{Goal, OperateError, Operator};
+use pgha_deploy::session::Consent;
 use rand::RngExt;
 use tokio::time::Sleep;
 
-use crate::lease::Asked;
 use crate::model::World;
 use crate::pgha::Pgha;
 use crate::state::State;
@@ -45,37 +48,46 @@ pub(crate) fn operator<'p>(
     }
 }
 
-/// What `pgha apply` and `pgha rollback` do: plan, let a person read it, and carry it out while
-/// nobody else works on the cluster.
+/// A person who reads a plan, and says yes.
+struct Reader<'w> {
+    world: &'w World,
+    process: u32,
+}
+
+impl Consent for Reader<'_> {
+    fn is_given(&self) -> bool {
+        false
+    }
+
+    fn show(&self, plan: &Plan) {
+        self.world.state().tell(format!("pgha {}: {plan}", self.process));
+    }
+
+    async fn ask(&self) -> bool {
+        tokio::time::sleep(self.world.thought()).await;
+        true
+    }
+}
+
+/// Each operator has a machine of its own.
+fn holder(process: u32) -> Holder {
+    let (machine, boot) = (format!("machine {}", process % 2), format!("boot {}", process % 2));
+    // No time of this world: the story of a seed is the same each time.
+    let (purpose, since) = ("a storm".to_owned(), "it began".to_owned());
+    Holder { machine, boot, process, purpose, since }
+}
+
+/// What `pgha apply` and `pgha rollback` do.
 pub(crate) async fn operate(world: &World, process: u32, goal: Goal) -> End {
     let (pgha, journal) = (Pgha::begin(world, process), Journal::new("/dev/null".into()));
     let operator = operator(&pgha, &journal);
-    loop {
-        let plan = match operator.plan(goal).await {
-            Ok(plan) => plan,
-            Err(error) => return End::Stopped(error.to_string()),
-        };
-        world.state().tell(format!("pgha {process}: {plan}"));
-        tokio::time::sleep(world.thought()).await;
-        let work = operator.carry_out(goal, &plan);
-        let result = match world.ask_lease(process) {
-            Asked::Refused => return End::Stopped("another is at work".to_owned()),
-            Asked::Nowhere if plan.disturbs() => return End::Stopped("no lease".to_owned()),
-            Asked::Nowhere => work.await,
-            Asked::Taken => tokio::select! {
-                biased;
-                () = world.keep_lease(process) => return End::Stopped("ran out".to_owned()),
-                result = work => result,
-            },
-        };
-        world.release_lease(process);
-        match result {
-            Err(OperateError::Execute(ExecuteError::Returned { .. })) => return End::Returned,
-            Err(OperateError::Execute(ExecuteError::SetBack { .. })) => return End::SetBack,
-            Err(error) => return End::Stopped(error.to_string()),
-            Ok(()) if plan.more_follows => {}
-            Ok(()) => return End::Done,
-        }
+    let cluster = &world.subject.cluster.name;
+    let exclusion = Exclusion { provider: &pgha, store: &pgha, cluster, holder: holder(process) };
+    match operator.through(goal, &exclusion, &Reader { world, process }).await {
+        Ok(()) => End::Done,
+        Err(OperateError::Execute(ExecuteError::Returned { .. })) => End::Returned,
+        Err(OperateError::Execute(ExecuteError::SetBack { .. })) => End::SetBack,
+        Err(error) => End::Stopped(error.to_string()),
     }
 }
 

@@ -12,21 +12,19 @@ use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::given;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::observe;
-use pgha_deploy::operate::{Goal, OperateError, Operator};
+use pgha_deploy::operate::{Goal, Operator};
 use pgha_deploy::secrets::Secrets;
+use pgha_deploy::session::Consent;
 use pgha_platform::local::Local;
 use pgha_platform::{Check, Provider, files};
 
 use super::connect::Endpoints;
-use super::exclusive::{self, Unguarded, exclusively};
+use super::exclusive::{Unguarded, exclusion};
 use super::preflight;
 use crate::cli::{ApplyArgs, ImagesArgs};
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
-
-/// How often a plan is made anew because the cluster changed under it.
-const ANEW: u32 = 3;
 
 /// Everything an operator needs, made from the cluster file.
 struct Prepared<'w> {
@@ -76,46 +74,29 @@ impl<'w> Prepared<'w> {
         }
     }
 
-    /// Plans and carries out, and again while the rest could not be planned before. Whoever does not
-    /// want to see a plan before does not mind another one, either.
     async fn through(&self, goal: Goal, yes: bool) -> Result<(), Failure> {
-        let operator = self.operator();
-        let mut left = if yes { ANEW } else { 0 };
-        loop {
-            let plan = operator.plan(goal).await?;
-            print::note(plan.to_string().trim_end());
-            if plan.steps.is_empty() {
-                // What no node needs to know, such as a new certificate of the operator: nothing is to be asked.
-                return Ok(operator.keep(goal, &plan)?);
-            }
-            if !yes && !print::confirm("Carry it out?") {
-                return Err(Failure::no("nothing was changed").hint("answer y, or give --yes"));
-            }
-            match self.carried_out(&operator, goal, &plan).await? {
-                Err(changed @ OperateError::Changed) if left > 0 => {
-                    left -= 1;
-                    print::note(&format!("{changed}: planning anew"));
-                }
-                outcome => {
-                    outcome?;
-                    if !plan.more_follows {
-                        return Ok(());
-                    }
-                }
-            }
-        }
+        let purpose = if goal == Goal::Rollback { "pgha rollback" } else { "pgha apply" };
+        let exclusion = exclusion(self.workspace, &self.fleet, purpose);
+        Ok(self.operator().through(goal, &exclusion, &Terminal { yes }).await?)
+    }
+}
+
+/// A person in front of it, or `--yes`.
+struct Terminal {
+    yes: bool,
+}
+
+impl Consent for Terminal {
+    fn is_given(&self) -> bool {
+        self.yes
     }
 
-    async fn carried_out(
-        &self,
-        operator: &Operator<'_, Local, Fleet>,
-        goal: Goal,
-        plan: &Plan,
-    ) -> Result<Result<(), OperateError>, Failure> {
-        let work = async { Ok(operator.carry_out(goal, plan).await) };
-        let purpose = if goal == Goal::Rollback { "pgha rollback" } else { "pgha apply" };
-        let unguarded = if plan.disturbs() { Unguarded::Refuse } else { Unguarded::GoOn };
-        exclusively(self.workspace, &self.fleet, purpose, unguarded, work).await
+    fn show(&self, plan: &Plan) {
+        print::note(plan.to_string().trim_end());
+    }
+
+    async fn ask(&self) -> bool {
+        print::confirm("Carry it out?")
     }
 }
 
@@ -221,7 +202,7 @@ pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Fail
 /// down or its secrets are gone, can be destroyed all the same.
 async fn nobody_else_at_work(workspace: &Workspace) -> Result<(), Failure> {
     if let Ok((_, fleet)) = workspace.fleet().await {
-        exclusive::lease(workspace, &fleet, "pgha destroy", Unguarded::GoOn).await?;
+        exclusion(workspace, &fleet, "pgha destroy").lease(Unguarded::GoOn).await?;
     }
     Ok(())
 }
