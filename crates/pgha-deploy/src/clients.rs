@@ -10,8 +10,9 @@ use pgha_core::cluster::{Node, OWN_ROLES, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::declare;
-use crate::fleet::{Fleet, Link, with_causes};
+use crate::fleet::{Fleet, Link};
 use crate::haproxy::{self, Hop};
+use crate::node_error::with_causes;
 use crate::pooler;
 
 /// A session of PostgreSQL.

@@ -9,8 +9,8 @@ use pgha_core::{Cluster, Object};
 use pgha_platform::ssh::{Session, SshError};
 
 use crate::node_error::NodeError;
-use crate::probe::{self, WEAK_SETTINGS};
-use crate::secrets::Secrets;
+use crate::probe::WEAK_SETTINGS;
+use crate::secrets::{PROBE, Secrets};
 
 /// Shows PgBouncer the one verifier it asks for. Superusers and replication roles cannot log in
 /// through the pooler, and an expired password stays expired (CVE-2025-2291). A role without a
@@ -26,7 +26,7 @@ const LOOKUP: &str = r"
 /// What pgha needs in every cluster, from its first moment on: nobody could look at it otherwise. PgBouncer: a role without a password (it comes with
 /// a certificate), and the function. pgha itself: a role to look with.
 pub(crate) fn own(secrets: &Secrets) -> String {
-    let (role, verifier) = (probe::ROLE, literal(probe_verifier(secrets)));
+    let (role, verifier) = (PROBE, literal(probe_verifier(secrets)));
     format!(
         r"
 -- While nobody confirms commits, this must not wait for it, and it may be repeated.
@@ -50,7 +50,7 @@ GRANT CONNECT ON DATABASE postgres TO {role};
 }
 
 fn probe_verifier(secrets: &Secrets) -> &str {
-    secrets.file(&format!("verifiers/{}", probe::ROLE)).expose()
+    secrets.file(&format!("verifiers/{}", PROBE)).expose()
 }
 
 /// Whatever sessions are set to, these have to see it and to end it.

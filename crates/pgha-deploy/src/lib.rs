@@ -29,6 +29,7 @@ pub mod lease;
 pub mod node_error;
 pub mod observe;
 pub mod operate;
+pub mod operator;
 pub mod patroni;
 pub mod pooler;
 pub mod probe;

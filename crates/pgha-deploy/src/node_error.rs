@@ -74,3 +74,9 @@ impl NodeError {
         Self::Refused { daemon, node: node.to_owned(), answer }
     }
 }
+
+/// An error and what it came from, as one line of a table.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -3,18 +3,15 @@
 
 use std::time::Duration;
 
-use pgha_core::manifest::Manifest;
-use pgha_core::plan::{self, Action, Desired, Plan, Refused, Step};
-use pgha_core::render::Rendered;
+use pgha_core::plan::{self, Action, Plan, Refused, Step};
 use pgha_platform::{Provider, ProviderError};
 
-use crate::archive::Archive;
 use crate::daemons::Daemons;
 use crate::exclusion::ExclusionError;
 use crate::execute::{ExecuteError, Executor, FORMED};
-use crate::journal::Journal;
 use crate::observe;
-use crate::secrets::{Secrets, SecretsError};
+use crate::operator::Operator;
+use crate::secrets::SecretsError;
 use crate::seed::{self, BlankDisk};
 
 /// What is to be planned.
@@ -52,28 +49,6 @@ pub enum OperateError {
     /// A step failed.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
-}
-
-/// Everything plans are made from and carried out with.
-pub struct Operator<'o, P, D> {
-    /// Where servers run.
-    pub provider: &'o P,
-    /// The cluster's daemons.
-    pub daemons: &'o D,
-    /// What the cluster should be.
-    pub desired: Desired<'o>,
-    /// Its files.
-    pub rendered: &'o Rendered,
-    /// Its images.
-    pub manifest: &'o Manifest,
-    /// Its secrets.
-    pub secrets: &'o Secrets,
-    /// What its nodes boot from.
-    pub archive: &'o Archive,
-    /// Where steps are noted.
-    pub journal: &'o Journal,
-    /// Whether nothing may be given to a node that could not get back what it runs now.
-    pub way_back: bool,
 }
 
 impl<P: Provider, D: Daemons> Operator<'_, P, D> {

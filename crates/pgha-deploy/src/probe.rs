@@ -16,10 +16,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::secrets::Secret;
-
-/// The role it is done with. Everybody's rights are enough.
-pub const ROLE: &str = "pgha_probe";
+use crate::secrets::{PROBE, Secret};
 
 /// Every cluster has it.
 const DATABASE: &str = "postgres";
@@ -189,7 +186,7 @@ impl Probe {
 
     async fn connect(&self, session: &Session, port: u16) -> Result<Client, Error> {
         let mut config = Config::new();
-        config.user(ROLE).password(self.password.expose()).dbname(DATABASE);
+        config.user(PROBE).password(self.password.expose()).dbname(DATABASE);
         config.application_name("pgha").ssl_mode(tokio_postgres::config::SslMode::Require);
         let stream = session.stream(port).await?;
         let tls = self.tls_of(&stream)?;
@@ -241,7 +238,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 fn failed(error: &(dyn std::error::Error + 'static)) -> Answer {
     let said = error.downcast_ref::<tokio_postgres::Error>().and_then(|error| error.as_db_error());
     let Some(said) = said else {
-        return Answer::Failed(crate::fleet::with_causes(error));
+        return Answer::Failed(crate::node_error::with_causes(error));
     };
     // PgBouncer's words for a role that its lookup does not give, or for another password.
     let unknown = ["no such user", "SASL authentication failed"].contains(&said.message())

@@ -6,7 +6,8 @@ use pgha_platform::Provider;
 use crate::daemons::Daemons;
 use crate::exclusion::{Exclusion, Unguarded};
 use crate::lease::Store;
-use crate::operate::{Goal, OperateError, Operator};
+use crate::operate::{Goal, OperateError};
+use crate::operator::Operator;
 
 /// How often a plan is made anew because the cluster changed under it, where nobody wants to see one before.
 const ANEW: u32 = 3;

@@ -1,6 +1,6 @@
 //! Copies that do not become whole by waiting: of a replica's PostgreSQL, or of an etcd member.
 
-use super::roll::{REJOIN_SECONDS, SHORT_SECONDS, cost, sick, switchover};
+use super::turn::{REJOIN_SECONDS, SHORT_SECONDS, cost, sick, switchover};
 use super::{Action, Cost, Data, Desired, Gate, Refused, Step};
 use crate::inventory::{Ailment, Inventory, Observed};
 

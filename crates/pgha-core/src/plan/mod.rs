@@ -14,6 +14,7 @@ mod repair;
 mod roll;
 mod takeover;
 mod text;
+mod turn;
 mod wake;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::roll::{QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS, cost, switchover};
+use super::turn::{QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS, cost, switchover};
 use super::{Action, Cost, Desired, Gate, Refused, Step, drift, dynamic};
 use crate::inventory::{Inventory, Observed, Server};
 use crate::object::Object;

@@ -1,21 +1,14 @@
 //! Rolling a formed cluster: replica by replica, the leader last.
 
 use super::order::{degraded, nothing_lost, observed, order, successor, untaken};
+use super::turn::{
+    QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS, cost, hold, is_strict, sick, switchover,
+};
 use super::wake::wake;
 use super::{
     Action, Cost, Data, Desired, Gate, Refused, Step, copies, drift, dynamic, repair, takeover,
 };
-use crate::cluster::Durability;
 use crate::inventory::{Given, Inventory, Observed, Server};
-use crate::render::durability;
-
-/// Seconds a healthy cluster may take to say so.
-pub(super) const QUICK_SECONDS: u32 = 60;
-/// Seconds a rebuilt node may take to be a full member again, a rewind or a new base backup
-/// included.
-pub(super) const REJOIN_SECONDS: u32 = 240;
-/// Seconds health must hold after something that can only pass or go on.
-pub(super) const SHORT_SECONDS: u32 = 3;
 
 /// Seconds after which a unit that crashed counts as up, however often it did.
 const STEADY_SECONDS: u32 = 31;
@@ -102,11 +95,6 @@ fn hand_over_from_unproven(
     let leader = observed.leader.as_ref().filter(|leader| unproven.contains(leader))?;
     let alone = observed.sick.iter().chain(&observed.lost).all(|sick| sick == leader);
     (alone && !observed.sick.is_empty()).then(|| switchover(desired, observed, &[], leader))
-}
-
-/// A gate that shows a crash loop.
-pub(super) fn hold(desired: &Desired<'_>, within_seconds: u32) -> Gate {
-    Gate::new(within_seconds, desired.cluster.timing.gate_hold)
 }
 
 /// A run that ended between two labels left some servers unsealed.
@@ -221,11 +209,6 @@ fn handed_over<'o>(observed: &'o Observed, order: &[&Server]) -> Option<&'o str>
     order.iter().any(|server| server.name == leader).then_some(leader)
 }
 
-/// Whether only the synchronous replica may take over.
-fn is_strict(observed: &Observed) -> bool {
-    observed.dynamic.as_ref().map(durability) == Some(Durability::Strict)
-}
-
 /// `unproven` prove themselves at the first gate, together with the health of the cluster.
 fn roll(
     desired: &Desired<'_>,
@@ -254,12 +237,6 @@ fn roll(
     steps
 }
 
-/// What it costs to stop a node that does not lead, by the durability that runs.
-pub(super) fn cost(desired: &Desired<'_>, observed: &Observed, node: &str) -> Cost {
-    let running = observed.dynamic.as_ref().map_or(desired.cluster.durability, durability);
-    Cost::of_stopped(desired.cluster, running, node)
-}
-
 fn hand_over(
     desired: &Desired<'_>,
     observed: &Observed,
@@ -268,21 +245,4 @@ fn hand_over(
 ) -> [Step; 2] {
     let gate = Gate::new(QUICK_SECONDS, SHORT_SECONDS).despite(sick(observed, &[leader]));
     [switchover(desired, observed, order, &leader.name), Step::gate(gate)]
-}
-
-/// Hands the leadership to whoever has had its turn in `order`, or, under strict, to whoever may take over.
-pub(super) fn switchover(
-    desired: &Desired<'_>,
-    observed: &Observed,
-    order: &[&Server],
-    leader: &str,
-) -> Step {
-    let to = (!is_strict(observed)).then(|| successor(desired, order, leader));
-    let switchover = Action::Switchover { from: leader.to_owned(), to };
-    Step::new(switchover, Cost::of_switchover(desired.cluster))
-}
-
-pub(super) fn sick(observed: &Observed, servers: &[&Server]) -> Vec<String> {
-    let names = servers.iter().map(|server| server.name.clone());
-    names.filter(|name| observed.sick.contains(name)).collect()
 }

@@ -1,6 +1,6 @@
 //! Waking what is off, before anything else.
 
-use super::roll::{REJOIN_SECONDS, SHORT_SECONDS, hold, sick};
+use super::turn::{REJOIN_SECONDS, SHORT_SECONDS, hold, sick};
 use super::{Action, Desired, Gate, Step};
 use crate::inventory::{Inventory, Server};
 

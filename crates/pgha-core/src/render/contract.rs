@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::tree::{Tree, pools};
+use super::files::Tree;
+use super::pools::pools;
 use crate::cluster::{Cluster, Role, RoleSet};
 use crate::digest::Digest;
 

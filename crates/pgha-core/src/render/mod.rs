@@ -7,8 +7,10 @@
 
 mod contract;
 mod dynamic;
+mod files;
 mod nix;
 mod patroni;
+mod pools;
 mod seed;
 mod template;
 mod tree;
@@ -19,9 +21,9 @@ use serde_json::Value;
 
 pub use contract::{ETCD_JSON_PORT, ETCD_PEER_PORT, IDS, PATRONI_REST_PORT, SEED_FILES_DIR};
 pub use dynamic::durability;
+pub use files::{File, Tree};
 pub use nix::FLAKE;
 pub use seed::{Seed, owner_of};
-pub use tree::{File, Tree};
 
 use crate::cluster::{Cluster, RoleSet};
 use crate::digest::Digest;

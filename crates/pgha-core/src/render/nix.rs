@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::tree::Tree;
+use super::files::Tree;
 use super::{RenderError, template};
 use crate::cluster::contrib::CONTRIB;
 use crate::cluster::{Cluster, Role, RoleSet};

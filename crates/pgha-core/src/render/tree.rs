@@ -4,44 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::files::Tree;
+use super::pools::{Pool, pools};
 use super::{RenderError, contract, patroni, template};
-use crate::cluster::{
-    Cluster, DIRECT, Durability, Haproxy, Network, Node, Pgbouncer, ROUTES, Role, RoleSet, Timing,
-};
-use crate::digest::{Digest, Hasher};
-
-/// One file of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// Its content.
-    pub content: String,
-    /// Whether it may be executed.
-    pub executable: bool,
-}
-
-/// Files by their path below `/`. All belong to root and are readable by everyone: an image holds
-/// no secret.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tree(pub BTreeMap<String, File>);
-
-impl Tree {
-    /// The digest over every path, mode and content.
-    pub fn digest(&self) -> Digest {
-        let mut hasher = Hasher::default();
-        for (path, file) in &self.0 {
-            hasher
-                .part(path.as_bytes())
-                .part(&[u8::from(file.executable)])
-                .part(file.content.as_bytes());
-        }
-        hasher.finish()
-    }
-
-    fn insert(&mut self, path: &str, content: String) {
-        let executable = content.starts_with("#!");
-        self.0.insert(path.to_owned(), File { content, executable });
-    }
-}
+use crate::cluster::{Cluster, DIRECT, Haproxy, Network, Node, Pgbouncer, Role, RoleSet, Timing};
 
 /// Which nodes a file is for.
 #[derive(Clone, Copy)]
@@ -151,52 +117,6 @@ impl Limits {
         let postgres = cluster.most_to_one_postgresql();
         Self { client, postgres, direct: DIRECT, direct_client: most(DIRECT) }
     }
-}
-
-/// A port of a node that leads to PostgreSQL: to those nodes whose Patroni answers `path` with 200.
-#[derive(Serialize)]
-pub(super) struct Pool {
-    pub(super) name: &'static str,
-    pub(super) port: u16,
-    path: &'static str,
-    /// Whether it leads to replicas.
-    reads: bool,
-    /// Factor on the preset's check intervals.
-    slow: u32,
-    /// Where HAProxy takes the sessions of this port's pooler. Absent: it has none.
-    pub(super) route: Option<u16>,
-    /// The pool whose checks it goes by, if it leads past the poolers.
-    follows: Option<&'static str>,
-}
-
-/// The ports that lead to PostgreSQL.
-pub(super) fn pools(cluster: &Cluster) -> Vec<Pool> {
-    let haproxy = &cluster.haproxy;
-    // Under quorum Patroni's /sync leaves the quorum standbys out.
-    let sync_path = if cluster.durability == Durability::Quorum { "/quorum" } else { "/sync" };
-    // Each check costs a TLS handshake on both ends, and a connection to a dead replica is sent on
-    // to another: the pools for reads are checked five times less often.
-    let pool = |(name, route), port, path| {
-        let route = Some(route);
-        Pool { name, port, path, reads: false, slow: 1, route, follows: None }
-    };
-    let readers = |route, port, path| Pool { reads: true, slow: 5, ..pool(route, port, path) };
-    let [to_primary, to_replicas, to_synchronous] = ROUTES;
-    let primary = pool(to_primary, haproxy.primary_port, "/primary");
-    let replicas = readers(to_replicas, haproxy.replica_port, "/replica");
-    let direct = |name, port, pool: &Pool| Pool {
-        name,
-        port,
-        route: None,
-        follows: Some(pool.name),
-        ..*pool
-    };
-    let past_poolers = [
-        direct("direct", haproxy.direct_port, &primary),
-        direct("direct-replicas", haproxy.direct_replica_port, &replicas),
-    ];
-    let synchronous = haproxy.sync_port.map(|port| readers(to_synchronous, port, sync_path));
-    [primary, replicas].into_iter().chain(synchronous).chain(past_poolers).collect()
 }
 
 /// The files of one role set.

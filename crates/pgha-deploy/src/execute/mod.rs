@@ -21,7 +21,7 @@ pub use error::ExecuteError;
 use crate::daemons::Daemons;
 use crate::gate::{self, GateError};
 use crate::observe;
-use crate::operate::Operator;
+use crate::operator::Operator;
 
 /// File beside the secrets that says that the cluster has been formed. Without it a lost or
 /// unmounted state directory would look like a cluster that never was.

@@ -10,9 +10,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use pgha_core::cluster::{LONGEST_HELD_TRANSACTION_SECONDS, Node, Role};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::{Fleet, Link, with_causes};
+use super::{Fleet, Link};
 use crate::haproxy;
-use crate::node_error::NodeError;
+use crate::node_error::{NodeError, with_causes};
 use crate::pooler::{self, Pooler};
 
 type Done = Result<(), NodeError>;

@@ -22,11 +22,11 @@ use tokio::time::Instant;
 use crate::contract::Contract;
 use crate::declare;
 use crate::etcd::Etcd;
-use crate::node_error::NodeError;
+use crate::node_error::{NodeError, with_causes};
 use crate::patroni::Patroni;
 use crate::pooler::{self, Pooler};
-use crate::probe::{self, Answer, Probe};
-use crate::secrets::Secrets;
+use crate::probe::{Answer, Probe};
+use crate::secrets::{PROBE, Secrets};
 
 /// An open connection to one node.
 pub struct Link {
@@ -130,6 +130,15 @@ impl Fleet {
         Ok(link)
     }
 
+    /// Runs a program on a node.
+    ///
+    /// # Errors
+    /// When the node does not answer, or the program fails.
+    pub async fn run(&self, node: &Node, arguments: &[&str]) -> Result<(), NodeError> {
+        self.link(node).await?.session.run(arguments, b"").await?;
+        Ok(())
+    }
+
     /// Asks the nodes with `role` one after the other, until one has an answer.
     ///
     /// # Errors
@@ -227,7 +236,7 @@ impl Fleet {
         durability: String,
     ) -> Result<Probe, NodeError> {
         let tls = sql::connector(self.secrets.file("ca.crt").expose())?;
-        let password = self.secrets.file(&format!("passwords/{}", probe::ROLE)).clone();
+        let password = self.secrets.file(&format!("passwords/{}", PROBE)).clone();
         Ok(Probe { tls, password, node: node.name.clone(), doors, durability })
     }
 
@@ -257,12 +266,6 @@ impl Fleet {
         link.tunnels.push(tunnel);
         Ok((client, url))
     }
-}
-
-/// An error and what it came from, as one line of a table.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// What a node with this role is asked.

@@ -7,9 +7,9 @@ use pgha_core::cluster::{Node, Role};
 
 use super::node::ROUNDS;
 use super::{Health, NodeHealth};
-use crate::fleet::{Fleet, Link, with_causes};
+use crate::fleet::{Fleet, Link};
 use crate::instance::Instance;
-use crate::node_error::NodeError;
+use crate::node_error::{NodeError, with_causes};
 use crate::patroni::View;
 use crate::pooler::{self, Pooler};
 use crate::probe::{POSTGRES, Sessions};

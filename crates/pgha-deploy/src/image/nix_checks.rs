@@ -4,10 +4,7 @@ use std::path::Path;
 
 use pgha_platform::{Check, Command, Problem, files};
 
-use super::nixos::NixOptions;
-
-/// What nix must be told to know `nix build` and flakes.
-pub(super) const FEATURES: [&str; 2] = ["--extra-experimental-features", "nix-command flakes"];
+use super::nixos::{FEATURES, NixOptions};
 
 /// The first version that evaluates our own flakes.
 const OLDEST: (u32, u32) = (2, 8);

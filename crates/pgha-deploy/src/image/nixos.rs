@@ -13,9 +13,11 @@ use pgha_platform::{Command, CommandError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::nix_checks::FEATURES;
 use super::nix_log::Log;
 use super::{ImageError, budget, flake};
+
+/// What nix must be told to know `nix build` and flakes.
+pub(super) const FEATURES: [&str; 2] = ["--extra-experimental-features", "nix-command flakes"];
 
 /// How to build.
 #[derive(Debug, Clone, Default)]

@@ -24,9 +24,6 @@ use rand::distr::{Alphanumeric, SampleString};
 use russh::keys::{Algorithm, PrivateKey};
 use zeroize::Zeroizing;
 
-use crate::archive::ARCHIVE;
-use crate::probe;
-
 pub(crate) use certificates::{RENEW_DAYS, first_end};
 pub use error::SecretsError;
 pub use identity::not_anothers;
@@ -43,9 +40,15 @@ impl Secret {
     }
 }
 
+/// The role it is done with. Everybody's rights are enough.
+pub const PROBE: &str = "pgha_probe";
+
+/// Directory of the archive, beside them: what is in it is read by nobody who asks for secrets.
+pub const ARCHIVE: &str = "archive";
+
 /// Passwords that every cluster has. Users of the cluster file come on top.
 const SYSTEM_PASSWORDS: [&str; 6] =
-    ["postgres", "replicator", "rewind", "rest-api", "haproxy-stats", probe::ROLE];
+    ["postgres", "replicator", "rewind", "rest-api", "haproxy-stats", PROBE];
 
 /// The secrets of one cluster, in memory.
 pub struct Secrets {
@@ -138,7 +141,7 @@ impl Secrets {
         // A node may be older than the role that pgha looks with: `apply` makes it there.
         let system = SYSTEM_PASSWORDS
             .into_iter()
-            .filter(|name| *name != probe::ROLE)
+            .filter(|name| *name != PROBE)
             .map(|name| format!("passwords/{name}"));
         let keys =
             ["ca.crt", "ca.key", "etcd-ca.crt", "etcd-ca.key", "ssh/operator"].map(str::to_owned);
@@ -171,7 +174,7 @@ impl Secrets {
         for name in SYSTEM_PASSWORDS.into_iter().chain(users) {
             self.ensure_file(&format!("passwords/{name}"), || Ok(random_password()))?;
         }
-        for user in cluster.postgresql.users.iter().map(String::as_str).chain([probe::ROLE]) {
+        for user in cluster.postgresql.users.iter().map(String::as_str).chain([PROBE]) {
             let password = self.file(&format!("passwords/{user}")).clone();
             self.ensure_file(&format!("verifiers/{user}"), || {
                 Ok(scram_verifier(password.expose()))

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::{self, Plan};
-use pgha_deploy::archive::{ARCHIVE, Archive};
+use pgha_deploy::archive::Archive;
 use pgha_deploy::execute;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::given;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::observe;
-use pgha_deploy::operate::{Goal, Operator};
-use pgha_deploy::secrets::Secrets;
+use pgha_deploy::operate::Goal;
+use pgha_deploy::operator::Operator;
+use pgha_deploy::secrets::{ARCHIVE, Secrets};
 use pgha_deploy::session::Consent;
 use pgha_platform::local::Local;
 use pgha_platform::{Check, Provider, files};

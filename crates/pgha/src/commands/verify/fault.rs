@@ -27,9 +27,12 @@ pub(super) async fn break_it(
         // Boxed: it is by far the largest of these futures.
         Scenario::Roll => Box::pin(apply::again(workspace)).await,
         Scenario::LeaderKillPostgres => {
-            on(fleet, leader, &["pkill", "-KILL", "--oldest", "--exact", "postgres"]).await
+            let kill = ["pkill", "-KILL", "--oldest", "--exact", "postgres"];
+            Ok(fleet.run(leader, &kill).await?)
         }
-        Scenario::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGSTOP")).await,
+        Scenario::PatroniFrozen => {
+            Ok(fleet.run(leader, &signal_patroni("--signal=SIGSTOP")).await?)
+        }
         Scenario::NodePaused | Scenario::NodePausedStandbyStalled => {
             lead_etcd(fleet, leader).await?;
             if scenario == Scenario::NodePausedStandbyStalled {
@@ -40,8 +43,9 @@ pub(super) async fn break_it(
         Scenario::EtcdOneDown => {
             // The stop keeps systemd from starting it again; the kill makes it a failure
             // instead of a goodbye.
-            on(fleet, leader, &["systemctl", "stop", "--no-block", "etcd.service"]).await?;
-            on(fleet, leader, &["systemctl", "kill", "--signal=SIGKILL", "etcd.service"]).await
+            fleet.run(leader, &["systemctl", "stop", "--no-block", "etcd.service"]).await?;
+            let kill = ["systemctl", "kill", "--signal=SIGKILL", "etcd.service"];
+            Ok(fleet.run(leader, &kill).await?)
         }
     }
 }
@@ -56,11 +60,15 @@ pub(super) async fn heal(
     match scenario {
         Scenario::LeaderPowerOff => Ok(workspace.provider.power_on(&leader.name).await?),
         Scenario::LeaderCutOff => Ok(fleet.heal(leader).await?),
-        Scenario::PatroniFrozen => on(fleet, leader, &signal_patroni("--signal=SIGCONT")).await,
+        Scenario::PatroniFrozen => {
+            Ok(fleet.run(leader, &signal_patroni("--signal=SIGCONT")).await?)
+        }
         Scenario::NodePaused | Scenario::NodePausedStandbyStalled => {
             Ok(workspace.provider.thaw(&leader.name).await?)
         }
-        Scenario::EtcdOneDown => on(fleet, leader, &["systemctl", "start", "etcd.service"]).await,
+        Scenario::EtcdOneDown => {
+            Ok(fleet.run(leader, &["systemctl", "start", "etcd.service"]).await?)
+        }
         Scenario::Roll => {
             for node in &workspace.cluster.nodes {
                 workspace.provider.power_on(&node.name).await?;
@@ -121,9 +129,4 @@ async fn lead_etcd(fleet: &Fleet, node: &Node) -> Result<(), Failure> {
 /// Patroni alone: PostgreSQL is its child.
 fn signal_patroni(signal: &str) -> [&str; 5] {
     ["systemctl", "kill", "--kill-whom=main", signal, "patroni.service"]
-}
-
-pub(super) async fn on(fleet: &Fleet, node: &Node, arguments: &[&str]) -> Result<(), Failure> {
-    fleet.link(node).await?.session.run(arguments, b"").await?;
-    Ok(())
 }

@@ -9,7 +9,6 @@ use pgha_deploy::health::Health;
 use pgha_verify::Scenario;
 use serde_json::json;
 
-use super::fault::on;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
@@ -42,7 +41,7 @@ pub(super) async fn after_the_vote(
         let seconds = scenario.stalled_seconds(cluster).to_string();
         let run = ["systemd-run", "--quiet", "--collect", "/bin/sh", "-c", STALL, "sh"];
         let arguments = [watch.as_str(), &own, &seconds, &etcd];
-        on(fleet, node, &run.into_iter().chain(arguments).collect::<Vec<_>>()).await?;
+        fleet.run(node, &run.into_iter().chain(arguments).collect::<Vec<_>>()).await?;
     }
     Ok(())
 }

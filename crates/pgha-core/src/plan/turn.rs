@@ -1,0 +1,48 @@
+//! One node's turn in a formed cluster: how long its gate waits, what its stop costs, who leads meanwhile.
+
+use super::order::successor;
+use super::{Action, Cost, Desired, Gate, Step};
+use crate::cluster::Durability;
+use crate::inventory::{Observed, Server};
+use crate::render::durability;
+
+/// Seconds a healthy cluster may take to say so.
+pub(super) const QUICK_SECONDS: u32 = 60;
+/// Seconds a rebuilt node may take to be a full member again, a rewind or a new base backup
+/// included.
+pub(super) const REJOIN_SECONDS: u32 = 240;
+/// Seconds health must hold after something that can only pass or go on.
+pub(super) const SHORT_SECONDS: u32 = 3;
+
+/// A gate that shows a crash loop.
+pub(super) fn hold(desired: &Desired<'_>, within_seconds: u32) -> Gate {
+    Gate::new(within_seconds, desired.cluster.timing.gate_hold)
+}
+
+/// Whether only the synchronous replica may take over.
+pub(super) fn is_strict(observed: &Observed) -> bool {
+    observed.dynamic.as_ref().map(durability) == Some(Durability::Strict)
+}
+
+/// What it costs to stop a node that does not lead, by the durability that runs.
+pub(super) fn cost(desired: &Desired<'_>, observed: &Observed, node: &str) -> Cost {
+    let running = observed.dynamic.as_ref().map_or(desired.cluster.durability, durability);
+    Cost::of_stopped(desired.cluster, running, node)
+}
+
+/// Hands the leadership to whoever has had its turn in `order`, or, under strict, to whoever may take over.
+pub(super) fn switchover(
+    desired: &Desired<'_>,
+    observed: &Observed,
+    order: &[&Server],
+    leader: &str,
+) -> Step {
+    let to = (!is_strict(observed)).then(|| successor(desired, order, leader));
+    let switchover = Action::Switchover { from: leader.to_owned(), to };
+    Step::new(switchover, Cost::of_switchover(desired.cluster))
+}
+
+pub(super) fn sick(observed: &Observed, servers: &[&Server]) -> Vec<String> {
+    let names = servers.iter().map(|server| server.name.clone());
+    names.filter(|name| observed.sick.contains(name)).collect()
+}
