@@ -35,7 +35,7 @@ pub struct Image {
 
 /// What of an image boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "Parts")]
 pub enum Artifact {
     /// Layers, which a container boots.
     Layers {
@@ -43,7 +43,7 @@ pub enum Artifact {
         #[serde(flatten)]
         layers: Layers,
         /// The same with a kernel and a boot loader, for a machine. Absent: not asked for.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         disk: Option<Disk>,
     },
     /// A disk, which a machine boots, and nothing else.
@@ -51,6 +51,30 @@ pub enum Artifact {
         /// The disk.
         disk: Disk,
     },
+}
+
+/// What a manifest may have of an artifact.
+#[derive(Deserialize)]
+struct Parts {
+    package_root: Option<Layer>,
+    configuration: Option<Layer>,
+    disk: Option<Disk>,
+}
+
+impl TryFrom<Parts> for Artifact {
+    type Error = String;
+
+    fn try_from(parts: Parts) -> Result<Self, String> {
+        match (parts.package_root, parts.configuration, parts.disk) {
+            (Some(package_root), Some(configuration), disk) => {
+                Ok(Self::Layers { layers: Layers { package_root, configuration }, disk })
+            }
+            (None, None, Some(disk)) => Ok(Self::Disk { disk }),
+            (None, None, None) => Err("an image has neither layers nor a disk".to_owned()),
+            (None, ..) => Err("an image has no `package_root`".to_owned()),
+            (_, None, _) => Err("an image has no `configuration`".to_owned()),
+        }
+    }
 }
 
 /// The two layers of an image.

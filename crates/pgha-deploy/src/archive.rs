@@ -15,9 +15,7 @@ use pgha_platform::files::{self, FileError};
 use zeroize::Zeroizing;
 
 use crate::image::{AlteredError, unaltered};
-
-/// Directory of the archive, beside the secrets.
-pub const ARCHIVE: &str = "archive";
+use crate::seed;
 
 /// What no server names goes after so long. Another operator may be about to give it to one.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -53,6 +51,15 @@ pub enum ArchiveError {
         #[source]
         source: serde_json::Error,
     },
+    /// A seed cannot be unpacked.
+    #[error("{} is damaged", path.display())]
+    DamagedSeed {
+        /// The seed.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file of the archive.
     #[error(transparent)]
     File(#[from] FileError),
@@ -70,16 +77,18 @@ impl Archive {
         Self { dir }
     }
 
-    /// Keeps an image. One that was built elsewhere meanwhile is found there from now on.
+    /// Keeps an image. Where its files are gone, it is found where it was built meanwhile.
     ///
     /// # Errors
     /// When its entry cannot be written.
     pub fn keep_image(&self, image: &Image) -> Result<(), FileError> {
         let path = self.entry_of_image(&image.digest());
-        let text = serde_json::to_string_pretty(image).unwrap_or_default();
-        if files::read(&path).is_ok_and(|there| there == text) {
+        let is_there =
+            |kept: &Image| kept.files().iter().all(|file| Path::new(&file.path).exists());
+        if read_image(&path).is_ok_and(|kept| is_there(&kept)) {
             return Ok(());
         }
+        let text = serde_json::to_string_pretty(image).unwrap_or_default();
         files::make_dir(&self.dir.join("images"), 0o700)?;
         files::write(&path, text.as_bytes(), 0o600)
     }
@@ -104,22 +113,28 @@ impl Archive {
     /// # Errors
     /// When it is not kept, or its layers are not what they were.
     pub fn image(&self, digest: &Digest) -> Result<Image, ArchiveError> {
-        let path = self.entry_of_image(digest);
-        let text = files::read(&path).map_err(|error| self.missing("image", digest, error))?;
-        let image =
-            serde_json::from_str(&text).map_err(|source| ArchiveError::Damaged { path, source })?;
+        let image = read_image(&self.entry_of_image(digest)).map_err(|error| match error {
+            ArchiveError::File(error) => self.missing("image", digest, error),
+            error => error,
+        })?;
         unaltered(&image)?;
         Ok(image)
     }
 
-    /// A seed.
+    /// A seed, ready for delivery, and when the first of its certificates ends, in seconds since 1970.
     ///
     /// # Errors
-    /// When it is not kept.
-    pub fn seed(&self, digest: &Digest) -> Result<Zeroizing<Vec<u8>>, ArchiveError> {
+    /// When it is not kept, or nobody would speak to a node with it.
+    pub fn seed(&self, digest: &Digest) -> Result<(Zeroizing<Vec<u8>>, Option<i64>), ArchiveError> {
         let path = self.entry_of_seed(digest);
         let bytes = std::fs::read(&path).map_err(FileError::at("read", &path));
-        Ok(Zeroizing::new(bytes.map_err(|error| self.missing("seed", digest, error))?))
+        let packed = Zeroizing::new(bytes.map_err(|error| self.missing("seed", digest, error))?);
+        let end = seed::certificates_end(&packed)
+            .map_err(|source| ArchiveError::DamagedSeed { path, source })?;
+        match end.is_some_and(|end| end <= jiff::Timestamp::now().as_second()) {
+            true => Err(ArchiveError::Ended),
+            false => Ok((packed, end)),
+        }
     }
 
     /// Whether what a server would go back to could be booted.
@@ -162,6 +177,12 @@ impl Archive {
     fn entry_of_seed(&self, digest: &Digest) -> PathBuf {
         self.dir.join("seeds").join(digest.id())
     }
+}
+
+fn read_image(path: &Path) -> Result<Image, ArchiveError> {
+    let text = files::read(path)?;
+    let damaged = |source| ArchiveError::Damaged { path: path.to_owned(), source };
+    serde_json::from_str(&text).map_err(damaged)
 }
 
 fn is_old(path: &Path) -> bool {

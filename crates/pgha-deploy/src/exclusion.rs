@@ -1,7 +1,7 @@
 //! One operator at a time: the provider's lock on this machine, and a lease in the cluster's etcd against other
 //! machines.
 
-use pgha_platform::{Provider, ProviderError};
+use pgha_platform::{Provider, ProviderError, clock};
 
 use crate::lease::{Holder, Lease, LeaseError, Store};
 use crate::node_error::NodeError;
@@ -87,7 +87,9 @@ impl<'e, P: Provider, S: Store> Exclusion<'e, P, S> {
         if !world.servers.iter().any(|server| server.formed && server.running) {
             return Ok(None);
         }
-        match Lease::take(self.store, self.cluster, &self.holder).await {
+        // Not since somebody began to read the plan.
+        let holder = Holder { since: clock::now(), ..self.holder.clone() };
+        match Lease::take(self.store, self.cluster, &holder).await {
             Ok(lease) => Ok(Some(lease)),
             Err(held @ LeaseError::Held(_)) => Err(ExclusionError::Held(held)),
             Err(LeaseError::Node(error)) if unguarded == Unguarded::Refuse => {

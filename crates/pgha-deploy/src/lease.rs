@@ -127,20 +127,30 @@ impl<'s, S: Store> Lease<'s, S> {
         let granted = store.call("lease/grant", &ttl).await?;
         let id = granted["ID"].as_str().unwrap_or_default().to_owned();
         let lease = Self { store, id, asked };
-        let key = STANDARD.encode(format!("/pgha/{cluster}/operator"));
-        let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": lease.id } });
-        let mut found = put_if(store, &key, "0", &put).await?;
-        if let Some(entry) = found.as_ref().filter(|entry| entry.is_left_over(this)) {
-            found = put_if(store, &key, &entry.revision, &put).await?;
-        }
-        match found {
-            // It is this one when a member took the entry and its answer was lost.
-            Some(entry) if entry.holder != *this => {
+        match lease.seize(cluster, this).await {
+            Ok(None) => Ok(lease),
+            Ok(Some(holder)) => {
                 lease.release().await;
-                Err(LeaseError::Held(Box::new(entry.holder)))
+                Err(LeaseError::Held(Box::new(holder)))
             }
-            _ => Ok(lease),
+            // Perhaps the key was put, and only the answer lost: it ends with its lease.
+            Err(error) => {
+                lease.release().await;
+                Err(error.into())
+            }
         }
+    }
+
+    /// Puts the key, unless another has it: who that is.
+    async fn seize(&self, cluster: &str, this: &Holder) -> Result<Option<Holder>, NodeError> {
+        let key = STANDARD.encode(format!("/pgha/{cluster}/operator"));
+        let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": self.id } });
+        let mut found = put_if(self.store, &key, "0", &put).await?;
+        if let Some(entry) = found.as_ref().filter(|entry| entry.is_left_over(this)) {
+            found = put_if(self.store, &key, &entry.revision, &put).await?;
+        }
+        // It is this one when a member took the entry and its answer was lost.
+        Ok(found.map(|entry| entry.holder).filter(|holder| holder != this))
     }
 
     /// Renews it. Ends only when it may have run out, because this process or its machine was

@@ -117,7 +117,11 @@ impl From<ImageError> for Failure {
 
 impl From<GivenError> for Failure {
     fn from(error: GivenError) -> Self {
-        Self::broken(&error).hint("`pgha build` makes the images of this cluster file").exit_with(1)
+        let cure = match error {
+            GivenError::Disks { .. } => "leave --manifest out: the images are built then",
+            _ => "`pgha build` makes the images of this cluster file",
+        };
+        Self::broken(&error).hint(cure).exit_with(1)
     }
 }
 
@@ -158,11 +162,14 @@ fn no_way_back(why: &ArchiveError) -> &'static str {
         ArchiveError::Altered(_) | ArchiveError::Damaged { .. } | ArchiveError::File(_) => {
             "put the image back where it was; `pgha apply --no-way-back` changes nodes without one"
         }
+        ArchiveError::DamagedSeed { .. } => {
+            "remove that file: the next `pgha apply` keeps it anew if it is what the node has now"
+        }
         ArchiveError::Missing { .. } => {
-            "an older pgha booted this node, or the secrets came without their directory `archive`: `pgha apply --no-way-back` changes nodes all the same"
+            "an older pgha booted this node, or the secrets came without their directory `archive`: `pgha apply --no-way-back` gives nodes what the cluster file says all the same"
         }
         ArchiveError::Nothing | ArchiveError::Ended => {
-            "`pgha apply --no-way-back` changes nodes all the same"
+            "`pgha apply --no-way-back` gives nodes what the cluster file says all the same"
         }
     }
 }
@@ -181,6 +188,9 @@ impl From<ExecuteError> for Failure {
             }
             ExecuteError::Archive(_) => Self::broken(&error)
                 .hint("put it back where it was, or change the cluster file, then `pgha apply`"),
+            ExecuteError::NoReturn { .. } => Self::broken(&error).hint(
+                "correct the cluster file or the image, then `pgha apply --no-way-back`",
+            ),
             ExecuteError::Kept { .. } => {
                 Self::broken(&error).hint("see `pgha status`; `pgha rollback` takes the last roll back once the other nodes are well")
             }

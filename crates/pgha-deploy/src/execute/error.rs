@@ -67,6 +67,18 @@ pub enum ExecuteError {
         /// What was wrong.
         why: String,
     },
+    /// A node with something new did not become healthy, and what it ran before cannot be booted.
+    #[error(
+        "`{node}` did not become healthy with its new image, and has no way back: {because}\n{why}"
+    )]
+    NoReturn {
+        /// The node.
+        node: String,
+        /// Why there is none.
+        because: ArchiveError,
+        /// What was wrong.
+        why: String,
+    },
     /// A changed dynamic configuration was set back.
     #[error("the changed configuration was taken back: {outcome}\n{why}")]
     SetBack {

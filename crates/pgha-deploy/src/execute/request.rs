@@ -9,7 +9,7 @@ use pgha_platform::{Boot, ImageFile, Provider, ServerRequest, clock};
 use super::{ExecuteError, Executor};
 use crate::archive::ArchiveError;
 use crate::daemons::Daemons;
-use crate::{observe, seed};
+use crate::observe;
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// A server that is to be made. Its cluster begins with the wanted dynamic configuration.
@@ -71,12 +71,9 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         given: &Given,
     ) -> Result<ServerRequest, ExecuteError> {
         let archive = self.operator.archive;
-        let (image, seed) = (archive.image(&given.image)?, archive.seed(&given.seed)?);
+        let image = archive.image(&given.image)?;
+        let (seed, certificates_end) = archive.seed(&given.seed)?;
         let layers = image.layers().ok_or_else(|| ExecuteError::NoLayers(given.image.clone()))?;
-        let certificates_end = seed::certificates_end(&seed)?;
-        if certificates_end.is_some_and(|end| end <= jiff::Timestamp::now().as_second()) {
-            return Err(ArchiveError::Ended.into());
-        }
         let noted = Server {
             given: given.clone(),
             roles: Some(image.role_set.to_string()),

@@ -69,11 +69,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         match self.revert(node).await {
             // Before anything was stopped.
             Err(ExecuteError::Archive(missing)) => {
-                return Err(ExecuteError::Kept {
-                    node: node.to_owned(),
-                    because: missing.to_string(),
-                    why: failed.to_string(),
-                });
+                let (node, why) = (node.to_owned(), failed.to_string());
+                return Err(ExecuteError::NoReturn { node, because: missing, why });
             }
             done => done?,
         }

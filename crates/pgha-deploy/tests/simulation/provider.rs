@@ -1,6 +1,7 @@
 //! The provider of the model. What no roll may ever ask for panics.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use pgha_core::Digest;
 use pgha_core::cluster::Node;
@@ -10,6 +11,7 @@ use pgha_platform::files::{self, Lock};
 use pgha_platform::{Check, ImageFile, Provider, ProviderError, Server, ServerRequest};
 
 use crate::pgha::Pgha;
+use crate::wish::NUMBER;
 
 impl Provider for Pgha<'_> {
     async fn checks(&self) -> Vec<Check> {
@@ -102,6 +104,13 @@ fn boots_what_is_noted(request: &ServerRequest, noted: &inventory::Server) {
     let (package_root, configuration) =
         (layer(&request.boot.package_root), layer(&request.boot.configuration));
     assert_eq!(Layers { package_root, configuration }.digest(), noted.given.image);
+    let seed = zstd::Decoder::new(request.boot.seed.as_slice()).expect("a seed");
+    let mut seed = tar::Archive::new(seed);
+    let mut entries = seed.entries().expect("a seed").flatten();
+    let is_number = |path: &Path| path == Path::new(NUMBER);
+    let number = entries.find(|entry| entry.path().is_ok_and(|path| is_number(&path)));
+    let number = std::io::read_to_string(number.expect("a number")).expect("a number");
+    assert_eq!(Digest::from(number), noted.given.seed, "{} has another seed", noted.name);
 }
 
 fn read(address: Ipv4Addr, name: &str, labels: &Labels) -> inventory::Server {

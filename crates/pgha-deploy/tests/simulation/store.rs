@@ -33,18 +33,18 @@ impl Kept {
         self.key.take_if(|entry| !self.leases.contains_key(&entry.lease));
     }
 
-    fn call(&mut self, method: &str, body: &Value) -> Value {
+    fn call(&mut self, method: &str, body: &Value) -> Result<Value, &'static str> {
         self.expire();
-        match method {
+        Ok(match method {
             "lease/grant" => self.grant(body),
             "lease/keepalive" => self.keep(body),
             "lease/revoke" => {
                 self.leases.remove(text(&body["ID"]));
                 json!({})
             }
-            "kv/txn" => self.put_if(body),
+            "kv/txn" => self.put_if(body)?,
             _ => panic!("the model's etcd knows no {method}"),
-        }
+        })
     }
 
     fn grant(&mut self, body: &Value) -> Value {
@@ -65,21 +65,24 @@ impl Kept {
     }
 
     /// Puts the key if nobody has changed it since, or says what it holds.
-    fn put_if(&mut self, body: &Value) -> Value {
+    fn put_if(&mut self, body: &Value) -> Result<Value, &'static str> {
         let wanted = text(&body["compare"][0]["modRevision"]);
         let has = self.key.as_ref().map_or(0, |entry| entry.revision).to_string();
         if has == wanted {
-            self.revision += 1;
             let put = &body["success"][0]["requestPut"];
             let (value, lease) = (text(&put["value"]).to_owned(), text(&put["lease"]).to_owned());
+            if !self.leases.contains_key(&lease) {
+                return Err("requested lease not found");
+            }
+            self.revision += 1;
             self.key = Some(Entry { value, lease, revision: self.revision });
-            return json!({ "succeeded": true });
+            return Ok(json!({ "succeeded": true }));
         }
         let entry = self.key.iter().map(|entry| {
             json!({ "value": entry.value, "lease": entry.lease, "mod_revision": entry.revision.to_string() })
         });
         let kvs = entry.collect::<Vec<_>>();
-        json!({ "responses": [{ "response_range": { "kvs": kvs } }] })
+        Ok(json!({ "responses": [{ "response_range": { "kvs": kvs } }] }))
     }
 }
 
@@ -92,17 +95,19 @@ impl Store for Pgha<'_> {
         let fate = self.fate().await;
         let answer = {
             let mut state = self.world.state();
-            match state.has_quorum() && fate != Fate::Late {
+            let done = match state.has_quorum() && fate != Fate::Lost {
+                true => state.store.call(method, body),
+                false => Err("no quorum"),
+            };
+            match fate {
                 // A member whose answer was lost has done it; the next one is asked.
-                true if fate == Fate::AnswerLost => {
-                    let _ = state.store.call(method, body);
-                    Ok(state.store.call(method, body))
-                }
-                true => Ok(state.store.call(method, body)),
-                false => Err(self.refused("etcd", "no quorum")),
+                Fate::AnswerLost if done.is_ok() => state.store.call(method, body),
+                // No member's answer arrives.
+                Fate::Late => Err("no answer"),
+                _ => done,
             }
         };
         self.travel().await;
-        answer
+        answer.map_err(|why| self.refused("etcd", why))
     }
 }

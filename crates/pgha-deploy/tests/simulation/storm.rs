@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pgha_core::plan::Plan;
-use pgha_deploy::exclusion::Exclusion;
+use pgha_deploy::exclusion::{Exclusion, ExclusionError};
 use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::journal::Journal;
 use pgha_deploy::lease::Holder;
@@ -49,7 +49,7 @@ pub(crate) fn operator<'p>(
     }
 }
 
-/// A person who reads a plan, and says yes.
+/// A person who reads a plan and says yes, mostly; or a program with `--yes`.
 struct Reader<'w> {
     world: &'w World,
     process: u32,
@@ -57,7 +57,7 @@ struct Reader<'w> {
 
 impl Consent for Reader<'_> {
     fn is_given(&self) -> bool {
-        false
+        self.process.is_multiple_of(3)
     }
 
     fn show(&self, plan: &Plan) {
@@ -66,16 +66,14 @@ impl Consent for Reader<'_> {
 
     async fn ask(&self) -> bool {
         tokio::time::sleep(self.world.thought()).await;
-        true
+        !self.world.declines()
     }
 }
 
 /// Each operator has a machine of its own.
 fn holder(process: u32) -> Holder {
     let (machine, boot) = (format!("machine {}", process % 2), format!("boot {}", process % 2));
-    // No time of this world: the story of a seed is the same each time.
-    let (purpose, since) = ("a storm".to_owned(), "it began".to_owned());
-    Holder { machine, boot, process, purpose, since }
+    Holder { machine, boot, process, ..Holder::this("a storm") }
 }
 
 /// What `pgha apply` and `pgha rollback` do.
@@ -88,6 +86,10 @@ pub(crate) async fn operate(world: &World, process: u32, goal: Goal) -> End {
         Ok(()) => End::Done,
         Err(OperateError::Execute(ExecuteError::Returned { .. })) => End::Returned,
         Err(OperateError::Execute(ExecuteError::SetBack { .. })) => End::SetBack,
+        // Who else is at work says since when, which is no time of this world.
+        Err(OperateError::Exclusion(ExclusionError::Held(_))) => {
+            End::Stopped("another is at work".to_owned())
+        }
         Err(error) => End::Stopped(error.to_string()),
     }
 }
@@ -187,6 +189,12 @@ pub(crate) async fn succeed(world: &World, goal: Goal) {
 impl World {
     fn seconds(&self, range: std::ops::Range<u64>) -> Duration {
         Duration::from_secs(self.state().rng.random_range(range))
+    }
+
+    /// Whether a person says no.
+    fn declines(&self) -> bool {
+        let mut state = self.state();
+        !state.calm && state.rng.random_bool(0.05)
     }
 
     /// How long a person reads a plan.

@@ -23,6 +23,9 @@ const FILES: [&str; 3] = [
     include_str!("../../../../tests/clusters/dedicated-haproxy.toml"),
 ];
 
+/// What a seed of the model says of itself.
+pub(crate) const NUMBER: &str = "number";
+
 /// A value of `max_connections` with which no PostgreSQL starts.
 pub(crate) const TOO_MANY: u32 = 9999;
 
@@ -72,9 +75,9 @@ pub(crate) fn subject(seed: u64) -> &'static Subject {
 impl Subject {
     /// What the cluster was formed with is in the archive, as `up` leaves it.
     fn keep(&self, wish: &Wish) -> Result<(), FileError> {
+        let rendered = wish.made(self).rendered;
         for node in &self.cluster.nodes {
-            let packed =
-                pgha_deploy::seed::pack(&self.rendered, node, &self.secrets, BlankDisk::Refuse);
+            let packed = pgha_deploy::seed::pack(&rendered, node, &self.secrets, BlankDisk::Refuse);
             self.archive.keep_seed(&seed(&node.name, wish.seed), &packed.expect("packed"))?;
         }
         let images = manifest(&self.cluster, wish.image, wish.libc).images;
@@ -110,6 +113,10 @@ impl Wish {
     pub(crate) fn made(&self, subject: &Subject) -> Made {
         let mut rendered = subject.rendered.clone();
         rendered.dynamic = self.dynamic(subject);
+        // What is in a real seed does not change here: it says which one it is.
+        for (node, made) in &mut rendered.seeds {
+            made.files.insert(NUMBER.to_owned(), seed(node, self.seed).to_string());
+        }
         Made {
             rendered,
             manifest: manifest(&subject.cluster, self.image, self.libc),
