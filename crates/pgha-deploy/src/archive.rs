@@ -189,3 +189,64 @@ fn is_old(path: &Path) -> bool {
     let written = path.metadata().and_then(|metadata| metadata.modified());
     written.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > UNUSED))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use pgha_core::cluster::Cluster;
+    use pgha_core::manifest::{Artifact, Layer, Layers};
+
+    use super::*;
+
+    const FILE: &str = include_str!("../../../tests/clusters/minimal.toml");
+
+    /// An image whose layers are files of `dir`.
+    fn image(dir: &Path) -> Image {
+        let (cluster, _) = Cluster::parse(FILE).expect("a cluster");
+        std::fs::create_dir_all(dir).expect("a directory");
+        let layer = |name: &str| {
+            let path = dir.join(name);
+            std::fs::write(&path, name).expect("written");
+            let (path, sha256) = (path.display().to_string(), Digest::of(name.as_bytes()));
+            Layer { path, sha256, bytes: name.len() as u64 }
+        };
+        let layers = Layers { package_root: layer("root"), configuration: layer("files") };
+        Image {
+            role_set: cluster.nodes[0].role_set.clone(),
+            base: cluster.base,
+            tree: Digest::of(b"tree"),
+            artifact: Artifact::Layers { layers, disk: None },
+            versions: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn an_image_is_found_where_its_files_are_and_only_as_it_was_built() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let archive = Archive::new(dir.path().join("archive"));
+        let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+        let (first, second) = (image(&here), image(&there));
+        let digest = first.digest();
+        assert!(matches!(archive.image(&digest), Err(ArchiveError::Missing { .. })));
+        archive.keep_image(&first).expect("kept");
+        archive.keep_image(&second).expect("kept");
+        assert_eq!(archive.image(&digest).expect("whole"), first, "it is still there");
+        std::fs::write(here.join("files"), "others").expect("altered");
+        assert!(matches!(archive.image(&digest), Err(ArchiveError::Altered(_))));
+        std::fs::remove_dir_all(&here).expect("gone");
+        archive.keep_image(&second).expect("kept");
+        assert_eq!(archive.image(&digest).expect("whole"), second);
+    }
+
+    #[test]
+    fn a_seed_that_is_damaged_or_missing_is_told_before_anything_is_done() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let archive = Archive::new(dir.path().to_owned());
+        let digest = Digest::of(b"seed");
+        assert!(matches!(archive.seed(&digest), Err(ArchiveError::Missing { .. })));
+        archive.keep_seed(&digest, b"not a seed").expect("kept");
+        assert!(matches!(archive.seed(&digest), Err(ArchiveError::DamagedSeed { .. })));
+        assert!(matches!(archive.has(None), Err(ArchiveError::Nothing)));
+    }
+}
