@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct DataFormat {
     /// Major version of PostgreSQL: another one cannot read the files.
     pub postgresql: u16,
-    /// The libraries that sort text, with their versions, such as `libc6-2.41_libicu76-76.1`, or `glibc-2.42_icu-76.1` on
-    /// NixOS. With
-    /// others, indexes that use their collations are out of order, and PostgreSQL does no more than
+    /// The libraries that sort text, with their versions, such as `libc6-2.41_libicu76-76.1`, or
+    /// `glibc-2.42_icu-76.1` on NixOS. With others, indexes that use their collations are out of order, and PostgreSQL does no more than
     /// warn (ALTER COLLATION, Notes).
     pub collations: String,
 }

@@ -111,14 +111,22 @@ impl Archive {
     /// An image, every byte of which is as it was built.
     ///
     /// # Errors
-    /// When it is not kept, or its layers are not what they were.
+    /// When it is not kept, or its files are not what they were.
     pub fn image(&self, digest: &Digest) -> Result<Image, ArchiveError> {
-        let image = read_image(&self.entry_of_image(digest)).map_err(|error| match error {
-            ArchiveError::File(error) => self.missing("image", digest, error),
-            error => error,
-        })?;
+        let image = self.described(digest)?;
         unaltered(&image)?;
         Ok(image)
+    }
+
+    /// An image as it was built, whatever became of its files: for whom they are looked at by the one that boots them.
+    ///
+    /// # Errors
+    /// When it is not kept.
+    pub fn described(&self, digest: &Digest) -> Result<Image, ArchiveError> {
+        read_image(&self.entry_of_image(digest)).map_err(|error| match error {
+            ArchiveError::File(error) => self.missing("image", digest, error),
+            error => error,
+        })
     }
 
     /// A seed, ready for delivery, and when the first of its certificates ends, in seconds since 1970.

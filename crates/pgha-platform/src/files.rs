@@ -158,6 +158,19 @@ pub fn digest(path: &Path) -> Result<(String, u64), FileError> {
     }
 }
 
+/// What became of a file that had this SHA-256. Absent: nothing.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn altered(path: &Path, sha256: &str) -> Result<Option<&'static str>, FileError> {
+    match digest(path) {
+        Ok((found, _)) if found == sha256 => Ok(None),
+        Ok(_) => Ok(Some("has other bytes than when it was built")),
+        Err(error) if error.is_missing() => Ok(Some("is gone")),
+        Err(error) => Err(error),
+    }
+}
+
 /// A lock that ends with the process, however it ends.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held for its Drop")] Flock<File>);

@@ -42,6 +42,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// What boots a server with what proved itself last. Nobody goes on from there to what was bad, or further back.
     pub(super) async fn reverted(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
         let server = self.server(name).await?;
+        self.operator.archive.has(server.previous.as_ref())?;
         let given = server.previous.clone().ok_or(ArchiveError::Nothing)?;
         let (since, undone) = (Some(clock::now()), self.plan.generation);
         let (proven, generation, wish, previous) = (true, 0, None, None);
@@ -71,7 +72,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         given: &Given,
     ) -> Result<ServerRequest, ExecuteError> {
         let archive = self.operator.archive;
-        let image = archive.image(&given.image)?;
+        let image = archive.described(&given.image)?;
         let (seed, certificates_end) = archive.seed(&given.seed)?;
         let layers = image.layers().ok_or_else(|| ExecuteError::NoLayers(given.image.clone()))?;
         let noted = Server {
@@ -114,8 +115,9 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     /// Notes something of every server.
     pub(super) async fn note_all(&self, change: impl Fn(&mut Server)) -> Result<(), ExecuteError> {
-        for node in &self.cluster().nodes {
-            self.note(&node.name, &change).await?;
+        for mut server in observe::servers(self.operator.provider).await?.servers {
+            change(&mut server);
+            self.operator.provider.label(&server.name, &server.labels()).await?;
         }
         Ok(())
     }

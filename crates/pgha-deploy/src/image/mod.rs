@@ -251,10 +251,9 @@ pub struct AlteredError {
 /// When a file is gone or altered.
 pub(crate) fn unaltered(image: &Image) -> Result<(), AlteredError> {
     for layer in image.files() {
-        let what = match files::digest(Path::new(&layer.path)) {
-            Ok((sha256, _)) if sha256 == layer.sha256.as_str() => continue,
-            Ok(_) => "has other bytes than when it was built",
-            Err(error) if error.is_missing() => "is gone",
+        let what = match files::altered(Path::new(&layer.path), layer.sha256.as_str()) {
+            Ok(None) => continue,
+            Ok(Some(what)) => what,
             Err(_) => "cannot be read",
         };
         return Err(AlteredError { file: layer.path.clone(), what });

@@ -253,12 +253,7 @@ impl Local {
 /// No node boots bytes that its image was not made of.
 fn unchanged(server: &str, files: [&ImageFile; 2]) -> Result<(), ProviderError> {
     for file in files {
-        let what = match files::digest(&file.path) {
-            Ok((sha256, _)) if sha256 == file.sha256 => continue,
-            Ok(_) => "has other bytes than when it was built",
-            Err(error) if error.is_missing() => "is gone",
-            Err(error) => return Err(error.into()),
-        };
+        let Some(what) = files::altered(&file.path, &file.sha256)? else { continue };
         return Err(ProviderError::ImageChanged {
             server: server.to_owned(),
             file: file.path.display().to_string(),
