@@ -4,8 +4,7 @@
 new_cluster formation 10.91.0
 secrets=$work/formation.secrets
 
-printf '\n[postgresql]\nusers = [{ name = "app" }]\ndatabases = [{ name = "app", owner = "app", extensions = ["pg_trgm"] }]\nparameters.max_standby_streaming_delay = "5s" # how soon a replica counts as one that stands still\n' >>"$file"
-sed -i 's/^\[failover\]/[pgbouncer]\ndefault_pool_size = 30\nreserve_pool_size = 1\nreserve_pool_timeout = 600\nidle_transaction_timeout = 600\nquery_timeout = 900\n[pgbouncer.databases.app]\npool_size = 20\nreserve_pool_size = 0\nmax_db_connections = 25\n[pgbouncer.users.app]\nmax_user_connections = 25\nquery_timeout = 700\n&/' "$file"
+printf '\n[postgresql]\nusers = [{ name = "app" }]\ndatabases = [{ name = "app", owner = "app", extensions = ["pg_trgm"] }]\n' >>"$file"
 
 # Debian under systemd mounts /run so that nothing there can be executed. Here one node has it so.
 noexec=/run/pgha-local/pgha-formation.node-1
@@ -84,8 +83,8 @@ through copier copier replication=true IDENTIFY_SYSTEM || fail "it may not repli
 on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtqc 'drop role copier'
 ! through app "$(cat "$secrets/passwords/app")" sslmode=disable || fail "PostgreSQL takes a client without TLS"
 for user in postgres replicator rewind; do
-    ! through $user "$(cat "$secrets/passwords/$user")" '' || fail "$user gets in"
-    ! through $user "$(cat "$secrets/passwords/$user")" replication=true IDENTIFY_SYSTEM || fail "$user may replicate"
+    ! through $user none '' || fail "$user gets in"
+    ! through $user none replication=true IDENTIFY_SYSTEM || fail "$user may replicate"
 done
 
 say "no client of the primary's port meets a standby, and every node takes those who ask for read-write, whoever led before"
@@ -129,12 +128,11 @@ PGPASSWORD=wrong refused 'authentication failed' 2 psql "$dsn sslmode=require" -
 refused 'no such user' 2 psql "${dsn/user=app/user=nobody} sslmode=require" -c 'select 1'
 PGPASSWORD=md5 refused 'login rejected' 2 psql "${dsn/user=app/user=pgbouncer} dbname=postgres sslmode=require" -c 'select 1'
 for user in app replicator; do
-    ! PGPASSWORD=$(cat "$secrets/passwords/$user") psql "${dsn/user=app/user=$user} replication=1 sslmode=require" -c IDENTIFY_SYSTEM >"$work/out" 2>&1 || fail "$user replicates from outside: $(cat "$work/out")"
+    ! psql "${dsn/user=app/user=$user} replication=1 sslmode=require" -c IDENTIFY_SYSTEM >"$work/out" 2>&1 || fail "$user replicates from outside: $(cat "$work/out")"
 done
-sql_as_operator() { on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XqAt -c "$1"; }
-sql_as_operator 'create role bare login'
+as_superuser 'create role bare login'
 PGPASSWORD=md5 refused 'no such user' 2 psql "${dsn/user=app/user=bare} sslmode=require" -c 'select 1'
-sql_as_operator 'drop role bare'
+as_superuser 'drop role bare'
 for database in app pgbouncer; do refused 'login rejected' 2 psql "${dsn/user=app/user=postgres} dbname=$database sslmode=require" -c 'select 1'; done
 [ "$(psql "$dsn sslmode=require options='-c timezone=Asia/Tokyo'" -XAtc 'show timezone')" = Asia/Tokyo ] || fail "what a client asked for is dropped"
 for setting in default_transaction_read_only=on search_path=public; do
@@ -164,12 +162,13 @@ as() { on node-1 curl -s --max-time 5 --cacert /run/pgha/tls/ca.crt --cert "/run
 [ "$(as patroni)" = 200 ] || fail "Patroni does not take its own kind's key"
 [ "$(as pgbouncer)" = 000 ] || fail "Patroni takes the pooler's key"
 [ "$(as postgres)" = 000 ] || fail "Patroni takes PostgreSQL's key, which serves clients"
-# replicates KEY: whether PostgreSQL of the leader lets in who has this key and the password.
-replicates() { on node-1 env PGPASSWORD="$(cat "$secrets/passwords/replicator")" /etc/pgha/bin/psql \
-    "host=$(address "$(leader)") user=replicator replication=1 sslmode=verify-full sslrootcert=/run/pgha/tls/ca.crt sslcert=/run/pgha/tls/$1.crt sslkey=/run/pgha/tls/$1.key" -c IDENTIFY_SYSTEM >"$work/out" 2>&1; }
+# replicates KEY [ROLE]: whether PostgreSQL of the leader lets in who has this key, as Patroni's role or another.
+replicates() { on node-1 /etc/pgha/bin/psql \
+    "host=$(address "$(leader)") user=${2:-replicator} replication=1 sslmode=verify-full sslrootcert=/run/pgha/tls/ca.crt sslcert=/run/pgha/tls/$1.crt sslkey=/run/pgha/tls/$1.key" -c IDENTIFY_SYSTEM >"$work/out" 2>&1; }
 replicates patroni || fail "PostgreSQL does not take its own kind's key: $(cat "$work/out")"
 ! replicates pgbouncer || fail "PostgreSQL takes the pooler's key"
 ! replicates postgres || fail "PostgreSQL takes a key that serves clients"
+! replicates patroni postgres || fail "the key of replication makes a superuser"
 
 say "the poolers' own role comes from a node, with their certificate, and sees nothing but the lookup"
 # asks USER KEY SQL: at PostgreSQL of the leader, from another node.
@@ -198,11 +197,11 @@ exec 7>&-
 
 say "units and words of parameters are this PostgreSQL's"
 table=$project/crates/pgha-core/src/cluster/parameters.tsv
-sql_as_operator "select concat_ws(chr(9), lower(name), coalesce(unit, ''), coalesce(array_to_string(enumvals, ','), '')) from pg_settings" | LC_ALL=C sort >"$work/settings"
+as_superuser "select concat_ws(chr(9), lower(name), coalesce(unit, ''), coalesce(array_to_string(enumvals, ','), '')) from pg_settings" | LC_ALL=C sort >"$work/settings"
 diff <(grep -v '^#' "$table" | cut -f1,6,7 | LC_ALL=C sort) <(LC_ALL=C join -t "$(printf '\t')" <(grep -v '^#' "$table" | cut -f1 | LC_ALL=C sort) "$work/settings") || fail "the table of parameters is not this PostgreSQL's"
 
 say "time zones are this image's"
-sql_as_operator 'select name from pg_timezone_names' | LC_ALL=C sort >"$work/zones"
+as_superuser 'select name from pg_timezone_names' | LC_ALL=C sort >"$work/zones"
 diff <(grep -v '^#' "$project/crates/pgha-core/src/cluster/timezones.txt" | LC_ALL=C sort) "$work/zones" || fail "the list of time zones is not this image's"
 
 say "ports that are the nodes' own are closed to others, and open ones refuse strangers"
@@ -233,7 +232,7 @@ say "Patroni and PostgreSQL refuse strangers, too"
 lead=$(address "$(leader)")
 status=$(on "$(replica)" curl -sk -o /dev/null -w '%{http_code}' --max-time 3 -X POST -d '{}' "https://$lead:8008/switchover" || true)
 case $status in 401 | 403) ;; *) fail "Patroni took a write without proof: $status" ;; esac
-replication=(env PGPASSWORD="$(cat "$secrets/passwords/replicator")" /etc/pgha/bin/psql -c IDENTIFY_SYSTEM)
+replication=(/etc/pgha/bin/psql -c IDENTIFY_SYSTEM)
 refused 'requires a valid client certificate' 2 on "$(replica)" "${replication[@]}" "host=$lead user=replicator replication=1 sslmode=require sslcert=/none"
 refused 'no encryption' 2 on "$(replica)" "${replication[@]}" "host=$lead user=replicator replication=1 sslmode=disable"
 
@@ -243,7 +242,7 @@ pgha status --json >"$work/status.json"
 pgha plan --json >"$work/plan.json" 2>"$work/plan.log"
 pgha render --out "$work/tree" 2>/dev/null
 for node in node-1 node-2 node-3; do on $node journalctl --no-pager >"$work/journal-$node.log"; on $node ps axww >"$work/ps-$node.out"; done
-find "$secrets" -type f ! -name '*.crt' ! -name '*.pub' ! -name known_hosts ! -name '*.jsonl' ! -name formed ! -name cluster ! -name .gitignore ! -name .lock ! -path '*/archive/*' >"$work/secret-files"
+find "$secrets" -type f ! -name '*.crt' ! -name '*.pub' ! -name known_hosts ! -name '*.jsonl' ! -name formed ! -name cluster ! -name identity ! -name .gitignore ! -name .lock ! -path '*/archive/*' >"$work/secret-files"
 [ "$(wc -l <"$work/secret-files")" -ge 30 ] || fail "too few secrets: $(cat "$work/secret-files")"
 # The second line of a key: the first is the same in every key.
 while read -r secret; do
@@ -390,9 +389,6 @@ say "what belongs to no server is told, and left alone"
 mkdir "$work/state/formation/nodes/node-9"
 pgha plan 2>/dev/null | grep -q 'nodes/node-9 belongs to no server' || fail "$(pgha plan 2>&1)"
 rmdir "$work/state/formation/nodes/node-9"
-
-. "$(dirname "$0")/health.sh"
-. "$(dirname "$0")/strangers.sh"
 
 say "the statistics page has TLS and a password; logs and completions are there"
 page=(curl -s -o "$work/page" -w '%{http_code}' --max-time 5 --cacert "$secrets/ca.crt" "https://$host:7000/metrics")

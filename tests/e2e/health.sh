@@ -1,13 +1,10 @@
-# shellcheck shell=bash
-# Sourced by formation.sh: whatever a client would notice is seen, and what pgha can end is ended.
-
-as_postgres() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -XqAtc "$2"; }
-# unhealthy WORDS: status says no, and these words say why.
-unhealthy() { refused "$1" 1 pgha status --exit-code; }
-healthy() {
-    for _ in $(seq 60); do ! pgha status --exit-code >"$work/status.out" || return 0; sleep 0.5; done
-    fail "not healthy: $(cat "$work/status.out")"
-}
+#!/usr/bin/env bash
+# Whatever a client would notice is seen, and what pgha can end is ended.
+. "$(dirname "$0")/lib.sh"
+new_cluster health 10.86.0
+printf '\n[postgresql]\nparameters.max_standby_streaming_delay = "5s" # how soon a replica counts as one that stands still\n' >>"$file"
+sed -i 's/^\[failover\]/[pgbouncer]\ndefault_pool_size = 30\nreserve_pool_size = 1\nreserve_pool_timeout = 600\nidle_transaction_timeout = 600\nquery_timeout = 900\n[pgbouncer.databases.app]\npool_size = 20\nreserve_pool_size = 0\nmax_db_connections = 25\n[pgbouncer.users.app]\nmax_user_connections = 25\nquery_timeout = 700\n&/' "$file"
+form
 signal() { on "$1" pkill "-$2" -f "$3"; }
 healthy
 
@@ -18,8 +15,6 @@ starts() {
     healthy
 }
 
-# killed: what this node's liveness has killed, each time.
-killed() { on "$1" journalctl --no-pager --output=cat --unit=pgha-liveness | grep 'killing it' || true; }
 # revived SECONDS UNIT: by its own node, within so long.
 revived() {
     local began=$SECONDS
@@ -182,10 +177,10 @@ grep -qE '20 of 20 connections of app to app are in use by the pooler `primary` 
 pgha psql --direct -- -XAtc 'select pg_sleep(600)' >/dev/null 2>&1 &
 clients+=($!)
 # asleep DOOR: sessions of this host that sleep, behind this door.
-asleep() { pgha sessions --json | jq --arg door "$1" '[.sessions[] | select(.query == "select pg_sleep(600)" and .through == $door and (.client // "" | startswith("10.91.0.1:")))] | length'; }
+asleep() { pgha sessions --json | jq --arg door "$1" '[.sessions[] | select(.query == "select pg_sleep(600)" and .through == $door and (.client // "" | startswith("10.86.0.1:")))] | length'; }
 for _ in $(seq 40); do [ "$(asleep node-1:5010)" = 0 ] || break; sleep 0.2; done
 [ "$(asleep node-1:5000) $(asleep node-1:5010)" = "20 1" ] || fail "whose sessions they are is not told: $(pgha sessions)"
-pgha sessions | grep -qE "^ *$lead +[0-9]+ +app +app +10.91.0.1:[0-9]+ +node-1:5010 +psql +active +[0-9.]+ +select pg_sleep\(600\)\$" || fail "$(pgha sessions)"
+pgha sessions | grep -qE "^ *$lead +[0-9]+ +app +app +10.86.0.1:[0-9]+ +node-1:5010 +psql +active +[0-9.]+ +select pg_sleep\(600\)\$" || fail "$(pgha sessions)"
 kill "${clients[@]}" 2>/dev/null || true
 wait "${clients[@]}" 2>/dev/null || true
 as_postgres "$lead" "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()" >/dev/null

@@ -35,6 +35,8 @@ on() { pgha ssh "$1" -- "${@:2}"; }
 leader() { pgha status --json | jq -r '.nodes[] | select(.role == "leader").name'; }
 replica() { pgha status --json | jq -r '[.nodes[] | select(.role != "leader").name][0]'; }
 address() { grep "\"$1\"" "$file" | grep -o '10\.[0-9.]*'; }
+as_postgres() { on "$1" runuser -u postgres -- /etc/pgha/bin/psql -h /run/postgresql -XAtqc "$2"; }
+as_superuser() { as_postgres "$(leader)" "$1"; }
 sql() { pgha psql -- -v ON_ERROR_STOP=1 -XAtqc "$1"; }
 
 # Brings the cluster under test up.
@@ -45,6 +47,15 @@ etcdctl_on() {
     on "$1" env ETCDCTL_CACERT=/run/pgha/tls/etcd-ca.crt ETCDCTL_CERT=/run/pgha/tls/etcd.crt ETCDCTL_KEY=/run/pgha/tls/etcd.key \
         /etc/pgha/bin/etcdctl --endpoints https://127.0.0.1:2379 "${@:2}"
 }
+
+# unhealthy WORDS: status says no, and these words say why.
+unhealthy() { refused "$1" 1 pgha status --exit-code; }
+healthy() {
+    for _ in $(seq 60); do ! pgha status --exit-code >"$work/status.out" || return 0; sleep 0.5; done
+    fail "not healthy: $(cat "$work/status.out")"
+}
+# killed NODE: what its liveness has killed, each time.
+killed() { on "$1" journalctl --no-pager --output=cat --unit=pgha-liveness | grep 'killing it' || true; }
 
 # near_its_end NODE: its HAProxy has a certificate that ends in 30 days, so that the next apply brings a new seed.
 near_its_end() {

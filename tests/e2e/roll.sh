@@ -61,7 +61,7 @@ for _ in $(seq 60); do
 done
 kill $sleepers && wait $sleepers || true
 [ "$asleep" = 200 ] || fail "$asleep clients had a session at once: $(cat "$work/out") $(jq -c '.sessions[:3]' "$work/sessions.json")"
-on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -XAtqc "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'select pg_sleep(120)%'" >/dev/null
+as_superuser "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'select pg_sleep(120)%'" >/dev/null
 for _ in $(seq 60); do ! pgha status --exit-code >/dev/null || break; sleep 0.5; done
 
 printf '\n[haproxy]\nmaxconn = 5000\n' >>"$file"
@@ -217,7 +217,6 @@ pgha apply --yes 2>"$work/dynamic.log" || fail "$(cat "$work/dynamic.log")"
 
 say "who reads logical changes and confirms nothing holds up no change of leader"
 old=$(leader)
-as_superuser() { on "$(leader)" runuser -u postgres -- /etc/pgha/bin/psql -h /run/postgresql -XAtqc "$1"; }
 as_superuser "create role reader login replication password 'reader'; grant connect on database app to reader"
 # Ended even if this test is: a stopped process would not be.
 read_changes() { PGPASSWORD=reader timeout --signal=KILL 60 pg_recvlogical -d "host=$(address "$old") port=5010 user=reader dbname=app sslmode=require" --slot changes "$@"; }

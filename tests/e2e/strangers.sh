@@ -1,5 +1,8 @@
-# shellcheck shell=bash
-# Sourced by formation.sh: who opens connections and has no proof stops nobody, and status goes on telling the truth.
+#!/usr/bin/env bash
+# Who opens connections and has no proof stops nobody, and status goes on telling the truth.
+. "$(dirname "$0")/lib.sh"
+new_cluster strangers 10.87.0
+form
 
 # COUNT SECONDS WORDS DOOR...: keeps COUNT connections open to each ADDRESS:PORT, says WORDS (hexadecimal) on each and then nothing,
 # and opens anew what is closed. Prints the most that were open to each at once.
@@ -78,13 +81,13 @@ most() {
 unshare --net sleep 600 &
 stranger=$!
 for _ in $(seq 50); do [ "$(readlink /proc/$stranger/ns/net)" = "$(readlink /proc/$$/ns/net)" ] || break; sleep 0.1; done
-ip -n pgha-formation link add stranger type veth peer name eth0 netns $stranger
-ip -n pgha-formation link set stranger master br0 up
+ip -n pgha-strangers link add stranger type veth peer name eth0 netns $stranger
+ip -n pgha-strangers link set stranger master br0 up
 as_stranger=(nsenter "--net=/proc/$stranger/ns/net")
-"${as_stranger[@]}" ip addr add 10.91.0.200/24 dev eth0
+"${as_stranger[@]}" ip addr add 10.87.0.200/24 dev eth0
 "${as_stranger[@]}" ip link set eth0 up
 # The ports that are the nodes' own see it as a node that only routes.
-for node in node-1 node-2 node-3; do on $node nft add element inet pgha nodes '{ 10.91.0.200 }'; done
+for node in node-1 node-2 node-3; do on $node nft add element inet pgha nodes '{ 10.87.0.200 }'; done
 
 sql 'create table written (at timestamptz default now())'
 # writes SECONDS: new sessions write through the DSN; prints the longest time without an acknowledged row, in milliseconds.
@@ -92,8 +95,8 @@ writes() {
     local end=$((SECONDS + $1)) last now longest=0
     last=$(date +%s%3N)
     while [ $SECONDS -lt $end ]; do
-        PGPASSWORD=$(cat "$secrets/passwords/app") timeout 10 psql -XqAt -c 'insert into written default values' \
-            "host=10.91.0.11,10.91.0.12,10.91.0.13 port=5000 dbname=app user=app target_session_attrs=read-write connect_timeout=3 sslmode=require" || continue
+        PGPASSWORD=$(cat "${file%.toml}.secrets/passwords/app") timeout 10 psql -XqAt -c 'insert into written default values' \
+            "host=10.87.0.11,10.87.0.12,10.87.0.13 port=5000 dbname=app user=app target_session_attrs=read-write connect_timeout=3 sslmode=require" || continue
         now=$(date +%s%3N)
         [ $((now - last)) -le $longest ] || longest=$((now - last))
         last=$now
@@ -141,14 +144,14 @@ as_postgres "$lead" 'create database gone owner app'
 pgha psql -d gone -- -Xqc 'select 1' >/dev/null
 
 say "silent connections to every port, from one address: 2,000 to a pooler, 130 to SSH, 2,000 to etcd, ..."
-silent "${as_stranger[@]}" -- 2000 60 "" 10.91.0.{11,12,13}:5000
-silent "${as_stranger[@]}" -- 1010 60 "" 10.91.0.{11,12,13}:{5010,5011}
-silent "${as_stranger[@]}" -- 130 60 "" 10.91.0.{11,12,13}:22
+silent "${as_stranger[@]}" -- 2000 60 "" 10.87.0.{11,12,13}:5000
+silent "${as_stranger[@]}" -- 1010 60 "" 10.87.0.{11,12,13}:{5010,5011}
+silent "${as_stranger[@]}" -- 130 60 "" 10.87.0.{11,12,13}:22
 silent "${as_stranger[@]}" -- 2000 60 "" "$host:2379" "$host:2380" "$host:2382"
-silent "${as_stranger[@]}" -- 1500 60 "" 10.91.0.{11,12,13}:7000
-silent "${as_stranger[@]}" -- 1010 60 "" 10.91.0.{11,12,13}:{8008,5432}
+silent "${as_stranger[@]}" -- 1500 60 "" 10.87.0.{11,12,13}:7000
+silent "${as_stranger[@]}" -- 1010 60 "" 10.87.0.{11,12,13}:{8008,5432}
 # A user of the leader's own who is no daemon.
-silent ip netns exec "pgha-formation.$lead" setpriv --reuid=65534 --regid=65534 --clear-groups -- 200 60 "" "$host:8008" 127.0.0.1:8008 127.0.0.1:2379
+silent ip netns exec "pgha-strangers.$lead" setpriv --reuid=65534 --regid=65534 --clear-groups -- 200 60 "" "$host:8008" 127.0.0.1:8008 127.0.0.1:2379
 unharmed
 [ "$(sql 'show work_mem')" = 7MB ] || fail "what a role was given a minute ago does not reach its new clients"
 as_postgres "$lead" 'alter role app reset work_mem'
@@ -164,8 +167,8 @@ most 127.0.0.1:8008 0 0
 
 say "half of a login to every pooler, half of a handshake to Patroni and the statistics"
 : >"$work/held"
-silent "${as_stranger[@]}" -- 1010 60 0000000804d2162f 10.91.0.{11,12,13}:{5000,5001,5010,5011}
-silent "${as_stranger[@]}" -- 500 60 16030100f8 10.91.0.{11,12,13}:{8008,7000}
+silent "${as_stranger[@]}" -- 1010 60 0000000804d2162f 10.87.0.{11,12,13}:{5000,5001,5010,5011}
+silent "${as_stranger[@]}" -- 500 60 16030100f8 10.87.0.{11,12,13}:{8008,7000}
 unharmed
 most "$host:5000" 100 1600
 most "$host:5010" 8 16
@@ -173,7 +176,7 @@ most "$host:8008" 16 16
 
 say "a Patroni whose every thread is taken is no reason for the guard"
 since=$(started "$lead")
-silent ip netns exec "pgha-formation.$lead" -- 200 25 "" 127.0.0.1:8008
+silent ip netns exec "pgha-strangers.$lead" -- 200 25 "" 127.0.0.1:8008
 sleep 20
 unhealthy 'HAProxy route'
 [ "$(on "$lead" cat /run/pgha-guard/state)" = confirmed ] || fail "the guard says $(on "$lead" cat /run/pgha-guard/state)"
@@ -181,8 +184,4 @@ wait "${jobs[@]}"
 for _ in $(seq 60); do ! well || break; sleep 0.5; done
 well || fail "not healthy: $(jq .conditions "$work/status.json")"
 [ "$(leader)" = "$lead" ] && [ "$(started "$lead")" = "$since" ] || fail "the leader was stopped"
-
 kill $stranger
-for node in node-1 node-2 node-3; do on $node nft delete element inet pgha nodes '{ 10.91.0.200 }'; done
-healthy
-sql 'drop table written'
