@@ -27,3 +27,5 @@ pgha status --exit-code >"$work/status.out" || fail "$(cat "$work/status.out")"
 pgha apply --yes 2>&1 | grep -q 'nothing to do'
 
 . "$(dirname "$0")/copies.sh"
+
+. "$(dirname "$0")/rotate.sh"

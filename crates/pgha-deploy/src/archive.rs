@@ -171,6 +171,18 @@ impl Archive {
         unused.for_each(|path| drop(files::remove(&path)));
     }
 
+    /// Drops every seed that no server has: with secrets that were rotated away it would shut everybody out.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub fn keep_only_given(&self, servers: &[Server]) -> Result<(), FileError> {
+        let given = servers.iter().map(|server| server.given.seed.id()).collect::<Vec<_>>();
+        let seeds = std::fs::read_dir(self.dir.join("seeds")).into_iter().flatten().flatten();
+        let names = seeds.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut gone = names.filter(|name| !given.contains(&name.as_str()));
+        gone.try_for_each(|name| files::remove(&self.dir.join("seeds").join(name)))
+    }
+
     fn missing(&self, what: &'static str, digest: &Digest, error: FileError) -> ArchiveError {
         match error.is_missing() {
             true => ArchiveError::Missing { what, digest: digest.clone(), dir: self.dir.clone() },

@@ -45,11 +45,9 @@ pub(crate) async fn in_use(session: &Session, dynamic: &Value) -> Result<String,
 /// # Errors
 /// When psql fails.
 pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<Vec<String>, SshError> {
-    let lines = lines(dynamic).enumerate().map(|(n, line)| format!("({n}, {})", literal(line)));
-    let lines = lines.collect::<Vec<_>>().join(", ");
     let query = NOT_TAKEN
         .replace("{wanted}", &wanted(dynamic))
-        .replace("{lines}", &lines)
+        .replace("{lines}", &access_lines(dynamic))
         .replace("{added}", ADDED)
         .replace("{patroni}", PATRONI_SETS);
     Ok(sql(session, "postgres", &query).await?.lines().map(str::to_owned).collect())
@@ -142,8 +140,9 @@ const PATRONI_SETS: &str = "^(cluster_name|hba_file|hot_standby|ident_file|liste
 /// What waits for a restart is taken. What Patroni puts on the command line instead of into the file,
 /// it compares itself. What initdb has written into postgresql.base.conf is beaten by what is wanted.
 const NOT_TAKEN: &str = "
-WITH wanted (name, value) AS ({wanted}), access (number, line) AS (VALUES {lines}), file (number, line) AS (
-    SELECT number, line FROM regexp_split_to_table(pg_read_file(current_setting('hba_file')), '\n') WITH ORDINALITY AS f (line, number)
+WITH wanted (name, value) AS ({wanted}), access (name, number, line) AS (VALUES {lines}), file (name, number, line) AS (
+    SELECT name, number, line FROM (VALUES ('pg_hba.conf', 'hba_file'), ('pg_ident.conf', 'ident_file')) AS files (name, setting),
+        regexp_split_to_table(pg_read_file(current_setting(setting)), '\n') WITH ORDINALITY AS f (line, number)
     WHERE line !~ '^[[:space:]]*(#|$)')
 SELECT concat_ws(': ', coalesce(name, 'line ' || sourceline || ' of ' || sourcefile), error) FROM pg_file_settings
 WHERE error IS NOT NULL AND error NOT LIKE '%cannot be changed without restarting the server' AND (name IS NULL
@@ -159,13 +158,16 @@ SELECT DISTINCT 'postgresql.base.conf sets ' || name FROM ({added}) AS added
 UNION ALL
 SELECT concat('line ', line_number, ' of pg_hba.conf: ', error) FROM pg_hba_file_rules WHERE error IS NOT NULL
 UNION ALL
-SELECT 'pg_hba.conf lacks: ' || line FROM access WHERE line NOT IN (SELECT line FROM file)
+SELECT concat('line ', line_number, ' of pg_ident.conf: ', error) FROM pg_ident_file_mappings WHERE error IS NOT NULL
 UNION ALL
-SELECT concat('line ', number, ' of pg_hba.conf is not wanted: ', line) FROM file WHERE line NOT IN (SELECT line FROM access)
+SELECT name || ' lacks: ' || line FROM access WHERE (name, line) NOT IN (SELECT name, line FROM file)
 UNION ALL
-SELECT 'pg_hba.conf has its lines in another order, or some twice'
-WHERE (SELECT array_agg(line ORDER BY number) FROM file) <> (SELECT array_agg(line ORDER BY number) FROM access)
-    AND NOT EXISTS (SELECT line FROM file EXCEPT SELECT line FROM access) AND NOT EXISTS (SELECT line FROM access EXCEPT SELECT line FROM file)
+SELECT concat('line ', number, ' of ', name, ' is not wanted: ', line) FROM file WHERE (name, line) NOT IN (SELECT name, line FROM access)
+UNION ALL
+SELECT name || ' has its lines in another order, or some twice' FROM (VALUES ('pg_hba.conf'), ('pg_ident.conf')) AS files (name)
+WHERE (SELECT array_agg(line ORDER BY number) FROM file WHERE file.name = files.name)
+        <> (SELECT array_agg(line ORDER BY number) FROM access WHERE access.name = files.name)
+    AND NOT EXISTS (SELECT name, line FROM file EXCEPT SELECT name, line FROM access) AND NOT EXISTS (SELECT name, line FROM access EXCEPT SELECT name, line FROM file)
 UNION ALL
 SELECT name || ' is not ' || value FROM wanted
 WHERE NOT EXISTS (SELECT FROM pg_file_settings f JOIN pg_settings s ON lower(s.name) = lower(f.name)
@@ -197,12 +199,21 @@ fn parameters(dynamic: &Value) -> String {
 }
 
 fn access(dynamic: &Value) -> String {
-    lines(dynamic).fold(String::new(), |all, line| all + line + "\n")
+    lines(dynamic, "pg_hba").fold(String::new(), |all, line| all + line + "\n")
 }
 
-fn lines(dynamic: &Value) -> impl Iterator<Item = &str> {
-    let lines = dynamic["postgresql"]["pg_hba"].as_array().into_iter().flatten();
+fn lines<'d>(dynamic: &'d Value, key: &str) -> impl Iterator<Item = &'d str> + use<'d> {
+    let lines = dynamic["postgresql"][key].as_array().into_iter().flatten();
     lines.filter_map(Value::as_str)
+}
+
+/// File, number and text of each line that says who may connect, for SQL.
+fn access_lines(dynamic: &Value) -> String {
+    let rows = ["pg_hba", "pg_ident"].map(|key| {
+        let rows = lines(dynamic, key).enumerate();
+        rows.map(move |(n, line)| format!("('{key}.conf', {n}, {})", literal(line)))
+    });
+    rows.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use pgha_platform::ssh::{Session, SshError};
 
 use crate::node_error::NodeError;
 use crate::probe::WEAK_SETTINGS;
-use crate::secrets::{PROBE, Secrets};
+use crate::secrets::{PROBE, Secret, Secrets};
 
 /// Shows PgBouncer the one verifier it asks for. Superusers and replication roles cannot log in
 /// through the pooler, and an expired password stays expired (CVE-2025-2291). A role without a
@@ -189,6 +189,19 @@ pub async fn declare(
         sql(session, &database.name, &create.collect::<String>()).await?;
     }
     Ok(())
+}
+
+/// Gives a role another password. `session` must lead to the leader. Open sessions stay.
+///
+/// # Errors
+/// When there is no such role.
+pub async fn set_password(
+    session: &Session,
+    role: &str,
+    verifier: &Secret,
+) -> Result<(), SshError> {
+    let alter = format!("ALTER ROLE {} PASSWORD {};", identifier(role), literal(verifier.expose()));
+    sql(session, "postgres", &alter).await.map(drop)
 }
 
 fn script(cluster: &Cluster, secrets: &Secrets) -> String {

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use pgha_platform::command::shortened;
 use pgha_platform::http;
+use pgha_platform::ssh::Session;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::instance::Instance;
 use crate::node_error::{ANSWER, NodeError};
-use crate::secrets::Secret;
+use crate::seed::PATRONI_SECRETS;
 
 /// Patroni of one node.
 pub struct Patroni {
     client: reqwest::Client,
     url: String,
     node: String,
-    password: Secret,
+    session: Session,
 }
 
 /// The cluster as one Patroni sees it.
@@ -105,8 +107,8 @@ const AFTER_RESTART: [&str; 2] = ["still starting", "restart failed"];
 const DAEMON: &str = "Patroni";
 
 impl Patroni {
-    pub(crate) fn new(client: reqwest::Client, url: String, node: &str, password: Secret) -> Self {
-        Self { client, url, node: node.to_owned(), password }
+    pub(crate) fn new(client: reqwest::Client, url: String, node: &str, session: Session) -> Self {
+        Self { client, url, node: node.to_owned(), session }
     }
 
     fn silent(&self, source: reqwest::Error) -> NodeError {
@@ -210,10 +212,20 @@ impl Patroni {
         self.write(request).await.map(drop)
     }
 
+    /// The password that this Patroni asks for, which need not be the one of the secrets: a node has what it was given last.
+    async fn password(&self) -> Result<String, NodeError> {
+        let file = format!("/run/pgha/{PATRONI_SECRETS}");
+        let text = Zeroizing::new(self.session.answer(&["cat", &file]).await?);
+        let node = self.node.clone();
+        let unreadable = |source| NodeError::Unreadable { daemon: DAEMON, node, source };
+        let secrets: Value = serde_json::from_str(&text).map_err(unreadable)?;
+        Ok(secrets["restapi"]["authentication"]["password"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// Sends a request that changes something. Patroni answers when it is done.
     async fn write(&self, request: reqwest::RequestBuilder) -> Result<String, NodeError> {
         let limit = std::time::Duration::from_secs(60);
-        let request = request.basic_auth("pgha", Some(self.password.expose())).timeout(limit);
+        let request = request.basic_auth("pgha", Some(self.password().await?)).timeout(limit);
         let answer = request.send().await.map_err(|error| self.silent(error))?;
         let status = answer.status();
         let text = http::text(answer).await.map_err(|error| self.silent(error))?;

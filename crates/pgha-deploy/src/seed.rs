@@ -21,6 +21,9 @@ const BOOTSTRAP: [&str; 2] = ["patroni.d/40-bootstrap.yml", "bootstrap.sql"];
 const POST_BOOTSTRAP: &str =
     "/etc/pgha/bin/psql -XqAt -v ON_ERROR_STOP=1 -o /dev/null -f /run/pgha/bootstrap.sql";
 
+/// Where Patroni's own passwords are.
+pub(crate) const PATRONI_SECRETS: &str = "patroni.d/30-secrets.yml";
+
 struct Entry {
     content: Zeroizing<Vec<u8>>,
     secret: bool,
@@ -123,7 +126,7 @@ fn entries(
     }
     if node.role_set.has(Role::Postgres) {
         ["patroni", "patroni-etcd", "postgres"].into_iter().for_each(&mut pair);
-        add("patroni.d/30-secrets.yml", format!("{:#}\n", passwords(secrets)), true);
+        add(PATRONI_SECRETS, format!("{:#}\n", patroni_secrets(secrets)), true);
         let [configuration, script] = BOOTSTRAP;
         let first = json!({ "dcs": rendered.dynamic, "post_bootstrap": POST_BOOTSTRAP });
         add(configuration, format!("{:#}\n", json!({ "bootstrap": first })), true);
@@ -143,19 +146,10 @@ fn entries(
     entries
 }
 
-fn passwords(secrets: &Secrets) -> serde_json::Value {
-    let password = |name: &str| secrets.file(&format!("passwords/{name}")).expose().to_owned();
-    let rest =
-        json!({ "authentication": { "username": "pgha", "password": password("rest-api") } });
-    json!({
-        "restapi": rest,
-        "ctl": rest,
-        "postgresql": { "authentication": {
-            "superuser": { "password": password("postgres") },
-            "replication": { "password": password("replicator") },
-            "rewind": { "username": "rewind", "password": password("rewind") },
-        } },
-    })
+fn patroni_secrets(secrets: &Secrets) -> serde_json::Value {
+    let password = secrets.file("passwords/rest-api").expose();
+    let rest = json!({ "authentication": { "username": "pgha", "password": password } });
+    json!({ "restapi": rest, "ctl": rest })
 }
 
 fn archive(entries: &BTreeMap<String, Entry>) -> std::io::Result<Vec<u8>> {

@@ -23,7 +23,7 @@ pub async fn text(mut answer: reqwest::Response) -> Result<String, reqwest::Erro
 
 /// Who a client is and whom it believes.
 pub struct Trust<'t> {
-    /// The authority's certificate, PEM.
+    /// Certificates of the authorities that are trusted, PEM.
     pub ca: &'t str,
     /// The client's own certificate and key, PEM.
     pub certificate: &'t str,
@@ -42,10 +42,11 @@ pub fn client(
 ) -> Result<reqwest::Client, reqwest::Error> {
     let identity =
         reqwest::Identity::from_pem(format!("{}\n{}", trust.certificate, trust.key).as_bytes())?;
-    reqwest::Client::builder()
-        .use_rustls_tls()
-        .tls_built_in_root_certs(false)
-        .add_root_certificate(reqwest::Certificate::from_pem(trust.ca.as_bytes())?)
+    let authorities = reqwest::Certificate::from_pem_bundle(trust.ca.as_bytes())?;
+    let client = reqwest::Client::builder().use_rustls_tls().tls_built_in_root_certs(false);
+    authorities
+        .into_iter()
+        .fold(client, reqwest::ClientBuilder::add_root_certificate)
         .identity(identity)
         .resolve(name, through)
         // A proxy variable of the environment must not send loopback calls away.

@@ -14,13 +14,15 @@ pub enum AuthorityError {
     Certificate(#[from] rustls::Error),
 }
 
-/// What SQL connections are secured with. `ca`: the authority's certificate, PEM.
+/// What SQL connections are secured with. `ca`: certificates of the authorities that are trusted, PEM.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn connector(ca: &str) -> Result<MakeRustlsConnect, AuthorityError> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca.as_bytes())?)?;
+    for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+        roots.add(certificate?)?;
+    }
     Ok(MakeRustlsConnect::new(
         rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth(),
     ))

@@ -20,10 +20,10 @@ use crate::command;
 pub struct Target {
     /// Address of the node.
     pub address: Ipv4Addr,
-    /// The only host key to accept, in OpenSSH's one-line form.
-    pub host_key: String,
-    /// The operator's private key, in OpenSSH's PEM form.
-    pub key: String,
+    /// The only host keys to accept, in OpenSSH's one-line form.
+    pub host_keys: Vec<String>,
+    /// The operator's private keys, in OpenSSH's PEM form, in the order they are tried.
+    pub keys: Vec<String>,
 }
 
 /// A connection that failed, or a program that did.
@@ -87,12 +87,13 @@ const LOOPBACK: &str = "127.0.0.1";
 const MOST_BYTES: usize = 8 << 20;
 
 /// An open session to a node.
+#[derive(Clone)]
 pub struct Session {
     handle: Arc<Handle<Pinned>>,
     address: Ipv4Addr,
 }
 
-struct Pinned(PublicKey);
+struct Pinned(Vec<PublicKey>);
 
 impl Handler for Pinned {
     type Error = russh::Error;
@@ -101,9 +102,8 @@ impl Handler for Pinned {
         &mut self,
         key: &PublicKeyOrCertificate,
     ) -> Result<bool, Self::Error> {
-        Ok(
-            matches!(key, PublicKeyOrCertificate::PublicKey { key, .. } if key.key_data() == self.0.key_data()),
-        )
+        let PublicKeyOrCertificate::PublicKey { key, .. } = key else { return Ok(false) };
+        Ok(self.0.iter().any(|known| known.key_data() == key.key_data()))
     }
 }
 
@@ -115,11 +115,12 @@ impl Session {
     /// key.
     pub async fn connect(target: &Target) -> Result<Self, SshError> {
         let address = target.address;
-        let host_key = PublicKey::from_openssh(&target.host_key)
-            .map_err(|e| SshError::Key(address, e.into()))?;
-        let key = russh::keys::decode_secret_key(&target.key, None)
-            .map_err(|e| SshError::Key(address, e))?;
-        let open = Self::open(address, host_key, key);
+        let host_keys = target.host_keys.iter().map(|key| PublicKey::from_openssh(key));
+        let host_keys = host_keys.collect::<Result<_, _>>();
+        let host_keys = host_keys.map_err(|e| SshError::Key(address, e.into()))?;
+        let keys = target.keys.iter().map(|key| russh::keys::decode_secret_key(key, None));
+        let keys = keys.collect::<Result<_, _>>().map_err(|e| SshError::Key(address, e))?;
+        let open = Self::open(address, host_keys, keys);
         let limit = Duration::from_secs(CONNECT_SECONDS);
         tokio::time::timeout(limit, open)
             .await
@@ -128,21 +129,22 @@ impl Session {
 
     async fn open(
         address: Ipv4Addr,
-        host_key: PublicKey,
-        key: PrivateKey,
+        host_keys: Vec<PublicKey>,
+        keys: Vec<PrivateKey>,
     ) -> Result<Self, SshError> {
         let session = |error| SshError::Session(address, error);
-        let opened = client::connect(Arc::new(config()), (address, 22), Pinned(host_key)).await;
+        let opened = client::connect(Arc::new(config()), (address, 22), Pinned(host_keys)).await;
         let mut handle = opened.map_err(|error| match error {
             russh::Error::UnknownKey => SshError::Stranger(address),
             error => session(error),
         })?;
-        let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);
-        let answer = handle.authenticate_publickey("root", key).await.map_err(session)?;
-        if !answer.success() {
-            return Err(SshError::Denied(address));
+        for key in keys {
+            let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);
+            if handle.authenticate_publickey("root", key).await.map_err(session)?.success() {
+                return Ok(Self { handle: Arc::new(handle), address });
+            }
         }
-        Ok(Self { handle: Arc::new(handle), address })
+        Err(SshError::Denied(address))
     }
 
     /// Whether the connection has ended.

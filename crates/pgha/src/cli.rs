@@ -1,11 +1,13 @@
 //! The command line.
 
+mod rotate;
 mod verify;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use rotate::{RotateArgs, Rotated};
 pub(crate) use verify::VerifyArgs;
 
 /// Highly available PostgreSQL from one cluster file, on immutable node images.
@@ -153,6 +155,11 @@ pub(crate) enum Command {
     /// Take every node back to the image and seed it had before, replica by replica, the leader
     /// last.
     Rollback(YesArgs),
+    /// Give every node new keys and passwords, one node after the other, while the cluster runs.
+    #[command(
+        after_help = "Without names: all three, in two runs. The first brings new SSH keys and passwords, and lets every node trust\nthe new authorities. Then every client that has a copy of ca.crt needs the one that is there now. The second run\nbrings new keys and certificates, and ends the trust in the old authorities.\n\nExamples:\n  pgha rotate                 begins, or goes on\n  pgha rotate ssh             the operator's key and the nodes' own\n  pgha rotate --role app      a new password; open sessions stay"
+    )]
+    Rotate(RotateArgs),
     /// Delete every node with its data. The secrets stay.
     Destroy(YesArgs),
     /// Look at this machine, and at every running node, without changing anything.

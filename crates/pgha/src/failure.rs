@@ -166,7 +166,7 @@ fn no_way_back(why: &ArchiveError) -> &'static str {
             "remove that file: the next `pgha apply` keeps it anew if it is what the node has now"
         }
         ArchiveError::Missing { .. } => {
-            "an older pgha booted this node, or the secrets came without their directory `archive`: `pgha apply --no-way-back` gives nodes what the cluster file says all the same"
+            "seeds of before a rotation are gone for good; else an older pgha booted this node, or the secrets came without their directory `archive`: `pgha apply --no-way-back` gives nodes what the cluster file says all the same"
         }
         ArchiveError::Nothing | ArchiveError::Ended => {
             "`pgha apply --no-way-back` gives nodes what the cluster file says all the same"

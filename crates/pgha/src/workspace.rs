@@ -10,7 +10,7 @@ use pgha_deploy::archive::Archive;
 use pgha_deploy::execute::FORMED;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::Builder;
-use pgha_deploy::secrets::{self, ARCHIVE, Secrets};
+use pgha_deploy::secrets::{self, ARCHIVE, Secrets, Turn};
 use pgha_deploy::seed;
 use pgha_platform::local::{Local, Options};
 use pgha_platform::{Provider, Server};
@@ -58,9 +58,19 @@ impl Workspace {
 
     /// The secrets as the cluster file needs them. What there is not yet is only in memory.
     pub(crate) async fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
-        let running = self.servers().await?.into_iter().map(|server| server.name);
-        let running = running.collect::<Vec<_>>();
+        let running = self.running().await?;
         Ok(Arc::new(Secrets::prepare(&self.secrets_dir(), &self.cluster, &running)?))
+    }
+
+    /// The same after a turn of a rotation.
+    pub(crate) async fn turned(&self, turn: &Turn) -> Result<Arc<Secrets>, Failure> {
+        let running = self.running().await?;
+        Ok(Arc::new(Secrets::turned(&self.secrets_dir(), &self.cluster, &running, turn)?))
+    }
+
+    /// Names of the nodes that have servers.
+    pub(crate) async fn running(&self) -> Result<Vec<String>, Failure> {
+        Ok(self.servers().await?.into_iter().map(|server| server.name).collect())
     }
 
     /// The cluster's servers.
@@ -131,6 +141,16 @@ impl Workspace {
             desired.seeds.insert(node.name.clone(), seed);
         }
         desired
+    }
+
+    /// Fails where the cluster file declares no such user.
+    pub(crate) fn has_user(&self, name: &str) -> Result<(), Failure> {
+        let users = &self.cluster.postgresql.users;
+        match users.iter().any(|user| user == name) {
+            true => Ok(()),
+            false => Err(Failure::no(format!("the cluster file has no user `{name}`"))
+                .hint(format!("its users are {}", users.join(", ")))),
+        }
     }
 
     /// The node called `name`.

@@ -204,7 +204,7 @@ fn changes(old: &Value, new: &Value) -> Vec<String> {
     let told = |key: &String| key == "parameters" || old[key.as_str()] == new[key.as_str()];
     for key in keys(old).union(&keys(new)).filter(|key| !told(key)) {
         changes.push(match key.as_str() {
-            "pg_hba" => key.clone(),
+            "pg_hba" | "pg_ident" => key.clone(),
             key => format!("postgresql.{key}: {} -> {}", old[key], new[key]),
         });
     }

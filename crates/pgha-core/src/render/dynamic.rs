@@ -28,8 +28,17 @@ pub(super) fn render(cluster: &Cluster) -> Value {
             "remove_data_directory_on_rewind_failure": cluster.durability != Durability::Async,
             "parameters": parameters(cluster),
             "pg_hba": hba(cluster),
+            "pg_ident": ident(cluster),
         },
     })
+}
+
+/// Patroni's roles have no password. On its own node it is the user of the system, on others the name
+/// of its certificate.
+fn ident(cluster: &Cluster) -> Vec<String> {
+    let nodes = cluster.nodes_with(Role::Postgres).map(|node| &node.name);
+    let of = |name: &String| ["replicator", "rewind"].map(|role| format!("node {name} {role}"));
+    std::iter::once("daemon postgres replicator".to_owned()).chain(nodes.flat_map(of)).collect()
 }
 
 fn synchronous_mode(durability: Durability) -> Value {
@@ -61,21 +70,16 @@ fn parameters(cluster: &Cluster) -> Value {
 fn hba(cluster: &Cluster) -> Vec<String> {
     let mut lines: Vec<String> = [
         "local all postgres peer",
-        "local replication replicator scram-sha-256",
-        "local all replicator scram-sha-256",
+        "local replication replicator peer map=daemon",
+        "local all replicator peer map=daemon",
         "local all all scram-sha-256",
     ]
     .map(str::to_owned)
     .into();
     for node in cluster.nodes_with(Role::Postgres) {
-        let address = node.address;
-        lines.push(format!(
-            "hostssl replication replicator {address}/32 scram-sha-256 clientcert=verify-ca"
-        ));
-        lines.push(format!(
-            "hostssl all replicator {address}/32 scram-sha-256 clientcert=verify-ca"
-        ));
-        lines.push(format!("hostssl all rewind {address}/32 scram-sha-256 clientcert=verify-ca"));
+        for who in ["replication replicator", "all replicator", "all rewind"] {
+            lines.push(format!("hostssl {who} {}/32 cert map=node", node.address));
+        }
     }
     let by = |method: &str, who: &str| {
         let nodes = cluster.nodes_with(Role::Haproxy);

@@ -191,16 +191,14 @@ impl Fleet {
         tried.await.into_iter().collect()
     }
 
-    /// The secret that a node proves itself with, by its name.
-    pub fn host_key_file(node: &Node) -> String {
-        format!("nodes/{}/ssh_host_ed25519_key", node.name)
-    }
-
     /// What SSH needs to reach `node`.
     pub fn target(&self, node: &Node) -> Target {
-        let file = |name: &str| self.secrets.file(name).expose().to_owned();
-        let host_key = file(&format!("{}.pub", Self::host_key_file(node))).trim().to_owned();
-        Target { address: node.address, host_key, key: file("ssh/operator") }
+        let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect();
+        Target {
+            address: node.address,
+            host_keys: owned(self.secrets.host_keys(&node.name)),
+            keys: owned(self.secrets.operator_keys()),
+        }
     }
 
     async fn open(&self, node: &Node) -> Result<Link, NodeError> {
@@ -213,12 +211,7 @@ impl Fleet {
             let (client, url) = self
                 .client(&mut link, node, PATRONI_REST_PORT, "ca", "operator", "Patroni")
                 .await?;
-            link.patroni = Some(Patroni::new(
-                client,
-                url,
-                &node.name,
-                self.secrets.file("passwords/rest-api").clone(),
-            ));
+            link.patroni = Some(Patroni::new(client, url, &node.name, link.session.clone()));
         }
         if node.role_set.has(Role::Etcd) {
             let (client, url) = self

@@ -18,13 +18,12 @@ pub(super) struct Pair {
     pub(super) key: String,
 }
 
-/// Makes an authority.
-pub(super) fn authority(name: &str) -> Result<Pair, rcgen::Error> {
+/// Makes the certificate, PEM, of the authority that has this key.
+pub(super) fn authority(name: &str, key: &KeyPair) -> Result<String, rcgen::Error> {
     let mut params = params(name, AUTHORITY_DAYS);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let key = KeyPair::generate()?;
-    Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
+    Ok(params.self_signed(key)?.pem())
 }
 
 /// Makes a key, PEM.

@@ -11,19 +11,24 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
 
 use super::authority::{self, Pair, Use};
-use super::{Secrets, SecretsError};
+use super::{NEXT, Secrets, SecretsError};
 
 /// Days before its end at which a certificate is signed anew. The next `apply` then brings it to
 /// the nodes.
 pub(crate) const RENEW_DAYS: i64 = 120;
+
+/// Their files: `ca.crt` holds every certificate that is trusted, `ca.key` the key that signs. While
+/// authorities are rotated, two are trusted.
+pub(super) const AUTHORITIES: [&str; 2] = ["ca", "etcd-ca"];
 
 /// Makes, in memory, the two authorities, and every certificate that is missing or no longer fits.
 ///
 /// etcd has an authority of its own: a certificate of the services must not open the store that
 /// holds the leader lock.
 pub(super) fn ensure(secrets: &mut Secrets, cluster: &Cluster) -> Result<(), SecretsError> {
-    let services = ensure_authority(secrets, "ca", &format!("pgha {} services", cluster.name))?;
-    let etcd = ensure_authority(secrets, "etcd-ca", &format!("pgha {} etcd", cluster.name))?;
+    let [services, etcd] = AUTHORITIES;
+    let services = ensure_authority(secrets, services, &format!("pgha {} services", cluster.name))?;
+    let etcd = ensure_authority(secrets, etcd, &format!("pgha {} etcd", cluster.name))?;
     ensure_certificate(secrets, &services, "operator", "pgha operator", &[], Use::Call)?;
     ensure_certificate(secrets, &etcd, "etcd-operator", "pgha operator", &[], Use::Call)?;
     for node in &cluster.nodes {
@@ -73,23 +78,98 @@ fn names(nodes: &[&Node]) -> Vec<SanType> {
     dns.chain(addresses.map(|address| SanType::IpAddress(IpAddr::V4(address)))).collect()
 }
 
-/// Key and certificate belong together, so both are made when either is missing.
-fn ensure_authority(secrets: &mut Secrets, file: &str, name: &str) -> Result<Pair, SecretsError> {
-    let (certificate, key) = (format!("{file}.crt"), format!("{file}.key"));
-    if !secrets.files.contains_key(&certificate) || !secrets.files.contains_key(&key) {
-        let pair = authority::authority(name).map_err(failed(file))?;
-        secrets.put(&key, pair.key);
-        secrets.put(&certificate, pair.certificate);
+/// One of the authorities.
+struct Authority {
+    file: &'static str,
+    /// What signs. Absent: its key is lost, and the next one's turn has not come.
+    signs: Option<Pair>,
+    /// Every certificate that is trusted, PEM.
+    trusted: String,
+}
+
+/// Sees to it that each of its keys has a certificate that is trusted: the one that signs, and the one
+/// that is to come.
+fn ensure_authority(
+    secrets: &mut Secrets,
+    file: &'static str,
+    name: &str,
+) -> Result<Authority, SecretsError> {
+    let (trusted, key, next) =
+        (format!("{file}.crt"), format!("{file}.key"), format!("{NEXT}{file}.key"));
+    if !secrets.files.contains_key(&key) && !secrets.files.contains_key(&next) {
+        secrets.put(&key, authority::key().map_err(failed(file))?);
+        secrets.files.remove(&trusted);
     }
-    let text = |name: &str| secrets.file(name).expose().to_owned();
-    Ok(Pair { certificate: text(&certificate), key: text(&key) })
+    for key in [&key, &next] {
+        ensure_trusted(secrets, &trusted, key, name)?;
+    }
+    let trusted = secrets.file(&trusted).expose().to_owned();
+    let key = secrets.files.get(&key).map(|key| key.expose().to_owned());
+    let signs = key.and_then(|key| {
+        let certificate = of_key(&trusted, &KeyPair::from_pem(&key).ok()?)?;
+        Some(Pair { certificate, key })
+    });
+    Ok(Authority { file, signs, trusted })
+}
+
+fn ensure_trusted(
+    secrets: &mut Secrets,
+    trusted: &str,
+    key: &str,
+    name: &str,
+) -> Result<(), SecretsError> {
+    let Some(text) = secrets.files.get(key) else { return Ok(()) };
+    let pair = KeyPair::from_pem(text.expose()).map_err(failed(key))?;
+    let there = secrets.files.get(trusted).map_or(String::new(), |pem| pem.expose().to_owned());
+    if of_key(&there, &pair).is_none() {
+        let made = authority::authority(name, &pair).map_err(failed(key))?;
+        secrets.put(trusted, there + &made);
+    }
+    Ok(())
+}
+
+/// A new key of one of the authorities.
+pub(super) fn new_key(file: &str) -> Result<String, SecretsError> {
+    authority::key().map_err(failed(file))
+}
+
+/// Trusts nobody but who signs.
+pub(super) fn trust_one(secrets: &mut Secrets) -> Result<(), SecretsError> {
+    for file in AUTHORITIES {
+        let trusted = format!("{file}.crt");
+        let pair = KeyPair::from_pem(secrets.file(&format!("{file}.key")).expose());
+        let pair = pair.map_err(failed(file))?;
+        let there = secrets.file(&trusted).expose();
+        if let Some(own) = of_key(there, &pair).filter(|own| own != there) {
+            secrets.put(&trusted, own);
+        }
+    }
+    Ok(())
+}
+
+/// How many certificates there are in a text.
+pub(super) fn count(pem: &str) -> usize {
+    Pem::iter_from_buffer(pem.as_bytes()).flatten().count()
+}
+
+/// The one of these certificates, PEM, that belongs to `key`.
+fn of_key(pem: &str, key: &KeyPair) -> Option<String> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let has_key = |pem: &str| {
+        let pem = first(pem)?;
+        let found = pem.parse_x509().ok()?;
+        Some(found.public_key().raw == key.subject_public_key_info())
+    };
+    let mut certificates = pem.split_inclusive(END).map(str::trim_start);
+    let own = certificates.find(|pem| has_key(pem) == Some(true));
+    own.map(|own| format!("{own}\n"))
 }
 
 /// The key stays when a certificate is signed anew: an interruption between two files could part a
 /// new pair.
 fn ensure_certificate(
     secrets: &mut Secrets,
-    issuer: &Pair,
+    issuer: &Authority,
     file: &str,
     name: &str,
     names: &[SanType],
@@ -107,7 +187,10 @@ fn ensure_certificate(
     if fits {
         return Ok(());
     }
-    let signed = authority::sign(issuer, &pair, name, names, usage).map_err(failed(file))?;
+    let Some(signs) = &issuer.signs else {
+        return Err(secrets.lost(&format!("{}.key", issuer.file)));
+    };
+    let signed = authority::sign(signs, &pair, name, names, usage).map_err(failed(file))?;
     secrets.put(&certificate, signed);
     Ok(())
 }
@@ -118,10 +201,20 @@ fn failed(file: &str) -> impl FnOnce(rcgen::Error) -> SecretsError {
 }
 
 /// Whether a certificate is valid for exactly these names and this use, and for long enough, belongs
-/// to `key`, and was signed by `issuer`.
-fn fits(pem: &str, names: &[SanType], usage: Use, key: &KeyPair, issuer: &Pair) -> Option<bool> {
-    let (pem, issuer) = (first(pem)?, first(&issuer.certificate)?);
-    let (certificate, issuer) = (pem.parse_x509().ok()?, issuer.parse_x509().ok()?);
+/// to `key`, and was signed by who signs; where nobody can, by anybody who is trusted.
+fn fits(
+    pem: &str,
+    names: &[SanType],
+    usage: Use,
+    key: &KeyPair,
+    issuer: &Authority,
+) -> Option<bool> {
+    let pem = first(pem)?;
+    let certificate = pem.parse_x509().ok()?;
+    let issuers = issuer.signs.as_ref().map_or(&issuer.trusted, |pair| &pair.certificate);
+    let issuers = Pem::iter_from_buffer(issuers.as_bytes()).flatten().collect::<Vec<_>>();
+    let issuers = issuers.iter().filter_map(|pem| pem.parse_x509().ok()).collect::<Vec<_>>();
+    let signer = signer(&certificate)?;
     let left = certificate.validity().time_to_expiration().map_or(0, |left| left.whole_days());
     let has = certificate.subject_alternative_name().ok().flatten();
     let has = has.map_or(BTreeSet::new(), |extension| {
@@ -134,7 +227,7 @@ fn fits(pem: &str, names: &[SanType], usage: Use, key: &KeyPair, issuer: &Pair) 
             && has == names.iter().map(wanted).collect()
             && (may.server_auth, may.client_auth) == (usage.serves(), usage.calls())
             && own
-            && signer(&certificate)? == identifier(&issuer)?,
+            && issuers.iter().any(|issuer| identifier(issuer) == Some(signer)),
     )
 }
 

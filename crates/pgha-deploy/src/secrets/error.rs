@@ -1,5 +1,6 @@
 //! What can be wrong with the secrets directory.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use pgha_platform::files::FileError;
@@ -45,12 +46,12 @@ pub enum SecretsError {
         wanted: String,
     },
     /// The cluster runs, but a secret that its nodes know is gone.
-    #[error("cluster `{cluster}` has servers, but {} is missing", path.display())]
+    #[error("the cluster has servers, but {} is missing", path.display())]
     Lost {
-        /// The cluster.
-        cluster: String,
         /// The file or directory.
         path: PathBuf,
+        /// What helps.
+        cure: Cure,
     },
     /// The servers were made by another cluster of the same name.
     #[error("the servers called `{cluster}` belong to another cluster, whose secrets are in {}", secrets.display())]
@@ -76,6 +77,15 @@ pub enum SecretsError {
         /// Who it is.
         holder: String,
     },
+    /// What an interrupted run was writing cannot be read.
+    #[error("{} is damaged", path.display())]
+    UnderWay {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
     /// A certificate could not be made or read.
     #[error("cannot make or read the certificate `{name}`")]
     Certificate {
@@ -95,6 +105,28 @@ pub enum SecretsError {
     },
 }
 
+/// What helps where a secret is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cure {
+    /// New ones of this kind, which nodes are given one after the other.
+    Rotate(&'static str),
+    /// A new password of this role.
+    RotateRole(String),
+    /// Nothing else opens the nodes.
+    Backup,
+}
+
+impl fmt::Display for Cure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cure = match self {
+            Self::Rotate(what) => format!("`pgha rotate {what}` makes new ones"),
+            Self::RotateRole(role) => format!("`pgha rotate --role {role}` makes a new one"),
+            Self::Backup => "without it nobody can log in to these nodes or sign certificates they trust; what is left is `pgha destroy`".to_owned(),
+        };
+        write!(f, "put it back from your backup; {cure}")
+    }
+}
+
 impl SecretsError {
     /// What to do about it.
     pub fn cure(&self) -> Option<String> {
@@ -107,9 +139,7 @@ impl SecretsError {
                 Some("put it back from your backup; if no server was made with it yet, remove it".to_owned())
             }
             Self::Foreign { .. } => Some("give every cluster file a name of its own: its secrets live in NAME.secrets beside it".to_owned()),
-            Self::Lost { .. } => Some(
-                "put it back from your backup. Without it nobody can log in to these nodes or sign certificates they trust; what is left is `pgha destroy`".to_owned(),
-            ),
+            Self::Lost { cure, .. } => Some(cure.to_string()),
             Self::Anothers { own, .. } if own.exists() => Some(format!(
                 "give this cluster another name; if those secrets are gone for good, `pgha destroy` deletes the servers once {} is moved away",
                 own.display()
@@ -118,6 +148,9 @@ impl SecretsError {
             Self::Changed { .. } | Self::Busy { .. } => {
                 Some("nothing was done; run the command again".to_owned())
             }
+            Self::UnderWay { .. } => Some(
+                "put it back from your backup; without it some of what belongs together is lost".to_owned(),
+            ),
             Self::File(_) => None,
         }
     }

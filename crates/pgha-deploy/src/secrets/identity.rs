@@ -7,13 +7,22 @@ use pgha_platform::{Server, files};
 
 use super::{Secrets, SecretsError};
 
-/// Every secrets directory has an authority of its own, from its first run on and for ever.
+/// What tells a cluster from others of the same name, from its first run on and for ever: the digest
+/// of its first authority. An older pgha has not written it down.
+const IDENTITY: &str = "identity";
 const AUTHORITY: &str = "ca.crt";
 
 impl Secrets {
     /// What tells this cluster from others of the same name.
     pub fn identity(&self) -> Digest {
-        digest(self.file(AUTHORITY).expose())
+        Digest::from(self.file(IDENTITY).expose().trim().to_owned())
+    }
+
+    /// Before its authority could be another one.
+    pub(super) fn ensure_identity(&mut self) -> Result<(), SecretsError> {
+        let Some(authority) = self.files.get(AUTHORITY) else { return Ok(()) };
+        let identity = digest(authority.expose());
+        self.ensure_file(IDENTITY, || Ok(format!("{}\n", identity.as_str())))
     }
 
     /// Where the secrets are.
@@ -65,7 +74,8 @@ pub(super) fn belongs_to(dir: &Path, cluster: &str) -> Result<(), SecretsError> 
 }
 
 fn identity_in(dir: &Path) -> Option<Digest> {
-    files::read(&dir.join(AUTHORITY)).ok().map(|text| digest(&text))
+    let kept = files::read(&dir.join(IDENTITY)).map(|text| Digest::from(text.trim().to_owned()));
+    kept.or_else(|_| files::read(&dir.join(AUTHORITY)).map(|text| digest(&text))).ok()
 }
 
 fn digest(text: &str) -> Digest {

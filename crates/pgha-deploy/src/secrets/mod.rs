@@ -11,6 +11,8 @@ mod authority;
 mod certificates;
 mod error;
 mod identity;
+mod lost;
+mod rotation;
 mod write;
 
 use std::collections::BTreeMap;
@@ -25,8 +27,9 @@ use russh::keys::{Algorithm, PrivateKey};
 use zeroize::Zeroizing;
 
 pub(crate) use certificates::{RENEW_DAYS, first_end};
-pub use error::SecretsError;
+pub use error::{Cure, SecretsError};
 pub use identity::not_anothers;
+pub use rotation::{Kind, Stage, Turn};
 use write::Pending;
 
 /// A secret. It has no `Debug` and no `Display`, so it cannot slip into a message.
@@ -46,9 +49,24 @@ pub const PROBE: &str = "pgha_probe";
 /// Directory of the archive, beside them: what is in it is read by nobody who asks for secrets.
 pub const ARCHIVE: &str = "archive";
 
-/// Passwords that every cluster has. Users of the cluster file come on top.
-const SYSTEM_PASSWORDS: [&str; 6] =
-    ["postgres", "replicator", "rewind", "rest-api", "haproxy-stats", PROBE];
+/// Passwords that every cluster has. Users of the cluster file come on top. A new one in their place
+/// opens everything once every node has it.
+const SYSTEM_PASSWORDS: [&str; 3] = ["rest-api", "haproxy-stats", PROBE];
+
+/// Where what is to come is kept while secrets are rotated.
+const NEXT: &str = "next/";
+
+/// Where what is to go is kept.
+const PREVIOUS: &str = "previous/";
+
+/// The operator's SSH key, and the one of before, which there is only while they are rotated.
+pub const OPERATOR_KEYS: [&str; 2] = [OPERATOR, "previous/ssh/operator"];
+const OPERATOR: &str = "ssh/operator";
+
+/// The SSH key that a node proves itself with.
+pub fn host_key(node: &str) -> String {
+    format!("nodes/{node}/ssh_host_ed25519_key")
+}
 
 /// The secrets of one cluster, in memory.
 pub struct Secrets {
@@ -77,23 +95,28 @@ impl Secrets {
         cluster: &Cluster,
         running: &[String],
     ) -> Result<Self, SecretsError> {
-        let mut secrets = Self::read(dir, cluster, running)?;
-        secrets.complete(cluster)?;
+        Self::read(dir, cluster, running)?.completed(cluster)
+    }
+
+    fn completed(mut self, cluster: &Cluster) -> Result<Self, SecretsError> {
+        self.complete(cluster)?;
         // Last: its presence says that a first run came to its end.
-        secrets.ensure_file("cluster", || Ok(cluster.name.clone()))?;
-        Ok(secrets)
+        self.ensure_file("cluster", || Ok(cluster.name.clone()))?;
+        Ok(self)
     }
 
     /// What is there. Nothing is fine while no server runs.
     fn read(dir: &Path, cluster: &Cluster, running: &[String]) -> Result<Self, SecretsError> {
         if !running.is_empty() && !dir.join("cluster").exists() {
-            return Err(SecretsError::Lost { cluster: cluster.name.clone(), path: dir.to_owned() });
+            return Err(SecretsError::Lost { path: dir.to_owned(), cure: Cure::Backup });
         }
         let (files, pending) = Default::default();
         let mut secrets = Self { dir: dir.to_owned(), files, running: running.to_vec(), pending };
         if dir.exists() {
             Self::check(dir, cluster)?;
             secrets.read_all("")?;
+            secrets.take_up()?;
+            secrets.ensure_identity()?;
         }
         Ok(secrets)
     }
@@ -136,38 +159,8 @@ impl Secrets {
         Ok(())
     }
 
-    /// Files that running nodes know, so that new ones in their place would open nothing.
-    fn known_to_nodes(&self) -> Vec<String> {
-        // A node may be older than the role that pgha looks with: `apply` makes it there.
-        let system = SYSTEM_PASSWORDS
-            .into_iter()
-            .filter(|name| *name != PROBE)
-            .map(|name| format!("passwords/{name}"));
-        let keys =
-            ["ca.crt", "ca.key", "etcd-ca.crt", "etcd-ca.key", "ssh/operator"].map(str::to_owned);
-        // A password without its verifier, or the other way round, was a pair once.
-        let of = |name: &str| {
-            name.strip_prefix("passwords/").or(name.strip_prefix("verifiers/")).map(str::to_owned)
-        };
-        let users = self
-            .files
-            .keys()
-            .filter_map(|name| of(name))
-            .filter(|name| !SYSTEM_PASSWORDS.contains(&name.as_str()));
-        let pairs =
-            users.flat_map(|name| [format!("passwords/{name}"), format!("verifiers/{name}")]);
-        let hosts = self.running.iter().map(|node| format!("nodes/{node}/ssh_host_ed25519_key"));
-        system.chain(keys).chain(pairs).chain(hosts).collect()
-    }
-
     fn complete(&mut self, cluster: &Cluster) -> Result<(), SecretsError> {
-        let known = if self.running.is_empty() { Vec::new() } else { self.known_to_nodes() };
-        if let Some(name) = known.into_iter().find(|name| !self.files.contains_key(name)) {
-            return Err(SecretsError::Lost {
-                cluster: cluster.name.clone(),
-                path: self.dir.join(name),
-            });
-        }
+        self.nothing_lost()?;
         // Git must never see it, whatever the user's own ignore file says.
         self.ensure_file(".gitignore", || Ok("*\n".to_owned()))?;
         let users = cluster.postgresql.users.iter().map(String::as_str);
@@ -180,11 +173,12 @@ impl Secrets {
                 Ok(scram_verifier(password.expose()))
             })?;
         }
-        self.ensure_ssh_key("ssh/operator")?;
+        self.ensure_ssh_key(OPERATOR)?;
         for node in &cluster.nodes {
-            self.ensure_ssh_key(&format!("nodes/{}/ssh_host_ed25519_key", node.name))?;
+            self.ensure_ssh_key(&host_key(&node.name))?;
         }
-        certificates::ensure(self, cluster)
+        certificates::ensure(self, cluster)?;
+        self.ensure_identity()
     }
 
     fn ensure_ssh_key(&mut self, name: &str) -> Result<(), SecretsError> {
@@ -219,7 +213,35 @@ impl Secrets {
     /// Puts a file into memory, and notes that it is yet to be written.
     fn put(&mut self, name: &str, text: String) {
         let before = self.files.insert(name.to_owned(), Secret(Zeroizing::new(text)));
-        self.pending_mut().push(Pending { name: name.to_owned(), before });
+        self.note(name, before);
+    }
+
+    /// Drops a file from memory, and notes that it is yet to be removed.
+    fn drop(&mut self, name: &str) {
+        if let Some(before) = self.files.remove(name) {
+            self.note(name, Some(before));
+        }
+    }
+
+    /// In the order of the last changes, with what was there before the first.
+    fn note(&mut self, name: &str, before: Option<Secret>) {
+        let pending = self.pending_mut();
+        let noted = pending.iter().position(|file| file.name == name);
+        let before = noted.map_or(before, |at| pending.remove(at).before);
+        pending.push(Pending { name: name.to_owned(), before });
+    }
+
+    /// Private keys of the operator, in OpenSSH's form: the one that nodes take, and while they are given another one that, too.
+    pub(crate) fn operator_keys(&self) -> Vec<&str> {
+        OPERATOR_KEYS.iter().filter_map(|name| self.files.get(*name)).map(Secret::expose).collect()
+    }
+
+    /// Public keys that a node may prove itself with.
+    pub(crate) fn host_keys(&self, node: &str) -> Vec<&str> {
+        let name = format!("{}.pub", host_key(node));
+        let names = [format!("{PREVIOUS}{name}"), name];
+        let keys = names.iter().filter_map(|name| self.files.get(name));
+        keys.map(|key| key.expose().trim()).collect()
     }
 
     /// A file of the directory.

@@ -1,15 +1,24 @@
 //! What is only in memory, and how it reaches the disk.
 
+use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
 use pgha_platform::files;
+use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::{Secret, Secrets, SecretsError};
 
 /// Held while files are written. Its name is none of a secret's.
 const LOCK: &str = ".lock";
 
-/// A file that is yet to be written.
+/// Everything that is being written. Half of what belongs together would be worse than nothing: whoever finds this goes on with it.
+const UNDER_WAY: &str = ".under-way.json";
+
+/// How many files of a kind a person is told by name.
+const NAMED: usize = 4;
+
+/// A file that is yet to be written, or removed where there is none in memory.
 pub(super) struct Pending {
     pub(super) name: String,
     /// What it would replace.
@@ -31,8 +40,39 @@ impl Secrets {
         let lock = files::lock(&self.dir.join(LOCK), "pgha writes the secrets")?;
         let _lock = lock.map_err(|holder| SecretsError::Busy { dir: self.dir.clone(), holder })?;
         pending.iter().try_for_each(|file| self.unchanged(file))?;
+        let under_way = self.dir.join(UNDER_WAY);
+        files::write(&under_way, self.listed(&pending).as_bytes(), 0o600)?;
         pending.iter().try_for_each(|file| self.write_one(&file.name))?;
+        files::remove(&under_way)?;
         pending.clear();
+        Ok(())
+    }
+
+    /// Content of each file by name; none where it is to be removed.
+    fn listed(&self, pending: &[Pending]) -> Zeroizing<String> {
+        let files = pending.iter().map(|file| {
+            let text = self.files.get(&file.name).map(Secret::expose);
+            (file.name.as_str(), text)
+        });
+        Zeroizing::new(json!(files.collect::<BTreeMap<_, _>>()).to_string())
+    }
+
+    /// What an interrupted run was writing is as good as written.
+    pub(super) fn take_up(&mut self) -> Result<(), SecretsError> {
+        let path = self.dir.join(UNDER_WAY);
+        let text = match files::read(&path) {
+            Err(error) if error.is_missing() => return Ok(()),
+            text => Zeroizing::new(text?),
+        };
+        let unreadable = |source| SecretsError::UnderWay { path, source };
+        let files: BTreeMap<String, Option<String>> =
+            serde_json::from_str(&text).map_err(unreadable)?;
+        for (name, text) in files {
+            match text {
+                Some(text) => self.put(&name, text),
+                None => self.drop(&name),
+            }
+        }
         Ok(())
     }
 
@@ -47,12 +87,26 @@ impl Secrets {
         if pending.iter().any(|file| file.name == "cluster") {
             return vec![format!("the secrets are made in {}", self.dir.display())];
         }
-        let (anew, new): (Vec<_>, Vec<_>) = pending.iter().partition(|file| file.before.is_some());
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            pending.iter().partition(|file| !self.files.contains_key(&file.name));
+        let (anew, new): (Vec<_>, Vec<_>) =
+            kept.into_iter().partition(|file| file.before.is_some());
+        let (signed, changed): (Vec<_>, Vec<_>) =
+            anew.into_iter().partition(|file| file.name.ends_with(".crt"));
         let listed = |what: &str, files: Vec<&Pending>| {
-            let names = files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>();
-            (!names.is_empty()).then(|| format!("{what} in the secrets: {}", names.join(", ")))
+            let names = files.iter().take(NAMED).map(|file| file.name.as_str());
+            let more = files.len().saturating_sub(NAMED);
+            let more = (more > 0).then(|| format!("{more} more"));
+            let names = names.map(str::to_owned).chain(more).collect::<Vec<_>>();
+            (!names.is_empty()).then(|| format!("{what} the secrets: {}", names.join(", ")))
         };
-        listed("signed anew", anew).into_iter().chain(listed("new", new)).collect()
+        let listed = [
+            listed("signed anew in", signed),
+            listed("changed in", changed),
+            listed("new in", new),
+            listed("dropped from", gone),
+        ];
+        listed.into_iter().flatten().collect()
     }
 
     /// An interrupted run may have written some of what is pending.
@@ -72,8 +126,21 @@ impl Secrets {
 
     fn write_one(&self, name: &str) -> Result<(), SecretsError> {
         let path = self.dir.join(name);
+        if !self.files.contains_key(name) {
+            return Ok(files::remove(&path)?);
+        }
         files::make_dir(path.parent().unwrap_or(&self.dir), 0o700)?;
         Ok(files::write(&path, self.file(name).expose().as_bytes(), 0o600)?)
+    }
+
+    /// As a run does that is interrupted after so many files.
+    #[cfg(test)]
+    pub(super) fn write_some(&self, files: usize) {
+        let pending = self.pending();
+        let text = self.listed(&pending);
+        files::write(&self.dir.join(UNDER_WAY), text.as_bytes(), 0o600).expect("written");
+        let some = pending.iter().take(files);
+        some.for_each(|file| self.write_one(&file.name).expect("written"));
     }
 
     pub(super) fn pending_mut(&mut self) -> &mut Vec<Pending> {

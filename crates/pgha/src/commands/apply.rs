@@ -1,113 +1,22 @@
 //! `plan`, `apply`, `up`, `rollback`, `destroy`.
 
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use pgha_core::manifest::Manifest;
 use pgha_core::plan::{self, Plan};
-use pgha_deploy::archive::Archive;
 use pgha_deploy::execute;
-use pgha_deploy::fleet::Fleet;
-use pgha_deploy::image::given;
-use pgha_deploy::journal::Journal;
 use pgha_deploy::observe;
 use pgha_deploy::operate::Goal;
-use pgha_deploy::operator::Operator;
-use pgha_deploy::secrets::{ARCHIVE, Secrets};
-use pgha_deploy::session::Consent;
-use pgha_platform::local::Local;
-use pgha_platform::{Check, Provider, files};
+use pgha_deploy::secrets::ARCHIVE;
+use pgha_platform::{Provider, files};
 
 use super::connect::Endpoints;
 use super::exclusive::{Unguarded, exclusion};
 use super::preflight;
+use super::prepared::Prepared;
 use crate::cli::{ApplyArgs, ImagesArgs};
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
-
-/// Everything an operator needs, made from the cluster file.
-struct Prepared<'w> {
-    workspace: &'w Workspace,
-    manifest: Manifest,
-    secrets: Arc<Secrets>,
-    fleet: Arc<Fleet>,
-    archive: Archive,
-    journal: Journal,
-    way_back: bool,
-}
-
-impl<'w> Prepared<'w> {
-    /// Builds the images, unless there are some already. With `install`, Debian packages that this
-    /// machine lacks are installed first, those that `extra` finds missing among them.
-    async fn new(
-        workspace: &'w Workspace,
-        images: Option<&Path>,
-        extra: fn() -> Vec<Check>,
-        install: bool,
-    ) -> Result<Self, Failure> {
-        preflight::require(workspace, extra, install).await?;
-        not_lost(workspace).await?;
-        let (cluster, rendered) = (&workspace.cluster, &workspace.rendered);
-        let manifest = match images {
-            Some(path) => given::read(path, cluster, rendered)?,
-            None => workspace.builder.build(cluster, rendered, false).await?,
-        };
-        let secrets = workspace.secrets().await?;
-        let fleet = Arc::new(Fleet::new(cluster, Arc::clone(&secrets)));
-        let journal = Journal::new(secrets.path("journal.jsonl"));
-        let archive = workspace.archive();
-        Ok(Self { workspace, manifest, secrets, fleet, archive, journal, way_back: true })
-    }
-
-    fn operator(&self) -> Operator<'_, Local, Fleet> {
-        Operator {
-            provider: &self.workspace.provider,
-            daemons: self.fleet.as_ref(),
-            desired: self.workspace.desired(&self.manifest, &self.secrets),
-            rendered: &self.workspace.rendered,
-            manifest: &self.manifest,
-            secrets: &self.secrets,
-            archive: &self.archive,
-            journal: &self.journal,
-            way_back: self.way_back,
-        }
-    }
-
-    async fn through(&self, goal: Goal, yes: bool) -> Result<(), Failure> {
-        let purpose = if goal == Goal::Rollback { "pgha rollback" } else { "pgha apply" };
-        let exclusion = exclusion(self.workspace, &self.fleet, purpose);
-        Ok(self.operator().through(goal, &exclusion, &Terminal { yes }).await?)
-    }
-}
-
-/// A person in front of it, or `--yes`.
-struct Terminal {
-    yes: bool,
-}
-
-impl Consent for Terminal {
-    fn is_given(&self) -> bool {
-        self.yes
-    }
-
-    fn show(&self, plan: &Plan) {
-        print::note(plan.to_string().trim_end());
-    }
-
-    async fn ask(&self) -> bool {
-        print::confirm("Carry it out?")
-    }
-}
-
-/// A formed cluster without servers is one whose state directory is not there, not one to be made
-/// anew.
-async fn not_lost(workspace: &Workspace) -> Result<(), Failure> {
-    let mark = workspace.secrets_dir().join(execute::FORMED);
-    let lost = workspace.servers().await?.is_empty() && mark.exists();
-    if lost { Err(workspace.no_servers()) } else { Ok(()) }
-}
 
 /// With `detailed`, the exit code tells "nothing to do" (0) from "something to do" (2) and from
 /// every failure (1).
@@ -142,13 +51,17 @@ async fn wanted(workspace: &Workspace, images: &ImagesArgs) -> Result<Plan, Fail
 
 pub(super) async fn apply(workspace: &Workspace, args: &ApplyArgs) -> Result<(), Failure> {
     let yes = args.yes.yes;
-    let prepared = Prepared::new(workspace, args.images.manifest.as_deref(), Vec::new, yes).await?;
-    let prepared = Prepared { way_back: !args.no_way_back, ..prepared };
-    prepared.through(Goal::Apply, yes).await
+    let images = args.images.manifest.as_deref();
+    let mut prepared = Prepared::new(workspace, images, Vec::new, yes).await?;
+    prepared.way_back = !args.no_way_back;
+    prepared.through(Goal::Apply, "pgha apply", yes).await
 }
 
 pub(super) async fn rollback(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    Prepared::new(workspace, None, Vec::new, false).await?.through(Goal::Rollback, yes).await
+    Prepared::new(workspace, None, Vec::new, false)
+        .await?
+        .through(Goal::Rollback, "pgha rollback", yes)
+        .await
 }
 
 /// Rolls every node through a rebuild with what it has. The caller holds the lock.
@@ -162,7 +75,7 @@ pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
 
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
     let prepared = Prepared::new(workspace, None, preflight::clients, yes).await?;
-    prepared.through(Goal::Apply, yes).await?;
+    prepared.through(Goal::Apply, "pgha up", yes).await?;
     let healthy = format!("cluster `{}` is healthy", workspace.cluster.name);
     print::marked(&print::green("ready:"), &healthy);
     print::data(&Endpoints::of(workspace, &prepared.secrets).text());

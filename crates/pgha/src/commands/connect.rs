@@ -6,8 +6,7 @@ use std::process::{Command, ExitCode};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pgha_core::cluster::{Haproxy, Node, Role};
-use pgha_deploy::fleet::Fleet;
-use pgha_deploy::secrets::Secrets;
+use pgha_deploy::secrets::{OPERATOR_KEYS, Secrets, host_key};
 use pgha_platform::umask;
 
 use crate::cli::PsqlArgs;
@@ -94,11 +93,7 @@ pub(super) async fn psql(
     let (secrets, _) = workspace.fleet().await?;
     let mut endpoints = Endpoints::of(workspace, &secrets);
     if let Some(user) = user {
-        if !workspace.cluster.postgresql.users.iter().any(|known| known == user) {
-            let known = workspace.cluster.postgresql.users.join(", ");
-            return Err(Failure::no(format!("the cluster file has no user `{user}`"))
-                .hint(format!("its users are {known}")));
-        }
+        workspace.has_user(user)?;
         endpoints.user = user.clone();
     }
     if let Some(database) = database {
@@ -152,16 +147,20 @@ pub(super) async fn logs(
 /// OpenSSH with the operator's key and the node's pinned host key.
 async fn ssh_command(workspace: &Workspace, node: &Node) -> Result<Command, Failure> {
     let (secrets, fleet) = workspace.fleet().await?;
-    if secrets.unwritten().contains(&Fleet::host_key_file(node)) {
+    if secrets.unwritten().contains(&host_key(&node.name)) {
         return Err(
             Failure::no(format!("there is no server `{}` yet", node.name)).hint("see `pgha plan`")
         );
     }
     let mut command = Command::new("ssh");
-    command.arg("-i").arg(without_tokens(&secrets.path("ssh/operator")));
-    // No file: to look never writes. Three words that are no secret.
-    let known = format!("{} {}", node.address, fleet.target(node).host_key);
-    command.arg("-o").arg(format!("KnownHostsCommand=/usr/bin/env echo {known}"));
+    for key in OPERATOR_KEYS.map(|name| secrets.path(name)).iter().filter(|path| path.exists()) {
+        command.arg("-i").arg(without_tokens(key));
+    }
+    // No file: to look never writes. A line for each key, three words that are no secret; `%%`: ssh replaces `%s`.
+    let keys = fleet.target(node).host_keys;
+    let known = keys.iter().map(|key| format!(" {} {key}", node.address)).collect::<String>();
+    let print = r"/usr/bin/env printf %%s\ %%s\ %%s\n";
+    command.arg("-o").arg(format!("KnownHostsCommand={print}{known}"));
     command.args(SSH_OPTIONS.iter().flat_map(|option| ["-o", option]));
     command.arg(format!("root@{}", node.address));
     Ok(command)

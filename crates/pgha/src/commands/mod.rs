@@ -7,6 +7,8 @@ mod doctor;
 mod exclusive;
 mod file;
 mod preflight;
+mod prepared;
+mod rotate;
 mod seed;
 mod sessions;
 mod status;
@@ -61,6 +63,7 @@ async fn run_on_cluster(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Fai
         Command::Apply(args) => apply::apply(&workspace, args).await?,
         Command::Up(yes) => apply::up(&workspace, yes.yes).await?,
         Command::Rollback(yes) => apply::rollback(&workspace, yes.yes).await?,
+        Command::Rotate(args) => rotate::run(&workspace, args).await?,
         Command::Destroy(yes) => apply::destroy(&workspace, yes.yes).await?,
         Command::Status(args) => return status::run(&workspace, args).await,
         Command::Sessions(args) => sessions::run(&workspace, args).await?,

@@ -1,0 +1,63 @@
+//! Secrets that are gone while nodes know them.
+
+use pgha_core::cluster::OWN_ROLES;
+
+use super::certificates::AUTHORITIES;
+use super::error::Cure;
+use super::{NEXT, OPERATOR, PREVIOUS, SYSTEM_PASSWORDS, Secrets, SecretsError, host_key};
+
+impl Secrets {
+    /// Fails where something is lost that no `apply` can make anew.
+    pub(super) fn nothing_lost(&self) -> Result<(), SecretsError> {
+        let known = if self.running.is_empty() { Vec::new() } else { self.known_to_nodes() };
+        match known.into_iter().find(|name| !self.is_known(name)) {
+            Some(name) => Err(self.lost(&name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Files that running nodes or clients know, so that new ones in their place would open nothing.
+    fn known_to_nodes(&self) -> Vec<String> {
+        // A certificate is made anew from its key; a key that is lost is followed by the next.
+        let either = |file: &&str| {
+            let next = self.files.contains_key(&format!("{NEXT}{file}.key"));
+            format!("{file}.{}", if next { "crt" } else { "key" })
+        };
+        let keys = AUTHORITIES.iter().map(either).chain([OPERATOR.to_owned()]);
+        // A password without its verifier, or the other way round, was a pair once.
+        let of = |name: &str| {
+            name.strip_prefix("passwords/").or(name.strip_prefix("verifiers/")).map(str::to_owned)
+        };
+        // An older pgha gave Patroni's roles passwords, too.
+        let own = |name: &str| SYSTEM_PASSWORDS.contains(&name) || OWN_ROLES.contains(&name);
+        let users = self.files.keys().filter_map(|name| of(name)).filter(|name| !own(name));
+        let pairs =
+            users.flat_map(|name| [format!("passwords/{name}"), format!("verifiers/{name}")]);
+        keys.chain(pairs).chain(self.running.iter().map(|node| host_key(node))).collect()
+    }
+
+    /// Whether it is there, or one of before, with which nodes can be spoken to until they have it, or one that is to come.
+    fn is_known(&self, name: &str) -> bool {
+        let before = [format!("{PREVIOUS}{name}"), format!("{PREVIOUS}{name}.pub")];
+        let names = before.into_iter().chain([name.to_owned(), format!("{NEXT}{name}")]);
+        names.into_iter().any(|name| self.files.contains_key(&name))
+    }
+
+    pub(super) fn lost(&self, name: &str) -> SecretsError {
+        let public_half = self.files.contains_key(&format!("{name}.pub"));
+        SecretsError::Lost { path: self.dir.join(name), cure: cure(name, public_half) }
+    }
+}
+
+/// What helps where the file called `name` is lost. `public_half`: a node can still prove itself, for that half of its key is there.
+fn cure(name: &str, public_half: bool) -> Cure {
+    let role = name.strip_prefix("passwords/").or(name.strip_prefix("verifiers/"));
+    match role {
+        Some(role) => Cure::RotateRole(role.to_owned()),
+        None if AUTHORITIES.iter().any(|file| name == format!("{file}.key")) => {
+            Cure::Rotate("authorities")
+        }
+        None if public_half && name.starts_with("nodes/") => Cure::Rotate("ssh"),
+        None => Cure::Backup,
+    }
+}

@@ -1,0 +1,141 @@
+//! Everything a command that changes the cluster works with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pgha_core::Digest;
+use pgha_core::manifest::Manifest;
+use pgha_core::plan::Plan;
+use pgha_deploy::archive::Archive;
+use pgha_deploy::execute;
+use pgha_deploy::fleet::Fleet;
+use pgha_deploy::image::given;
+use pgha_deploy::journal::Journal;
+use pgha_deploy::observe;
+use pgha_deploy::operate::Goal;
+use pgha_deploy::operator::Operator;
+use pgha_deploy::secrets::{Secrets, Turn};
+use pgha_deploy::session::Consent;
+use pgha_platform::Check;
+use pgha_platform::local::Local;
+
+use super::exclusive::exclusion;
+use super::preflight;
+use crate::failure::Failure;
+use crate::print;
+use crate::workspace::Workspace;
+
+/// Everything an operator needs, made from the cluster file.
+pub(super) struct Prepared<'w> {
+    workspace: &'w Workspace,
+    manifest: Manifest,
+    pub(super) secrets: Arc<Secrets>,
+    fleet: Arc<Fleet>,
+    pub(super) archive: Archive,
+    journal: Journal,
+    pub(super) way_back: bool,
+}
+
+impl<'w> Prepared<'w> {
+    /// Builds the images, unless there are some already. With `install`, Debian packages that this
+    /// machine lacks are installed first, those that `extra` finds missing among them.
+    pub(super) async fn new(
+        workspace: &'w Workspace,
+        images: Option<&Path>,
+        extra: fn() -> Vec<Check>,
+        install: bool,
+    ) -> Result<Self, Failure> {
+        preflight::require(workspace, extra, install).await?;
+        not_lost(workspace).await?;
+        let (cluster, rendered) = (&workspace.cluster, &workspace.rendered);
+        let manifest = match images {
+            Some(path) => given::read(path, cluster, rendered)?,
+            None => workspace.builder.build(cluster, rendered, false).await?,
+        };
+        Ok(Self::with(workspace, manifest, workspace.secrets().await?))
+    }
+
+    /// With the secrets after this turn of a rotation; absent: as they are.
+    pub(super) async fn turned(
+        workspace: &'w Workspace,
+        turn: Option<&Turn>,
+    ) -> Result<Self, Failure> {
+        preflight::require(workspace, Vec::new, false).await?;
+        let secrets = match turn {
+            Some(turn) => workspace.turned(turn).await?,
+            None => workspace.secrets().await?,
+        };
+        let (cluster, rendered) = (&workspace.cluster, &workspace.rendered);
+        let manifest = workspace.builder.build(cluster, rendered, false).await?;
+        Ok(Self::with(workspace, manifest, secrets))
+    }
+
+    fn with(workspace: &'w Workspace, manifest: Manifest, secrets: Arc<Secrets>) -> Self {
+        let fleet = Arc::new(Fleet::new(&workspace.cluster, Arc::clone(&secrets)));
+        let journal = Journal::new(secrets.path("journal.jsonl"));
+        let archive = workspace.archive();
+        Self { workspace, manifest, secrets, fleet, archive, journal, way_back: true }
+    }
+
+    /// Whether every node has what the secrets say.
+    pub(super) async fn is_delivered(&self) -> Result<bool, Failure> {
+        let seeds = self.operator().desired.seeds;
+        let servers = observe::servers(&self.workspace.provider).await?.servers;
+        let has = |(node, seed): (&String, &Digest)| {
+            servers.iter().any(|server| server.name == *node && server.given.seed == *seed)
+        };
+        Ok(seeds.iter().all(has))
+    }
+
+    pub(super) fn operator(&self) -> Operator<'_, Local, Fleet> {
+        Operator {
+            provider: &self.workspace.provider,
+            daemons: self.fleet.as_ref(),
+            desired: self.workspace.desired(&self.manifest, &self.secrets),
+            rendered: &self.workspace.rendered,
+            manifest: &self.manifest,
+            secrets: &self.secrets,
+            archive: &self.archive,
+            journal: &self.journal,
+            way_back: self.way_back,
+        }
+    }
+
+    /// Plans, asks, and carries out, as the command called `purpose`.
+    pub(super) async fn through(
+        &self,
+        goal: Goal,
+        purpose: &str,
+        yes: bool,
+    ) -> Result<(), Failure> {
+        let exclusion = exclusion(self.workspace, &self.fleet, purpose);
+        Ok(self.operator().through(goal, &exclusion, &Terminal { yes }).await?)
+    }
+}
+
+/// A person in front of it, or `--yes`.
+struct Terminal {
+    yes: bool,
+}
+
+impl Consent for Terminal {
+    fn is_given(&self) -> bool {
+        self.yes
+    }
+
+    fn show(&self, plan: &Plan) {
+        print::note(plan.to_string().trim_end());
+    }
+
+    async fn ask(&self) -> bool {
+        print::confirm("Carry it out?")
+    }
+}
+
+/// A formed cluster without servers is one whose state directory is not there, not one to be made
+/// anew.
+async fn not_lost(workspace: &Workspace) -> Result<(), Failure> {
+    let mark = workspace.secrets_dir().join(execute::FORMED);
+    let lost = workspace.servers().await?.is_empty() && mark.exists();
+    if lost { Err(workspace.no_servers()) } else { Ok(()) }
+}
