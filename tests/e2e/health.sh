@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 new_cluster health 10.86.0
 printf '\n[postgresql]\nparameters.max_standby_streaming_delay = "5s" # how soon a replica counts as one that stands still\n' >>"$file"
-sed -i 's/^\[failover\]/[pgbouncer]\ndefault_pool_size = 30\nreserve_pool_size = 1\nreserve_pool_timeout = 600\nidle_transaction_timeout = 600\nquery_timeout = 900\n[pgbouncer.databases.app]\npool_size = 20\nreserve_pool_size = 0\nmax_db_connections = 25\n[pgbouncer.users.app]\nmax_user_connections = 25\nquery_timeout = 700\n&/' "$file"
+sed -i 's/^\[failover\]/[pgbouncer]\ndefault_pool_size = 30\nlog_connections = true\nreserve_pool_size = 1\nreserve_pool_timeout = 600\nidle_transaction_timeout = 600\nquery_timeout = 900\n[pgbouncer.databases.app]\npool_size = 20\nreserve_pool_size = 0\nmax_db_connections = 25\n[pgbouncer.users.app]\nmax_user_connections = 25\nquery_timeout = 700\n&/' "$file"
 form
 signal() { on "$1" pkill "-$2" -f "$3"; }
 healthy
@@ -183,6 +183,12 @@ for _ in $(seq 40); do [ "$(asleep node-1:5010)" = 0 ] || break; sleep 0.2; done
 pgha sessions | grep -qE "^ *$lead +[0-9]+ +app +app +10.86.0.1:[0-9]+ +node-1:5010 +psql +active +[0-9.]+ +select pg_sleep\(600\)\$" || fail "$(pgha sessions)"
 kill "${clients[@]}" 2>/dev/null || true
 wait "${clients[@]}" 2>/dev/null || true
+
+say "... and afterwards the journal of its node says who came, to a pooler and past it"
+noted() { on node-1 journalctl --no-pager --output=cat --unit="$1" | grep -E "$2" >"$work/noted"; }
+noted pgha-pooler-primary 'app/app@10.86.0.1:[0-9]+ login attempt: db=app user=app' || fail "the pooler notes nobody"
+for _ in $(seq 25); do ! noted haproxy "^10.86.0.1:[0-9]+ .* direct direct/$lead " || break; sleep 0.2; done
+[ -s "$work/noted" ] || fail "HAProxy notes nobody"
 as_postgres "$lead" "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()" >/dev/null
 
 say "a switchover ends with a write, and says for how long there was none"

@@ -151,8 +151,7 @@ pub(crate) struct PgbouncerSection {
     /// 10 to 200 for sessions, to 20 for transactions.
     #[schemars(with = "Option<u32>", range(min = 1, max = 262_143))]
     pub(crate) default_pool_size: Option<Spanned<u32>>,
-    /// Client connections that each pooler accepts. One address can hold four fifths of them.
-    /// Default 2000.
+    /// Client connections that each pooler accepts; one address holds at most 4/5. Default 2000.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub(crate) max_client_conn: Option<Spanned<u32>>,
     /// Server connections that a pool may have beyond its size, once a client has waited for
@@ -181,6 +180,8 @@ pub(crate) struct PgbouncerSection {
     /// Default: for ever.
     #[schemars(range(min = 1, max = 2_592_000))]
     pub(crate) query_timeout: Option<u32>,
+    /// Whether the journal of the poolers says who came and went. Default false: many short ones fill it.
+    pub(crate) log_connections: bool,
     /// What differs for single databases, by name.
     #[schemars(with = "BTreeMap<String, PooledDatabase>")]
     pub(crate) databases: BTreeMap<Spanned<String>, PooledDatabase>,

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "e30309b52206c0f11b1590c3f11ab2c2302d00d0c37d3f4612143d2dbef255f2";
+    treeDigest = "75a108168f28a1d085cf03f7841fb3f756222e1e939c41c26bdbe2221eeef09a";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "01bb15d4d3edc824739675bfbab2aa901cbaef0e6606aaf8116064be2b78c5a9";
+    treeDigest = "d97bd98c159599dd77282a0d72e207fa0f2dfff0dff18af9302bb7c4ad5d9473";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "265f82dddd549a239b7e3aac9ec4b2f0562dde8a94dce21912e07cefc62dce46";
+    treeDigest = "d371908ec0c5f50186960449c82f63c91e102b7ebfa1f46e8c6647d75388534c";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "ed233d9033ac5ddb4b098f3460095fb7852f86104ed588ae4672ac9d69534ef4";
+    treeDigest = "3d39bd21f4364a627d8b29a67a87ca674d9bc18278013f43c00963139500f473";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "7374721306685a2654ab393b9145b38b6faa4bf4c85a9805b24074e83f501adf";
+    treeDigest = "98f2e1fd98175858b59aa255990eb296a39d6419babf4c8ad3529428d52beba5";
     roles = [
       "etcd"
       "haproxy"

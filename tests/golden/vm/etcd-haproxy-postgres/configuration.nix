@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "b947941cb942e7ae3d8bb00758f530463e33e1c122842fb0cf314e8624e17256";
+    treeDigest = "1c1ca0b8fac5f87206a18d6a3f5ead50ff680bfa2760b40ab95ae052986b37e4";
     roles = [
       "etcd"
       "haproxy"

@@ -92,6 +92,8 @@ fn as_written(section: &PgbouncerSection, default_pool_size: u32) -> Pgbouncer {
         ("client_idle_timeout", section.client_idle_timeout.as_ref().map(|s| *s.get_ref())),
         ("idle_transaction_timeout", section.idle_transaction_timeout),
         ("query_timeout", section.query_timeout),
+        ("log_connections", Some(section.log_connections.into())),
+        ("log_disconnections", Some(section.log_connections.into())),
     ];
     Pgbouncer {
         pool_mode: section.pool_mode,
