@@ -15,6 +15,16 @@ stop_vm() { [ -z "$vm" ] || { kill "$vm" 2>/dev/null && wait "$vm" 2>/dev/null; 
 trap 'status=$?; stop_vm; for helper in "${helpers[@]}"; do kill "$helper" 2>/dev/null || true; done; clean_up "$status"' EXIT
 
 disk() { pgha build --disk 2>/dev/null | jq -r '.images[0].disk.path'; }
+# A login that the emulated processor was too slow for is tried again.
+on() {
+    local status
+    for _ in $(seq 12); do
+        status=0 && pgha ssh "$1" -- "${@:2}" || status=$?
+        [ $status = 255 ] || break
+        sleep 5
+    done
+    return $status
+}
 serial() { sed 's/\x1b\[[0-9;]*m//g' "$work/serial"; }
 
 # boot FIRMWARE BUS SYSTEM_DISK DATA_DISK: a machine with the address of node-3, on the cluster's switch.

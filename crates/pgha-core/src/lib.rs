@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod object;
 pub mod plan;
 pub mod render;
+pub mod service;
 mod spec;
 
 pub use cluster::Cluster;

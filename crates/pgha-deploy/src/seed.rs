@@ -5,7 +5,8 @@ use std::io::Read;
 
 use pgha_core::cluster::{Node, Role};
 use pgha_core::digest::{Digest, Hasher};
-use pgha_core::render::{Rendered, Seed, owner_of};
+use pgha_core::render::{Rendered, Seed};
+use pgha_core::service::owner_of;
 use serde_json::json;
 use zeroize::Zeroizing;
 

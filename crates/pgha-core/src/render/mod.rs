@@ -8,9 +8,8 @@
 mod contract;
 mod dynamic;
 mod files;
+mod firewall;
 mod nix;
-mod patroni;
-mod pools;
 mod seed;
 mod template;
 mod tree;
@@ -19,11 +18,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use contract::{ETCD_JSON_PORT, ETCD_PEER_PORT, IDS, PATRONI_REST_PORT, SEED_FILES_DIR};
+pub use contract::SEED_FILES_DIR;
 pub use dynamic::durability;
 pub use files::{File, Tree};
 pub use nix::FLAKE;
-pub use seed::{Seed, owner_of};
+pub use seed::Seed;
+pub(crate) use template::fill;
 
 use crate::cluster::{Cluster, RoleSet};
 use crate::digest::Digest;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::contract::{self, ETCD_JSON_PORT, ETCD_PEER_PORT};
 use super::tree::pretty;
 use crate::cluster::{Cluster, Node, Role};
 use crate::digest::{Digest, Hasher};
+use crate::service::etcd::{JSON_PORT, PEER_PORT};
+use crate::service::patroni::REST_PORT;
 
 /// Files below `/run/pgha`, by relative path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,23 +27,6 @@ impl Seed {
         }
         hasher.finish()
     }
-}
-
-/// The daemon that owns a file of the seed, by its path. Absent: root.
-pub fn owner_of(path: &str) -> Option<u32> {
-    let daemon = match path {
-        "tls/etcd.key" => "etcd",
-        "tls/patroni.key"
-        | "tls/postgres.key"
-        | "tls/patroni-etcd.key"
-        | "patroni.d/30-secrets.yml"
-        | "patroni.d/40-bootstrap.yml"
-        | "bootstrap.sql" => "postgres",
-        "tls/pgbouncer.key" | "tls/pgbouncer-postgres.key" => "pgbouncer",
-        "tls/haproxy.pem" => "haproxy",
-        _ => return None,
-    };
-    contract::IDS.iter().find(|(name, _)| *name == daemon).map(|(_, id)| *id)
 }
 
 pub(super) fn render(cluster: &Cluster, node: &Node) -> Seed {
@@ -84,10 +68,10 @@ fn etcd(node: &Node) -> String {
     [
         format!("ETCD_NAME={name}"),
         format!("ETCD_LISTEN_CLIENT_URLS=https://{address}:2379,https://127.0.0.1:2379"),
-        format!("ETCD_LISTEN_CLIENT_HTTP_URLS=https://{address}:{ETCD_JSON_PORT},https://127.0.0.1:{ETCD_JSON_PORT}"),
+        format!("ETCD_LISTEN_CLIENT_HTTP_URLS=https://{address}:{JSON_PORT},https://127.0.0.1:{JSON_PORT}"),
         format!("ETCD_ADVERTISE_CLIENT_URLS=https://{address}:2379"),
-        format!("ETCD_LISTEN_PEER_URLS=https://{address}:{ETCD_PEER_PORT}"),
-        format!("ETCD_INITIAL_ADVERTISE_PEER_URLS=https://{address}:{ETCD_PEER_PORT}\n"),
+        format!("ETCD_LISTEN_PEER_URLS=https://{address}:{PEER_PORT}"),
+        format!("ETCD_INITIAL_ADVERTISE_PEER_URLS=https://{address}:{PEER_PORT}\n"),
     ]
     .join("\n")
 }
@@ -98,11 +82,10 @@ fn patroni(cluster: &Cluster, node: &Node) -> Value {
         cluster.nodes_with(Role::Etcd).map(|member| member.address).collect::<Vec<_>>();
     // A member of its own first: what happens to other nodes does not concern it then.
     members.sort_by_key(|member| *member != address);
-    let rest = contract::PATRONI_REST_PORT;
     json!({
         "name": node.name,
-        "etcd3": { "hosts": members.iter().map(|member| format!("{member}:{ETCD_JSON_PORT}")).collect::<Vec<_>>() },
-        "restapi": { "listen": format!("0.0.0.0:{rest}"), "connect_address": format!("{address}:{rest}") },
+        "etcd3": { "hosts": members.iter().map(|member| format!("{member}:{JSON_PORT}")).collect::<Vec<_>>() },
+        "restapi": { "listen": format!("0.0.0.0:{REST_PORT}"), "connect_address": format!("{address}:{REST_PORT}") },
         "postgresql": { "listen": format!("{address},127.0.0.1:5432"), "connect_address": format!("{address}:5432") },
     })
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::RenderError;
 
 /// Fills in one template.
-pub(super) fn fill(
+pub(crate) fn fill(
     path: &str,
     source: &str,
     context: &impl Serialize,
@@ -27,6 +27,7 @@ fn engine() -> Result<Environment<'static>, Error> {
     engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     engine.set_formatter(write_word);
     engine.add_filter("nix", nix_string);
+    engine.add_filter("nft_set", nft_set);
     engine.set_syntax(
         SyntaxConfig::builder()
             .trim_blocks(true)
@@ -42,6 +43,10 @@ fn engine() -> Result<Environment<'static>, Error> {
 /// Writes numbers and plain words. Anything that could mean something in an INI, environment,
 /// nftables or HAProxy file is refused, so no value can ever become a directive.
 fn write_word(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
+    out.write_str(&word(value)?).map_err(|_| Error::new(ErrorKind::WriteFailure, "output"))
+}
+
+fn word(value: &Value) -> Result<String, Error> {
     let text = value.to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "._:/-+".contains(c);
     match value.kind() {
@@ -55,7 +60,16 @@ fn write_word(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Erro
             ));
         }
     }
-    out.write_str(&text).map_err(|_| Error::new(ErrorKind::WriteFailure, "output"))
+    Ok(text)
+}
+
+/// A plain word, or an anonymous set of them, as the packet filter writes it (nft(8)).
+fn nft_set(values: Vec<Value>) -> Result<Value, Error> {
+    let words = values.iter().map(word).collect::<Result<Vec<_>, _>>()?;
+    Ok(Value::from_safe_string(match words.as_slice() {
+        [word] => word.clone(),
+        words => format!("{{ {} }}", words.join(", ")),
+    }))
 }
 
 /// A string literal of the Nix language with exactly this value. Nix strings cannot hold a NUL.

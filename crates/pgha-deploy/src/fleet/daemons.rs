@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
 use pgha_core::inventory::{Ailment, UNTOLD};
-use pgha_core::render::ETCD_PEER_PORT;
+use pgha_core::service::etcd::PEER_PORT;
 use pgha_core::{Cluster, Object};
 use serde_json::Value;
 
@@ -184,7 +184,7 @@ impl Daemons for Fleet {
             link.session.run(&command, b"").await.map(drop)
         };
         run("systemctl stop etcd.service").await?;
-        let peer = format!("https://{}:{ETCD_PEER_PORT}", node.address);
+        let peer = format!("https://{}:{PEER_PORT}", node.address);
         let others = self.nodes.iter().filter(|other| other.name != node.name).collect();
         let replace = async |link: Arc<Link>| link.etcd()?.replace_member(&node.name, &peer).await;
         self.first_of(others, Role::Etcd, replace).await?;

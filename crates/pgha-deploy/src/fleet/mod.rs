@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Fault, Node, Role};
-use pgha_core::render::{ETCD_JSON_PORT, PATRONI_REST_PORT};
+use pgha_core::service::{etcd, patroni};
 use pgha_platform::http::{self, Trust};
 use pgha_platform::sql;
 use pgha_platform::ssh::{CONNECT_SECONDS, Session, SshError, Target, Tunnel};
@@ -209,13 +209,13 @@ impl Fleet {
             Link { session, patroni: None, etcd: None, units, probe, tunnels: Vec::new() };
         if node.role_set.has(Role::Postgres) {
             let (client, url) = self
-                .client(&mut link, node, PATRONI_REST_PORT, "ca", "operator", "Patroni")
+                .client(&mut link, node, patroni::REST_PORT, "ca", "operator", "Patroni")
                 .await?;
             link.patroni = Some(Patroni::new(client, url, &node.name, link.session.clone()));
         }
         if node.role_set.has(Role::Etcd) {
             let (client, url) = self
-                .client(&mut link, node, ETCD_JSON_PORT, "etcd-ca", "etcd-operator", "etcd")
+                .client(&mut link, node, etcd::JSON_PORT, "etcd-ca", "etcd-operator", "etcd")
                 .await?;
             link.etcd = Some(Etcd::new(client, url, &node.name));
         }

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "a10a1ddd305298caf1f2c326d9887d911a6b6bc1b1cdc127ce54e994820f9ef2";
+    treeDigest = "6fca18b91b4758238d62cb563b0d4373c4ae567d34b3b0d99db010dfb91c5b46";
     roles = [
       "etcd"
       "postgres"

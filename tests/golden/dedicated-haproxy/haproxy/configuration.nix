@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "75a108168f28a1d085cf03f7841fb3f756222e1e939c41c26bdbe2221eeef09a";
+    treeDigest = "4ace323c0b63907f8c2191b98fd062e570da1fa6da1815158d85ab455405603e";
     roles = [
       "haproxy"
     ];

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "d97bd98c159599dd77282a0d72e207fa0f2dfff0dff18af9302bb7c4ad5d9473";
+    treeDigest = "8d7cea060e4bba39da29b750c920e8e866a021beb89c6cc1d02cd930f3f73634";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "d371908ec0c5f50186960449c82f63c91e102b7ebfa1f46e8c6647d75388534c";
+    treeDigest = "a16aaff233b28a93219fc69b9a68a94b9a377a1e9a0056209fb309c589033af7";
     roles = [
       "etcd"
       "haproxy"

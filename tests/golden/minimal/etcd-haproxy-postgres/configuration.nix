@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "3d39bd21f4364a627d8b29a67a87ca674d9bc18278013f43c00963139500f473";
+    treeDigest = "a460c41851a7088d856f3e7adb1d2091ec0d7b1ae5933676e9fc9e1dfb0897d4";
     roles = [
       "etcd"
       "haproxy"

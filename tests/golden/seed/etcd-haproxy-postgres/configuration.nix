@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "98f2e1fd98175858b59aa255990eb296a39d6419babf4c8ad3529428d52beba5";
+    treeDigest = "8d1fa719d499ced10d01e8d83b8a191804e64b3df6bf9c7b2e84e9a597e78719";
     roles = [
       "etcd"
       "haproxy"

@@ -2,7 +2,7 @@
 {
   pgha = {
     tree = ./etc;
-    treeDigest = "1c1ca0b8fac5f87206a18d6a3f5ead50ff680bfa2760b40ab95ae052986b37e4";
+    treeDigest = "59ea249fd50413b14273cb9c4a48326f15f3c5ec1c8f2d0c75b54f94eaaae077";
     roles = [
       "etcd"
       "haproxy"

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pgha_core::cluster::{Node, Role};
-use pgha_core::render::ETCD_JSON_PORT;
+use pgha_core::service::etcd::JSON_PORT;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::health::Health;
 use pgha_verify::Scenario;
@@ -34,7 +34,7 @@ pub(super) async fn after_the_vote(
     let key = STANDARD.encode(format!("/service/{}/leader", cluster.name));
     let watch = json!({ "create_request": { "key": key } }).to_string();
     let members = cluster.nodes_with(Role::Etcd).find(|node| node.name != leader.name);
-    let etcd = members.map(|node| format!("https://{}:{ETCD_JSON_PORT}", node.address));
+    let etcd = members.map(|node| format!("https://{}:{JSON_PORT}", node.address));
     let etcd = etcd.unwrap_or_default();
     for node in cluster.nodes_with(Role::Postgres).filter(|node| node.name != leader.name) {
         let own = STANDARD.encode(&node.name);

@@ -6,22 +6,22 @@ use crate::cluster::{Cluster, Durability, ROUTES};
 
 /// A port of a node that leads to PostgreSQL: to those nodes whose Patroni answers `path` with 200.
 #[derive(Serialize)]
-pub(super) struct Pool {
-    pub(super) name: &'static str,
-    pub(super) port: u16,
+pub(crate) struct Pool {
+    pub(crate) name: &'static str,
+    pub(crate) port: u16,
     path: &'static str,
     /// Whether it leads to replicas.
     reads: bool,
     /// Factor on the preset's check intervals.
     slow: u32,
     /// Where HAProxy takes the sessions of this port's pooler. Absent: it has none.
-    pub(super) route: Option<u16>,
+    pub(crate) route: Option<u16>,
     /// The pool whose checks it goes by, if it leads past the poolers.
     follows: Option<&'static str>,
 }
 
 /// The ports that lead to PostgreSQL.
-pub(super) fn pools(cluster: &Cluster) -> Vec<Pool> {
+pub(crate) fn pools(cluster: &Cluster) -> Vec<Pool> {
     let haproxy = &cluster.haproxy;
     // Under quorum Patroni's /sync leaves the quorum standbys out.
     let sync_path = if cluster.durability == Durability::Quorum { "/quorum" } else { "/sync" };
