@@ -394,7 +394,7 @@ say "the statistics page has TLS and a password; logs and completions are there"
 page=(curl -s -o "$work/page" -w '%{http_code}' --max-time 5 --cacert "$secrets/ca.crt" "https://$host:7000/metrics")
 [ "$("${page[@]}" -u "pgha:$(cat "$secrets/passwords/haproxy-stats")")" = 200 ] && grep -q haproxy_server_status "$work/page" || fail "$(cat "$work/page")"
 [ "$("${page[@]}" -u pgha:wrong)" = 401 ] || fail "the statistics page took a wrong password"
-pgha logs node-1 patroni >"$work/patroni.log"
+pgha logs node-1 patroni -n 2000 >"$work/patroni.log"
 grep -q 'I am node-1' "$work/patroni.log" || fail "no journal of Patroni: $(cat "$work/patroni.log")"
 pgha completions bash >"$work/completions" && grep -q switchover "$work/completions"
 

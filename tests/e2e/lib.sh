@@ -132,6 +132,8 @@ clean_up() {
     local status=${1:-$?} cluster
     trap - EXIT INT TERM ERR
     touch "$work/bench.end" # the clients of pgbench.sh, if there are any
+    # What goes round in the background would go on for ever without its files.
+    jobs -p | xargs -r kill 2>/dev/null || true
     for cluster in "$work"/*.toml; do
         [ -e "$cluster" ] && [ -d "$work/state" ] || continue
         [ "$status" = 0 ] || { "$PGHA" -f "$cluster" status || true; } 2>&1 | sed 's/^/  /'

@@ -15,8 +15,8 @@ write_on() {
     local last now longest=0
     trap - ERR EXIT
     last=$(date +%s%3N)
-    while [ ! -e "$work/written.end" ]; do
-        writes "$work/clients.crt" 2>>"$work/written.err" || continue
+    while [ -d "$work" ] && [ ! -e "$work/written.end" ]; do
+        writes "$work/clients.crt" 2>>"$work/written.err" || { sleep 0.1 && continue; }
         now=$(date +%s%3N)
         [ $((now - last)) -le $longest ] || longest=$((now - last))
         last=$now
@@ -27,26 +27,38 @@ write_on() {
 write_on &
 writer=$!
 
-say "first every node trusts the new authorities beside the old; SSH keys and passwords are new"
+# killed_in_a_roll COMMAND...: when the first node has stopped.
+killed_in_a_roll() {
+    : >"$work/rotate.log"
+    pgha "$@" 2>"$work/rotate.log" &
+    until grep -q 'stopping, then' "$work/rotate.log"; do kill -0 $! || fail "$(cat "$work/rotate.log")"; sleep 0.2; done
+    pkill -KILL -f -- "$PGHA -f $file $*"
+    wait $! || true
+}
+
+say "first every node trusts the new authorities beside the old, also if pgha is killed meanwhile; SSH keys and passwords are new"
+refused 'nothing was changed' 1 pgha rotate </dev/null
+[ ! -e "$secrets/rotation.json" ] || fail "it began without a yes"
+killed_in_a_roll rotate --yes
+pgha status >"$work/status.out"
+grep -q 'warning: a rotation (authorities, ssh, passwords) is under way' "$work/status.out" || fail "$(cat "$work/status.out")"
 pgha rotate --yes 2>"$work/rotate.log" || fail "$(cat "$work/rotate.log")"
 grep -q "Now give $secrets/ca.crt to every client" "$work/rotate.log" || fail "$(cat "$work/rotate.log")"
 [ "$(grep -c BEGIN "$secrets/ca.crt")" = 2 ] && [ "$(on node-1 grep -c BEGIN /run/pgha/tls/etcd-ca.crt)" = 2 ] || fail "not two are trusted"
 ! cmp -s "$secrets/passwords/rest-api" "$work/old/passwords/rest-api" || fail "the password is the old one"
-refused 'a rotation is under way' 1 pgha rotate ssh
+refused 'a rotation (authorities, ssh, passwords) is under way' 1 pgha rotate ssh
 refused 'Now give' 1 pgha rotate </dev/null
 healthy
 writes "$work/old/ca.crt" || fail "a client without the new authority is shut out already"
 
 say "then they sign, also if pgha is killed meanwhile, and nobody trusts the old ones"
 cat "$secrets/ca.crt" >"$work/clients.crt"
-pgha rotate --yes 2>"$work/rotate.log" &
-until grep -q 'stopping, then' "$work/rotate.log" 2>/dev/null; do sleep 0.2; done
-pkill -KILL -f -- "$PGHA -f $file rotate"
-wait $! || true
+killed_in_a_roll rotate --yes
 pgha rotate --yes 2>"$work/rotate.log" || fail "$(cat "$work/rotate.log")"
-grep -q 'no node takes the old secrets' "$work/rotate.log" || fail "$(cat "$work/rotate.log")"
+grep -q 'rotated: authorities, ssh, passwords. No node takes' "$work/rotate.log" || fail "$(cat "$work/rotate.log")"
 healthy
 touch "$work/written.end" && wait $writer
+writes "$work/clients.crt" || fail "a client with the new authority does not get in"
 echo "longest time without a row over three rolls: $(cat "$work/longest") ms"
 [ "$(cat "$work/longest")" -lt 7000 ] || fail "no row for $(cat "$work/longest") ms: $(sort "$work/written.err" | uniq -c)"
 pgha plan | grep -q 'nothing to do' || fail "$(pgha plan)"
@@ -55,12 +67,12 @@ pgha plan | grep -q 'nothing to do' || fail "$(pgha plan)"
 say "what was rotated away opens nothing"
 ! writes "$work/old/ca.crt" 2>"$work/out" && grep -q 'certificate verify failed' "$work/out" || fail "servers have certificates of the old authority: $(cat "$work/out")"
 writes "$secrets/ca.crt"
-! ssh -i "$work/old/ssh/operator" -o UserKnownHostsFile=none -o StrictHostKeyChecking=no -o IdentitiesOnly=yes -o BatchMode=yes root@10.99.0.11 true 2>"$work/out" &&
+! ssh -i "$work/old/ssh/operator" -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR -o IdentitiesOnly=yes -o BatchMode=yes root@10.99.0.11 true 2>"$work/out" &&
     grep -q 'Permission denied' "$work/out" || fail "the old operator gets in: $(cat "$work/out")"
 ! ssh-keyscan -t ed25519 10.99.0.11 2>/dev/null | grep -qF "$(cut -d' ' -f2 "$work/old/nodes/node-1/ssh_host_ed25519_key.pub")" || fail "the node's own key is the old one"
 lead=$(leader)
 for file_of_old in nodes/node-1/patroni.crt nodes/node-1/patroni.key nodes/node-1/etcd.crt nodes/node-1/etcd.key; do
-    on node-1 tee "/run/old-${file_of_old##*/}" <"$work/old/$file_of_old" >/dev/null
+    on node-1 install -m 600 /dev/stdin "/run/old-${file_of_old##*/}" <"$work/old/$file_of_old"
 done
 # asks CERTIFICATE PASSWORD: what Patroni of the leader says to a change.
 asks() {
@@ -70,9 +82,16 @@ asks() {
 [ "$(asks /run/pgha/tls/patroni "$secrets")" = 200 ] || fail "Patroni does not take the new ones"
 [ "$(asks /run/pgha/tls/patroni "$work/old")" = 401 ] || fail "Patroni takes the old password"
 [ "$(asks /run/old-patroni "$secrets")" = 000 ] || fail "Patroni takes the old certificate"
-! on node-1 /etc/pgha/bin/psql "host=$(address "$lead") user=replicator replication=1 sslmode=require sslcert=/run/old-patroni.crt sslkey=/run/old-patroni.key" -c IDENTIFY_SYSTEM >"$work/out" 2>&1 ||
-    fail "PostgreSQL takes the old certificate"
-! on node-1 curl -sf --max-time 5 --cacert /run/pgha/tls/etcd-ca.crt --cert /run/old-etcd.crt --key /run/old-etcd.key "https://$(address "$lead"):2382/health" >"$work/out" || fail "etcd takes the old certificate"
+# replicates CERTIFICATE
+replicates() { on node-1 /etc/pgha/bin/psql "host=$(address "$lead") user=replicator replication=1 sslmode=require sslcert=$1.crt sslkey=$1.key" -c IDENTIFY_SYSTEM >"$work/out" 2>&1; }
+replicates /run/pgha/tls/patroni || fail "PostgreSQL does not take the new certificate: $(cat "$work/out")"
+! replicates /run/old-patroni && grep -qE 'unknown ca|certificate verify failed|unknown certificate authority' "$work/out" || fail "PostgreSQL takes the old certificate: $(cat "$work/out")"
+# etcd_of CERTIFICATE
+etcd_of() { on node-1 curl -sSf --max-time 5 --cacert /run/pgha/tls/etcd-ca.crt --cert "$1.crt" --key "$1.key" "https://$(address "$lead"):2382/health" >"$work/out" 2>&1; }
+etcd_of /run/pgha/tls/etcd || fail "etcd does not take the new certificate: $(cat "$work/out")"
+! etcd_of /run/old-etcd && grep -qi 'certificate' "$work/out" || fail "etcd takes the old certificate: $(cat "$work/out")"
+statistics() { curl -s -o /dev/null -w '%{http_code}' --cacert "$secrets/ca.crt" -u "pgha:$(cat "$1/passwords/haproxy-stats")" "https://10.99.0.11:7000/metrics"; }
+[ "$(statistics "$secrets") $(statistics "$work/old")" = '200 401' ] || fail "the statistics take the old password"
 on node-1 rm -f /run/old-patroni.crt /run/old-patroni.key /run/old-etcd.crt /run/old-etcd.key
 refused 'is not in' 1 pgha rollback --yes
 

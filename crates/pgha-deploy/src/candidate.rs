@@ -143,7 +143,8 @@ const NOT_TAKEN: &str = "
 WITH wanted (name, value) AS ({wanted}), access (name, number, line) AS (VALUES {lines}), file (name, number, line) AS (
     SELECT name, number, line FROM (VALUES ('pg_hba.conf', 'hba_file'), ('pg_ident.conf', 'ident_file')) AS files (name, setting),
         regexp_split_to_table(pg_read_file(current_setting(setting)), '\n') WITH ORDINALITY AS f (line, number)
-    WHERE line !~ '^[[:space:]]*(#|$)')
+    -- Patroni leaves a file alone of which it knows no line.
+    WHERE line !~ '^[[:space:]]*(#|$)' AND name IN (SELECT name FROM access))
 SELECT concat_ws(': ', coalesce(name, 'line ' || sourceline || ' of ' || sourcefile), error) FROM pg_file_settings
 WHERE error IS NOT NULL AND error NOT LIKE '%cannot be changed without restarting the server' AND (name IS NULL
     OR lower(name) NOT IN (SELECT lower(name) FROM pg_settings WHERE source = 'command line' OR pending_restart))

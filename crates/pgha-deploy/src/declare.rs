@@ -42,6 +42,9 @@ REVOKE ALL ON FUNCTION pgbouncer.lookup(text) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgbouncer TO pgbouncer;
 GRANT EXECUTE ON FUNCTION pgbouncer.lookup(text) TO pgbouncer;
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+-- An older pgha gave these passwords. They come with a certificate, or as the user of the system.
+SELECT format('ALTER ROLE %I PASSWORD NULL', rolname) FROM pg_authid
+WHERE rolname IN ('postgres', 'replicator', 'rewind') AND rolpassword IS NOT NULL \gexec
 SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \gexec
 ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT -1 VALID UNTIL 'infinity' PASSWORD {verifier};
 GRANT CONNECT ON DATABASE postgres TO {role};

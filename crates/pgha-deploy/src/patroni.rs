@@ -7,6 +7,7 @@ use pgha_platform::http;
 use pgha_platform::ssh::Session;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use crate::instance::Instance;
@@ -19,6 +20,7 @@ pub struct Patroni {
     url: String,
     node: String,
     session: Session,
+    password: OnceCell<Zeroizing<String>>,
 }
 
 /// The cluster as one Patroni sees it.
@@ -108,7 +110,7 @@ const DAEMON: &str = "Patroni";
 
 impl Patroni {
     pub(crate) fn new(client: reqwest::Client, url: String, node: &str, session: Session) -> Self {
-        Self { client, url, node: node.to_owned(), session }
+        Self { client, url, node: node.to_owned(), session, password: OnceCell::new() }
     }
 
     fn silent(&self, source: reqwest::Error) -> NodeError {
@@ -212,20 +214,31 @@ impl Patroni {
         self.write(request).await.map(drop)
     }
 
-    /// The password that this Patroni asks for, which need not be the one of the secrets: a node has what it was given last.
-    async fn password(&self) -> Result<String, NodeError> {
+    /// Makes sure that a request which changes something needs nothing else first.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn prepare(&self) -> Result<(), NodeError> {
+        self.password.get_or_try_init(|| self.read_password()).await.map(drop)
+    }
+
+    /// The password that this Patroni asks for, which need not be the one of the secrets: a node has what it was given last. A session
+    /// ends before it could be given another.
+    async fn read_password(&self) -> Result<Zeroizing<String>, NodeError> {
         let file = format!("/run/pgha/{PATRONI_SECRETS}");
         let text = Zeroizing::new(self.session.answer(&["cat", &file]).await?);
         let node = self.node.clone();
         let unreadable = |source| NodeError::Unreadable { daemon: DAEMON, node, source };
         let secrets: Value = serde_json::from_str(&text).map_err(unreadable)?;
-        Ok(secrets["restapi"]["authentication"]["password"].as_str().unwrap_or_default().to_owned())
+        let password = secrets["restapi"]["authentication"]["password"].as_str();
+        Ok(Zeroizing::new(password.unwrap_or_default().to_owned()))
     }
 
     /// Sends a request that changes something. Patroni answers when it is done.
     async fn write(&self, request: reqwest::RequestBuilder) -> Result<String, NodeError> {
         let limit = std::time::Duration::from_secs(60);
-        let request = request.basic_auth("pgha", Some(self.password().await?)).timeout(limit);
+        let password = self.password.get_or_try_init(|| self.read_password()).await?;
+        let request = request.basic_auth("pgha", Some(password.as_str())).timeout(limit);
         let answer = request.send().await.map_err(|error| self.silent(error))?;
         let status = answer.status();
         let text = http::text(answer).await.map_err(|error| self.silent(error))?;

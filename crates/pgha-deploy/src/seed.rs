@@ -6,7 +6,7 @@ use std::io::Read;
 use pgha_core::cluster::{Node, Role};
 use pgha_core::digest::{Digest, Hasher};
 use pgha_core::render::{Rendered, Seed};
-use pgha_core::service::owner_of;
+use pgha_core::service::{self, Certificate, owner_of};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -112,32 +112,27 @@ fn entries(
     }
     let file = |name: &str| secrets.file(name).expose().to_owned();
     let own = |name: &str| file(&format!("nodes/{}/{name}", node.name));
-    add("tls/ca.crt", file("ca.crt"), false);
     add("ssh/ssh_host_ed25519_key", own("ssh_host_ed25519_key"), true);
     add("ssh/authorized_keys", file("ssh/operator.pub"), false);
-    let mut pair = |name: &str| {
-        add(&format!("tls/{name}.crt"), own(&format!("{name}.crt")), false);
-        add(&format!("tls/{name}.key"), own(&format!("{name}.key")), true);
-    };
-    if node.role_set.has(Role::Etcd) {
-        pair("etcd");
-    }
-    if node.role_set.has(Role::Haproxy) {
-        ["pgbouncer", "pgbouncer-postgres"].into_iter().for_each(&mut pair);
+    for Certificate { name, authority, in_one, .. } in service::certificates(&node.role_set) {
+        let (certificate, key) = (own(&format!("{name}.crt")), own(&format!("{name}.key")));
+        if *in_one {
+            add(&format!("tls/{name}.pem"), certificate + &key, true);
+        } else {
+            add(&format!("tls/{name}.crt"), certificate, false);
+            add(&format!("tls/{name}.key"), key, true);
+        }
+        let trusted = format!("{}.crt", authority.file());
+        add(&format!("tls/{trusted}"), file(&trusted), false);
     }
     if node.role_set.has(Role::Postgres) {
-        ["patroni", "patroni-etcd", "postgres"].into_iter().for_each(&mut pair);
         add(PATRONI_SECRETS, format!("{:#}\n", patroni_secrets(secrets)), true);
         let [configuration, script] = BOOTSTRAP;
         let first = json!({ "dcs": rendered.dynamic, "post_bootstrap": POST_BOOTSTRAP });
         add(configuration, format!("{:#}\n", json!({ "bootstrap": first })), true);
         add(script, declare::own(secrets), true);
     }
-    if node.role_set.has(Role::Etcd) || node.role_set.has(Role::Postgres) {
-        add("tls/etcd-ca.crt", file("etcd-ca.crt"), false);
-    }
     if node.role_set.has(Role::Haproxy) {
-        add("tls/haproxy.pem", own("haproxy.crt") + &own("haproxy.key"), true);
         add(
             "haproxy.env",
             format!("HAPROXY_STATS_PASSWORD={}\n", file("passwords/haproxy-stats")),

@@ -10,7 +10,7 @@ use pgha_deploy::archive::Archive;
 use pgha_deploy::execute::FORMED;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::Builder;
-use pgha_deploy::secrets::{self, ARCHIVE, Secrets, Turn};
+use pgha_deploy::secrets::{self, ARCHIVE, Rotation, Secrets, Turn};
 use pgha_deploy::seed;
 use pgha_platform::local::{Local, Options};
 use pgha_platform::{Provider, Server};
@@ -68,8 +68,14 @@ impl Workspace {
         Ok(Arc::new(Secrets::turned(&self.secrets_dir(), &self.cluster, &running, turn)?))
     }
 
+    /// The rotation that is under way.
+    pub(crate) async fn rotation(&self) -> Result<Option<Rotation>, Failure> {
+        let running = self.running().await?;
+        Ok(Secrets::rotation_in(&self.secrets_dir(), &self.cluster, &running)?)
+    }
+
     /// Names of the nodes that have servers.
-    pub(crate) async fn running(&self) -> Result<Vec<String>, Failure> {
+    async fn running(&self) -> Result<Vec<String>, Failure> {
         Ok(self.servers().await?.into_iter().map(|server| server.name).collect())
     }
 

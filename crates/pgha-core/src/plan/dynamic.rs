@@ -50,6 +50,18 @@ pub(super) fn restore(observed: &Observed) -> impl Iterator<Item = Step> {
     })
 }
 
+/// The steps that change who may connect, where nothing else is to be changed: no image is needed for that, and a node that is
+/// given something new may have to come in by the new way.
+pub(super) fn access(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
+    let old = changed(desired, observed)?;
+    let mut adapted = old.clone();
+    for key in ["pg_hba", "pg_ident"] {
+        adapted["postgresql"][key] = desired.dynamic["postgresql"][key].clone();
+    }
+    (adapted == *desired.dynamic)
+        .then(|| restore(observed).chain([set(old, desired.dynamic), gate()]).collect())
+}
+
 /// Whether PostgreSQL has to be restarted for what the dynamic configuration is to be.
 pub(super) fn restarts_follow(desired: &Desired<'_>, observed: &Observed) -> bool {
     let changed = changed(desired, observed);

@@ -61,6 +61,9 @@ pub(super) fn steps(
     }
     outdated.iter().try_for_each(|server| takeover::possible(desired, server))?;
     let order = order(desired, observed, &outdated)?;
+    if let Some(steps) = dynamic::access(desired, observed) {
+        return Ok((steps, true));
+    }
     let mut steps = seal(world);
     steps.extend(roll(desired, observed, &order, unproven, |server| rebuild(desired, server)));
     // Who leads once the roll is through, and what PostgreSQL runs with then, as far as it is known.

@@ -197,11 +197,11 @@ impl Certificate {
 }
 
 impl Service {
-    fn is_on(&self, cluster: &Cluster, role_set: &RoleSet) -> bool {
+    fn is_on(&self, role_set: &RoleSet, guarded: bool) -> bool {
         match self.on {
             On::Every => true,
             On::Only(role) => role_set.has(role),
-            On::Guarded => cluster.guard && role_set.has(Role::Postgres),
+            On::Guarded => guarded && role_set.has(Role::Postgres),
             On::Serving => role_set.has(Role::Haproxy) || role_set.has(Role::Postgres),
         }
     }
@@ -212,7 +212,13 @@ pub fn services<'s>(
     cluster: &'s Cluster,
     role_set: &'s RoleSet,
 ) -> impl Iterator<Item = &'static Service> + 's {
-    SERVICES.iter().filter(|service| service.is_on(cluster, role_set))
+    SERVICES.iter().filter(|service| service.is_on(role_set, cluster.guard))
+}
+
+/// What a node of these roles proves itself with.
+pub fn certificates(role_set: &RoleSet) -> impl Iterator<Item = &'static Certificate> + '_ {
+    let on = SERVICES.iter().filter(|service| service.is_on(role_set, true));
+    on.flat_map(|service| service.certificates)
 }
 
 /// Number of each user and group.

@@ -176,6 +176,11 @@ cases! {
         observed.sick = names(&["node-1", "node-2", "node-3"]);
         observed.lost = names(&["node-3"]);
     }),
+    who_may_connect_comes_before_nodes: Case::new(THREE).with(old(&[0, 1, 2])).observed(|observed| {
+        let dynamic = observed.dynamic.as_mut().expect("a configuration");
+        dynamic["postgresql"].as_object_mut().expect("keys").remove("pg_ident");
+        dynamic["postgresql"]["pg_hba"] = json!(["host all all all reject"]);
+    }),
     no_dynamic: Case::new(THREE).with(old(&[1])).observed(|observed| observed.dynamic = None),
     degraded: Case::new(THREE).with(old(&[0, 1, 2])).observed(|observed| {
         observed.unmet = vec!["etcd 2 of 3 with 1 leader".to_owned(), "1 of 2 replicas streaming".to_owned()];

@@ -75,7 +75,13 @@ impl Fleet {
              FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() \
              AND xact_start < now() - interval '{LONGEST_HELD_TRANSACTION_SECONDS} s' ORDER BY xact_start; CHECKPOINT;"
         );
-        let asked = async { self.link(leader).await?.sql(&query).await };
+        let asked = async {
+            let link = self.link(leader).await?;
+            if let Some(patroni) = &link.patroni {
+                patroni.prepare().await?;
+            }
+            link.sql(&query).await
+        };
         match asked.await {
             Ok(open) => open.lines().for_each(|transaction| {
                 tracing::warn!("a transaction of {transaction}: cut, unless it ends at once");

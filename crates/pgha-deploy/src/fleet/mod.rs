@@ -106,7 +106,8 @@ impl Fleet {
         Self::new(cluster, Arc::clone(&self.secrets))
     }
 
-    pub(crate) fn secrets(&self) -> &Secrets {
+    /// What it speaks to the nodes with.
+    pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 

@@ -8,6 +8,7 @@ use pgha_core::cluster::{Base, RoleSet};
 use pgha_core::digest::Hasher;
 use pgha_core::manifest::Layer;
 use pgha_core::render::Tree;
+use pgha_core::service::SERVICES;
 use pgha_platform::Command;
 use pgha_platform::files::{self, FileError};
 use serde_json::Value;
@@ -16,19 +17,7 @@ use super::{ImageError, cache};
 
 /// Changed whenever equal trees would give other bytes, so that old cache entries are not taken for
 /// new ones.
-const FORMAT: &[u8] = b"debian configuration layer 3";
-
-/// Programs behind `/etc/pgha/bin`, which lets the units be byte-identical on every base.
-const LINKS: &[(&str, &str)] = &[
-    ("etcd", "/usr/bin/etcd"),
-    ("etcdctl", "/usr/bin/etcdctl"),
-    ("haproxy", "/usr/sbin/haproxy"),
-    ("kill", "/usr/bin/kill"),
-    ("nft", "/usr/sbin/nft"),
-    ("patroni", "/usr/bin/patroni"),
-    ("patronictl", "/usr/bin/patronictl"),
-    ("pgbouncer", "/usr/sbin/pgbouncer"),
-];
+const FORMAT: &[u8] = b"debian configuration layer 4";
 
 /// Programs of PostgreSQL that Patroni or an operator calls.
 const POSTGRES: &[&str] = &[
@@ -107,7 +96,7 @@ fn pack(tree: &Tree, manifest: &str, major: u16) -> std::io::Result<Vec<u8>> {
         add_file(&mut archive, path, &file.content, if file.executable { 0o755 } else { 0o644 })?;
     }
     add_file(&mut archive, "etc/pgha/manifest.json", manifest, 0o644)?;
-    for (name, target) in LINKS {
+    for (name, target) in SERVICES.iter().flat_map(|service| service.links) {
         add_link(&mut archive, &format!("etc/pgha/bin/{name}"), target)?;
     }
     for name in POSTGRES {

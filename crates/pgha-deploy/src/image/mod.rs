@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use pgha_core::manifest::{Artifact, Image, Layer, Layers, Manifest};
 use pgha_core::render::Rendered;
+use pgha_core::service::SERVICES;
 use pgha_core::{Cluster, Digest};
 use pgha_platform::files::{self, FileError};
 use pgha_platform::{Check, CommandError};
@@ -217,17 +218,8 @@ impl Builder {
 
 /// The packages whose version people ask for.
 fn versions(packages: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let wanted = [
-        "postgresql-17",
-        "patroni",
-        "etcd-server",
-        "haproxy",
-        "pgbouncer",
-        "systemd",
-        "openssh-server",
-        "libc6",
-    ];
-    let asked = |name: &str| wanted.contains(&name) || name.starts_with("libicu");
+    let told = |name: &str| SERVICES.iter().any(|service| service.told.contains(&name));
+    let asked = |name: &str| told(name) || name.starts_with("libicu");
     packages
         .iter()
         .filter(|(name, _)| asked(name))

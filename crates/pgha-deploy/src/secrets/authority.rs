@@ -1,5 +1,6 @@
 //! A private certificate authority.
 
+use pgha_core::service::Usage;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
@@ -31,28 +32,10 @@ pub(super) fn key() -> Result<String, rcgen::Error> {
     Ok(KeyPair::generate()?.serialize_pem())
 }
 
-/// What a certificate may be shown for. A key that only serves clients opens nothing elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    Serve,
-    Call,
-    ServeAndCall,
-}
-
-impl Use {
-    pub(super) fn serves(self) -> bool {
-        self != Self::Call
-    }
-
-    pub(super) fn calls(self) -> bool {
-        self != Self::Serve
-    }
-
-    fn purposes(self) -> Vec<ExtendedKeyUsagePurpose> {
-        let serves = self.serves().then_some(ExtendedKeyUsagePurpose::ServerAuth);
-        let calls = self.calls().then_some(ExtendedKeyUsagePurpose::ClientAuth);
-        serves.into_iter().chain(calls).collect()
-    }
+fn purposes(usage: Usage) -> Vec<ExtendedKeyUsagePurpose> {
+    let serves = usage.serves().then_some(ExtendedKeyUsagePurpose::ServerAuth);
+    let calls = usage.calls().then_some(ExtendedKeyUsagePurpose::ClientAuth);
+    serves.into_iter().chain(calls).collect()
 }
 
 /// Makes a certificate, PEM, for `key`. Who serves does so under `names`.
@@ -61,13 +44,13 @@ pub(super) fn sign(
     key: &KeyPair,
     name: &str,
     names: &[SanType],
-    usage: Use,
+    usage: Usage,
 ) -> Result<String, rcgen::Error> {
     let mut params = params(name, CERTIFICATE_DAYS);
     params.subject_alt_names = names.to_vec();
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = usage.purposes();
+    params.extended_key_usages = purposes(usage);
     let issuer =
         Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
     Ok(params.signed_by(key, &issuer)?.pem())

@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use pgha_core::Cluster;
 use pgha_core::cluster::{Node, Role};
+use pgha_core::service::{self, Subject, Usage};
 use rcgen::{KeyPair, PublicKeyData, SanType};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
 
-use super::authority::{self, Pair, Use};
-use super::{NEXT, Secrets, SecretsError};
+use super::authority::{self, Pair};
+use super::{NEXT, PREVIOUS, Secrets, SecretsError};
 
 /// Days before its end at which a certificate is signed anew. The next `apply` then brings it to
 /// the nodes.
@@ -29,39 +30,33 @@ pub(super) fn ensure(secrets: &mut Secrets, cluster: &Cluster) -> Result<(), Sec
     let [services, etcd] = AUTHORITIES;
     let services = ensure_authority(secrets, services, &format!("pgha {} services", cluster.name))?;
     let etcd = ensure_authority(secrets, etcd, &format!("pgha {} etcd", cluster.name))?;
-    ensure_certificate(secrets, &services, "operator", "pgha operator", &[], Use::Call)?;
-    ensure_certificate(secrets, &etcd, "etcd-operator", "pgha operator", &[], Use::Call)?;
+    ensure_certificate(secrets, &services, "operator", "pgha operator", &[], Usage::Call)?;
+    ensure_certificate(secrets, &etcd, "etcd-operator", "pgha operator", &[], Usage::Call)?;
     for node in &cluster.nodes {
-        let own = names(&[node]);
-        let file = |what: &str| format!("nodes/{}/{what}", node.name);
-        if node.role_set.has(Role::Etcd) {
-            ensure_certificate(secrets, &etcd, &file("etcd"), &node.name, &own, Use::ServeAndCall)?;
-        }
-        if node.role_set.has(Role::Postgres) {
-            let patroni = file("patroni");
-            ensure_certificate(secrets, &services, &patroni, &node.name, &own, Use::ServeAndCall)?;
-            ensure_certificate(secrets, &etcd, &file("patroni-etcd"), &node.name, &own, Use::Call)?;
-            // A client of a direct port, and a pooler, names the HAProxy it connects to, but TLS
-            // ends at whichever PostgreSQL is behind it.
-            let endpoints = cluster
-                .nodes
-                .iter()
-                .filter(|n| n.role_set.has(Role::Haproxy) || n.name == node.name)
-                .collect::<Vec<_>>();
-            let (postgres, names) = (file("postgres"), names(&endpoints));
-            ensure_certificate(secrets, &services, &postgres, &node.name, &names, Use::Serve)?;
-        }
-        if node.role_set.has(Role::Haproxy) {
-            for daemon in ["haproxy", "pgbouncer"] {
-                let file = file(daemon);
-                ensure_certificate(secrets, &services, &file, &node.name, &own, Use::Serve)?;
-            }
-            // PostgreSQL takes its name for the role's.
-            let caller = file("pgbouncer-postgres");
-            ensure_certificate(secrets, &services, &caller, "pgbouncer", &[], Use::Call)?;
+        for certificate in service::certificates(&node.role_set) {
+            let issuer = match certificate.authority {
+                service::Authority::Services => &services,
+                service::Authority::Etcd => &etcd,
+            };
+            let (file, usage) =
+                (format!("nodes/{}/{}", node.name, certificate.name), certificate.usage);
+            let (name, names) = subject(cluster, node, certificate.subject);
+            ensure_certificate(secrets, issuer, &file, name, &names, usage)?;
         }
     }
     Ok(())
+}
+
+/// The name of a certificate, and the names it is valid for.
+fn subject<'n>(cluster: &Cluster, node: &'n Node, subject: Subject) -> (&'n str, Vec<SanType>) {
+    match subject {
+        Subject::Node => (&node.name, names(&[node])),
+        Subject::NodeAndRouters => {
+            let routes = |n: &&Node| n.role_set.has(Role::Haproxy) || n.name == node.name;
+            (&node.name, names(&cluster.nodes.iter().filter(routes).collect::<Vec<_>>()))
+        }
+        Subject::Role(role) => (role, Vec::new()),
+    }
 }
 
 /// When the first of these certificates, PEM, ends, in seconds since 1970.
@@ -83,8 +78,6 @@ struct Authority {
     file: &'static str,
     /// What signs. Absent: its key is lost, and the next one's turn has not come.
     signs: Option<Pair>,
-    /// Every certificate that is trusted, PEM.
-    trusted: String,
 }
 
 /// Sees to it that each of its keys has a certificate that is trusted: the one that signs, and the one
@@ -103,13 +96,14 @@ fn ensure_authority(
     for key in [&key, &next] {
         ensure_trusted(secrets, &trusted, key, name)?;
     }
+    trust_previous(secrets, &trusted);
     let trusted = secrets.file(&trusted).expose().to_owned();
     let key = secrets.files.get(&key).map(|key| key.expose().to_owned());
     let signs = key.and_then(|key| {
         let certificate = of_key(&trusted, &KeyPair::from_pem(&key).ok()?)?;
         Some(Pair { certificate, key })
     });
-    Ok(Authority { file, signs, trusted })
+    Ok(Authority { file, signs })
 }
 
 fn ensure_trusted(
@@ -126,6 +120,18 @@ fn ensure_trusted(
         secrets.put(trusted, there + &made);
     }
     Ok(())
+}
+
+/// Nodes have certificates of the authority that goes until they are given new ones.
+fn trust_previous(secrets: &mut Secrets, trusted: &str) {
+    let text = |name: &str| secrets.files.get(name).map(|pem| pem.expose().to_owned());
+    let (Some(there), Some(before)) = (text(trusted), text(&format!("{PREVIOUS}{trusted}"))) else {
+        return;
+    };
+    let missing = each(&before).filter(|pem| !there.contains(pem.trim())).collect::<String>();
+    if !missing.is_empty() {
+        secrets.put(trusted, there.clone() + &missing);
+    }
 }
 
 /// A new key of one of the authorities.
@@ -147,22 +153,21 @@ pub(super) fn trust_one(secrets: &mut Secrets) -> Result<(), SecretsError> {
     Ok(())
 }
 
-/// How many certificates there are in a text.
-pub(super) fn count(pem: &str) -> usize {
-    Pem::iter_from_buffer(pem.as_bytes()).flatten().count()
-}
-
 /// The one of these certificates, PEM, that belongs to `key`.
 fn of_key(pem: &str, key: &KeyPair) -> Option<String> {
-    const END: &str = "-----END CERTIFICATE-----";
     let has_key = |pem: &str| {
         let pem = first(pem)?;
         let found = pem.parse_x509().ok()?;
         Some(found.public_key().raw == key.subject_public_key_info())
     };
-    let mut certificates = pem.split_inclusive(END).map(str::trim_start);
-    let own = certificates.find(|pem| has_key(pem) == Some(true));
-    own.map(|own| format!("{own}\n"))
+    each(pem).find(|pem| has_key(pem) == Some(true))
+}
+
+/// Each certificate of a text, PEM.
+fn each(pem: &str) -> impl Iterator<Item = String> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let parts = pem.split_inclusive(END).map(str::trim).filter(|part| part.ends_with(END));
+    parts.map(|part| format!("{part}\n"))
 }
 
 /// The key stays when a certificate is signed anew: an interruption between two files could part a
@@ -173,7 +178,7 @@ fn ensure_certificate(
     file: &str,
     name: &str,
     names: &[SanType],
-    usage: Use,
+    usage: Usage,
 ) -> Result<(), SecretsError> {
     let (certificate, key) = (format!("{file}.crt"), format!("{file}.key"));
     let had_key = secrets.files.contains_key(&key);
@@ -201,33 +206,33 @@ fn failed(file: &str) -> impl FnOnce(rcgen::Error) -> SecretsError {
 }
 
 /// Whether a certificate is valid for exactly these names and this use, and for long enough, belongs
-/// to `key`, and was signed by who signs; where nobody can, by anybody who is trusted.
+/// to `key`, and was signed by who signs.
 fn fits(
     pem: &str,
     names: &[SanType],
-    usage: Use,
+    usage: Usage,
     key: &KeyPair,
     issuer: &Authority,
 ) -> Option<bool> {
     let pem = first(pem)?;
     let certificate = pem.parse_x509().ok()?;
-    let issuers = issuer.signs.as_ref().map_or(&issuer.trusted, |pair| &pair.certificate);
-    let issuers = Pem::iter_from_buffer(issuers.as_bytes()).flatten().collect::<Vec<_>>();
-    let issuers = issuers.iter().filter_map(|pem| pem.parse_x509().ok()).collect::<Vec<_>>();
-    let signer = signer(&certificate)?;
+    let own = certificate.public_key().raw == key.subject_public_key_info();
+    // Nobody could make a better one.
+    let Some(signs) = &issuer.signs else { return Some(own) };
+    let issuer = first(&signs.certificate)?;
+    let issuer = issuer.parse_x509().ok()?;
     let left = certificate.validity().time_to_expiration().map_or(0, |left| left.whole_days());
     let has = certificate.subject_alternative_name().ok().flatten();
     let has = has.map_or(BTreeSet::new(), |extension| {
         extension.value.general_names.iter().map(said).collect()
     });
     let may = certificate.extended_key_usage().ok().flatten()?.value;
-    let own = certificate.public_key().raw == key.subject_public_key_info();
     Some(
         left >= RENEW_DAYS
             && has == names.iter().map(wanted).collect()
             && (may.server_auth, may.client_auth) == (usage.serves(), usage.calls())
             && own
-            && issuers.iter().any(|issuer| identifier(issuer) == Some(signer)),
+            && signer(&certificate)? == identifier(&issuer)?,
     )
 }
 

@@ -77,9 +77,9 @@ pub enum SecretsError {
         /// Who it is.
         holder: String,
     },
-    /// What an interrupted run was writing cannot be read.
+    /// What an interrupted run was writing, or how far a rotation is, cannot be read.
     #[error("{} is damaged", path.display())]
-    UnderWay {
+    Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -148,7 +148,7 @@ impl SecretsError {
             Self::Changed { .. } | Self::Busy { .. } => {
                 Some("nothing was done; run the command again".to_owned())
             }
-            Self::UnderWay { .. } => Some(
+            Self::Damaged { .. } => Some(
                 "put it back from your backup; without it some of what belongs together is lost".to_owned(),
             ),
             Self::File(_) => None,

@@ -1,15 +1,15 @@
 //! Secrets that are gone while nodes know them.
 
-use pgha_core::cluster::OWN_ROLES;
+use pgha_core::Cluster;
 
 use super::certificates::AUTHORITIES;
 use super::error::Cure;
-use super::{NEXT, OPERATOR, PREVIOUS, SYSTEM_PASSWORDS, Secrets, SecretsError, host_key};
+use super::{NEXT, OPERATOR, PREVIOUS, Secrets, SecretsError, host_key};
 
 impl Secrets {
     /// Fails where something is lost that no `apply` can make anew.
-    pub(super) fn nothing_lost(&self) -> Result<(), SecretsError> {
-        let known = if self.running.is_empty() { Vec::new() } else { self.known_to_nodes() };
+    pub(super) fn nothing_lost(&self, cluster: &Cluster) -> Result<(), SecretsError> {
+        let known = if self.running.is_empty() { Vec::new() } else { self.known_to_nodes(cluster) };
         match known.into_iter().find(|name| !self.is_known(name)) {
             Some(name) => Err(self.lost(&name)),
             None => Ok(()),
@@ -17,20 +17,21 @@ impl Secrets {
     }
 
     /// Files that running nodes or clients know, so that new ones in their place would open nothing.
-    fn known_to_nodes(&self) -> Vec<String> {
+    fn known_to_nodes(&self, cluster: &Cluster) -> Vec<String> {
         // A certificate is made anew from its key; a key that is lost is followed by the next.
         let either = |file: &&str| {
-            let next = self.files.contains_key(&format!("{NEXT}{file}.key"));
-            format!("{file}.{}", if next { "crt" } else { "key" })
+            let is_there = |key: &str| self.files.contains_key(key);
+            let (key, next) = (format!("{file}.key"), format!("{NEXT}{file}.key"));
+            if is_there(&next) && !is_there(&key) { format!("{file}.crt") } else { key }
         };
         let keys = AUTHORITIES.iter().map(either).chain([OPERATOR.to_owned()]);
         // A password without its verifier, or the other way round, was a pair once.
         let of = |name: &str| {
             name.strip_prefix("passwords/").or(name.strip_prefix("verifiers/")).map(str::to_owned)
         };
-        // An older pgha gave Patroni's roles passwords, too.
-        let own = |name: &str| SYSTEM_PASSWORDS.contains(&name) || OWN_ROLES.contains(&name);
-        let users = self.files.keys().filter_map(|name| of(name)).filter(|name| !own(name));
+        // Of those that left the file nobody asks for more than is there.
+        let users = self.files.keys().filter_map(|name| of(name));
+        let users = users.filter(|name| cluster.postgresql.users.contains(name));
         let pairs =
             users.flat_map(|name| [format!("passwords/{name}"), format!("verifiers/{name}")]);
         keys.chain(pairs).chain(self.running.iter().map(|node| host_key(node))).collect()

@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 pub(crate) use certificates::{RENEW_DAYS, first_end};
 pub use error::{Cure, SecretsError};
 pub use identity::not_anothers;
-pub use rotation::{Kind, Stage, Turn};
+pub use rotation::{Kind, Rotation, Stage, Turn};
 use write::Pending;
 
 /// A secret. It has no `Debug` and no `Display`, so it cannot slip into a message.
@@ -160,13 +160,23 @@ impl Secrets {
     }
 
     fn complete(&mut self, cluster: &Cluster) -> Result<(), SecretsError> {
-        self.nothing_lost()?;
+        self.ensure_next()?;
+        self.nothing_lost(cluster)?;
         // Git must never see it, whatever the user's own ignore file says.
         self.ensure_file(".gitignore", || Ok("*\n".to_owned()))?;
         let users = cluster.postgresql.users.iter().map(String::as_str);
         for name in SYSTEM_PASSWORDS.into_iter().chain(users) {
-            self.ensure_file(&format!("passwords/{name}"), || Ok(random_password()))?;
+            let file = format!("passwords/{name}");
+            if !self.files.contains_key(&file) {
+                self.put(&file, random_password());
+                // Of another one.
+                self.drop(&format!("verifiers/{name}"));
+            }
         }
+        // An older pgha gave Patroni's roles passwords, too.
+        ["postgres", "replicator", "rewind"]
+            .iter()
+            .for_each(|role| self.drop(&format!("passwords/{role}")));
         for user in cluster.postgresql.users.iter().map(String::as_str).chain([PROBE]) {
             let password = self.file(&format!("passwords/{user}")).clone();
             self.ensure_file(&format!("verifiers/{user}"), || {

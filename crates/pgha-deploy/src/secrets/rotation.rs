@@ -1,26 +1,33 @@
 //! New secrets in place of those that nodes know, while the cluster runs.
 //!
 //! ```text
+//! rotation.json           what is rotated, and how far it is
 //! next/ca.key             of the authority that is to come: nodes trust it before it signs anything
 //! previous/ssh/operator   what nodes know that have not been given the new one yet
 //! ca.crt                  everybody who is trusted: two while an authority goes and another comes
 //! ```
 //!
-//! Each turn is written as a whole, and then brought to every node by `apply`. So the files alone say where a rotation stands.
+//! Each turn is written as a whole, and then brought to every node by `apply`, which knows nothing of rotations.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 
 use pgha_core::Cluster;
+use serde::{Deserialize, Serialize};
 
 use super::certificates::{self, AUTHORITIES};
 use super::{
-    NEXT, OPERATOR, PREVIOUS, PROBE, SYSTEM_PASSWORDS, Secret, Secrets, SecretsError, host_key,
+    NEXT, OPERATOR, PREVIOUS, SYSTEM_PASSWORDS, Secret, Secrets, SecretsError, host_key,
     random_password, scram_verifier,
 };
 
+/// Where a rotation is kept.
+const FILE: &str = "rotation.json";
+
 /// What can be rotated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Both authorities, and the keys and certificates of every daemon.
     Authorities,
@@ -30,28 +37,73 @@ pub enum Kind {
     Passwords,
 }
 
-/// Where a rotation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Authorities => "authorities",
+            Self::Ssh => "ssh",
+            Self::Passwords => "passwords",
+        })
+    }
+}
+
+/// A rotation that has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// What is rotated.
+    pub kinds: BTreeSet<Kind>,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// The last turn of a rotation that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// New authorities are there. Once everybody trusts them, they sign.
-    Trusted,
-    /// New secrets are there. Once every node has them, the old ones are worth nothing.
+    /// New secrets are there. New authorities are trusted, and sign nothing yet.
+    Begun,
+    /// The new authorities sign.
     Replaced,
+    /// The old secrets are forgotten.
+    Finished,
 }
 
 /// The next turn of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
-    /// Makes new ones.
+    /// Makes new secrets.
     Begin(BTreeSet<Kind>),
     /// Lets the new authorities sign, with new keys for every daemon.
     Replace,
-    /// Forgets the old ones.
+    /// Forgets the old secrets.
     Finish,
+    /// Ends it.
+    End,
     /// Makes a password for a role of the cluster file, beside the one it has.
     BeginPassword(String),
     /// Takes it for the role's, once PostgreSQL knows it.
     FinishPassword(String),
+}
+
+impl Rotation {
+    /// What follows once every node has what was written.
+    pub fn next(&self) -> Turn {
+        match self.stage {
+            Stage::Begun if self.waits_for_clients() => Turn::Replace,
+            Stage::Begun | Stage::Replaced => Turn::Finish,
+            Stage::Finished => Turn::End,
+        }
+    }
+
+    /// Whether clients that have a copy of who is trusted need the new one first.
+    pub fn waits_for_clients(&self) -> bool {
+        self.stage == Stage::Begun && self.kinds.contains(&Kind::Authorities)
+    }
+
+    /// Its kinds, as people read them.
+    pub fn names(&self) -> String {
+        self.kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Files of the password that is to come.
@@ -72,57 +124,86 @@ impl Secrets {
     ) -> Result<Self, SecretsError> {
         let mut secrets = Self::read(dir, cluster, running)?;
         match turn {
-            Turn::Begin(kinds) => kinds.iter().try_for_each(|kind| secrets.begin(*kind, cluster)),
-            Turn::Replace => secrets.replace_authorities(),
-            Turn::Finish => secrets.finish(),
-            Turn::BeginPassword(role) => secrets.begin_password(role),
-            Turn::FinishPassword(role) => secrets.finish_password(role),
-        }?;
+            Turn::Begin(kinds) => {
+                kinds.iter().for_each(|kind| secrets.begin(*kind, cluster));
+                secrets.note_rotation(&Rotation { kinds: kinds.clone(), stage: Stage::Begun });
+            }
+            Turn::Replace => secrets.replace_authorities()?,
+            Turn::Finish => secrets.finish()?,
+            Turn::End => secrets.drop(FILE),
+            Turn::BeginPassword(role) => secrets.begin_password(role)?,
+            Turn::FinishPassword(role) => secrets.finish_password(role)?,
+        }
         secrets.completed(cluster)
     }
 
-    /// Where the rotation of the secrets in `dir` stands, whatever else they lack.
+    /// The rotation of the secrets in `dir`, whatever else they lack. Absent: there is none.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn stage_in(
+    pub fn rotation_in(
         dir: &Path,
         cluster: &Cluster,
         running: &[String],
-    ) -> Result<Option<Stage>, SecretsError> {
-        Ok(Self::read(dir, cluster, running)?.stage())
+    ) -> Result<Option<Rotation>, SecretsError> {
+        Self::read(dir, cluster, running)?.rotation()
     }
 
-    /// Where a rotation stands. Absent: there is none.
-    pub fn stage(&self) -> Option<Stage> {
-        let below = |dir: &str| self.files.keys().any(|name| name.starts_with(dir));
-        let trusts = |file: &&str| {
-            let trusted = self.files.get(&format!("{file}.crt"));
-            trusted.is_some_and(|pem| certificates::count(pem.expose()) > 1)
-        };
-        if AUTHORITIES.iter().any(|file| self.files.contains_key(&format!("{NEXT}{file}.key"))) {
-            return Some(Stage::Trusted);
+    /// The rotation that is under way. Absent: there is none.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn rotation(&self) -> Result<Option<Rotation>, SecretsError> {
+        let Some(text) = self.files.get(FILE) else { return Ok(None) };
+        let damaged = |source| SecretsError::Damaged { path: self.dir.join(FILE), source };
+        serde_json::from_str(text.expose()).map(Some).map_err(damaged)
+    }
+
+    /// What `pgha rotate` has not brought to its end, and what does.
+    pub fn unfinished(&self) -> Vec<String> {
+        let rotation = self.rotation().ok().flatten();
+        let rotation = rotation.map(|rotation| {
+            format!("a rotation ({}) is under way: `pgha rotate` goes on with it", rotation.names())
+        });
+        let begun = format!("{NEXT}passwords/");
+        let roles = self.files.keys().filter_map(|name| name.strip_prefix(&begun));
+        let roles = roles.map(|role| {
+            format!("the new password of {role} may be in force already: `pgha rotate --role {role}` goes on with it")
+        });
+        rotation.into_iter().chain(roles).collect()
+    }
+
+    fn note_rotation(&mut self, rotation: &Rotation) {
+        self.put(FILE, serde_json::to_string(rotation).unwrap_or_default() + "\n");
+    }
+
+    fn has_come_to(&mut self, stage: Stage) -> Result<(), SecretsError> {
+        let rotation = self.rotation()?.ok_or_else(|| self.lost(FILE))?;
+        self.note_rotation(&Rotation { stage, ..rotation });
+        Ok(())
+    }
+
+    /// While new authorities are to come each has a key, also if that was lost.
+    pub(super) fn ensure_next(&mut self) -> Result<(), SecretsError> {
+        if !self.rotation()?.is_some_and(|rotation| rotation.waits_for_clients()) {
+            return Ok(());
         }
-        (below(PREVIOUS) || AUTHORITIES.iter().any(trusts)).then_some(Stage::Replaced)
+        let ensure =
+            |file| self.ensure_file(&format!("{NEXT}{file}.key"), || certificates::new_key(file));
+        AUTHORITIES.into_iter().try_for_each(ensure)
     }
 
-    fn begin(&mut self, kind: Kind, cluster: &Cluster) -> Result<(), SecretsError> {
+    fn begin(&mut self, kind: Kind, cluster: &Cluster) {
         match kind {
-            Kind::Authorities => AUTHORITIES.iter().try_for_each(|file| {
-                let key = certificates::new_key(file)?;
-                self.put(&format!("{NEXT}{file}.key"), key);
-                Ok(())
-            }),
+            // Their keys are made with everything else that is missing.
+            Kind::Authorities => {}
             Kind::Ssh => {
                 self.forget(OPERATOR, "");
                 let nodes = cluster.nodes.iter().map(|node| host_key(&node.name));
                 nodes.for_each(|key| self.forget(&key, ".pub"));
-                Ok(())
             }
             Kind::Passwords => {
                 SYSTEM_PASSWORDS.iter().for_each(|name| self.drop(&format!("passwords/{name}")));
-                self.drop(&format!("verifiers/{PROBE}"));
-                Ok(())
             }
         }
     }
@@ -168,12 +249,14 @@ impl Secrets {
             self.drop(&key);
         }
         for file in AUTHORITIES {
-            let next = format!("{NEXT}{file}.key");
-            let key = self.files.get(&next).map(|key| key.expose().to_owned());
+            let (next, trusted) = (format!("{NEXT}{file}.key"), format!("{file}.crt"));
+            let text = |name: &str| self.files.get(name).map(|text| text.expose().to_owned());
+            let (key, trusts) = (text(&next), text(&trusted));
             self.put(&format!("{file}.key"), key.ok_or_else(|| self.lost(&next))?);
+            self.put(&format!("{PREVIOUS}{trusted}"), trusts.ok_or_else(|| self.lost(&trusted))?);
             self.drop(&next);
         }
-        Ok(())
+        self.has_come_to(Stage::Replaced)
     }
 
     fn finish(&mut self) -> Result<(), SecretsError> {
@@ -181,7 +264,10 @@ impl Secrets {
         for name in previous.cloned().collect::<Vec<_>>() {
             self.drop(&name);
         }
-        certificates::trust_one(self)
+        if self.rotation()?.is_some_and(|rotation| rotation.kinds.contains(&Kind::Authorities)) {
+            certificates::trust_one(self)?;
+        }
+        self.has_come_to(Stage::Finished)
     }
 }
 

@@ -33,7 +33,7 @@ impl Secrets {
     /// first runs at once must not each make half of them.
     pub fn write(&self) -> Result<(), SecretsError> {
         let mut pending = self.pending();
-        if pending.is_empty() {
+        if pending.is_empty() && !self.dir.join(UNDER_WAY).exists() {
             return Ok(());
         }
         files::make_dir(&self.dir, 0o700)?;
@@ -64,16 +64,23 @@ impl Secrets {
             Err(error) if error.is_missing() => return Ok(()),
             text => Zeroizing::new(text?),
         };
-        let unreadable = |source| SecretsError::UnderWay { path, source };
+        let unreadable = |source| SecretsError::Damaged { path, source };
         let files: BTreeMap<String, Option<String>> =
             serde_json::from_str(&text).map_err(unreadable)?;
         for (name, text) in files {
+            let found = self.files.get(&name).map(Secret::expose);
             match text {
-                Some(text) => self.put(&name, text),
+                Some(text) if found != Some(&text) => self.put(&name, text),
+                Some(_) => {}
                 None => self.drop(&name),
             }
         }
         Ok(())
+    }
+
+    /// Whether there never was such a file on disk.
+    pub fn is_new(&self, name: &str) -> bool {
+        self.pending().iter().any(|file| file.name == name && file.before.is_none())
     }
 
     /// Names of the files that [`Secrets::write`] would write.
@@ -81,8 +88,14 @@ impl Secrets {
         self.pending().iter().map(|file| file.name.clone()).collect()
     }
 
-    /// What [`Secrets::write`] would do, as people read it.
+    /// What is unfinished, and what [`Secrets::write`] would do, as people read it.
     pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.unfinished();
+        remarks.extend(self.to_write());
+        remarks
+    }
+
+    fn to_write(&self) -> Vec<String> {
         let pending = self.pending();
         if pending.iter().any(|file| file.name == "cluster") {
             return vec![format!("the secrets are made in {}", self.dir.display())];

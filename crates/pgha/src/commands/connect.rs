@@ -100,7 +100,7 @@ pub(super) async fn psql(
         endpoints.database = database.clone();
     }
     let file = format!("passwords/{}", endpoints.user);
-    if secrets.unwritten().contains(&file) {
+    if secrets.is_new(&file) {
         return Err(Failure::no(format!("there is no user `{}` yet", endpoints.user))
             .hint("`pgha apply` makes it and its password"));
     }
@@ -147,7 +147,7 @@ pub(super) async fn logs(
 /// OpenSSH with the operator's key and the node's pinned host key.
 async fn ssh_command(workspace: &Workspace, node: &Node) -> Result<Command, Failure> {
     let (secrets, fleet) = workspace.fleet().await?;
-    if secrets.unwritten().contains(&host_key(&node.name)) {
+    if secrets.is_new(&host_key(&node.name)) {
         return Err(
             Failure::no(format!("there is no server `{}` yet", node.name)).hint("see `pgha plan`")
         );

@@ -14,7 +14,7 @@ use pgha_deploy::journal::Journal;
 use pgha_deploy::observe;
 use pgha_deploy::operate::Goal;
 use pgha_deploy::operator::Operator;
-use pgha_deploy::secrets::{Secrets, Turn};
+use pgha_deploy::secrets::Secrets;
 use pgha_deploy::session::Consent;
 use pgha_platform::Check;
 use pgha_platform::local::Local;
@@ -30,7 +30,7 @@ pub(super) struct Prepared<'w> {
     workspace: &'w Workspace,
     manifest: Manifest,
     pub(super) secrets: Arc<Secrets>,
-    fleet: Arc<Fleet>,
+    pub(super) fleet: Arc<Fleet>,
     pub(super) archive: Archive,
     journal: Journal,
     pub(super) way_back: bool,
@@ -52,29 +52,11 @@ impl<'w> Prepared<'w> {
             Some(path) => given::read(path, cluster, rendered)?,
             None => workspace.builder.build(cluster, rendered, false).await?,
         };
-        Ok(Self::with(workspace, manifest, workspace.secrets().await?))
-    }
-
-    /// With the secrets after this turn of a rotation; absent: as they are.
-    pub(super) async fn turned(
-        workspace: &'w Workspace,
-        turn: Option<&Turn>,
-    ) -> Result<Self, Failure> {
-        preflight::require(workspace, Vec::new, false).await?;
-        let secrets = match turn {
-            Some(turn) => workspace.turned(turn).await?,
-            None => workspace.secrets().await?,
-        };
-        let (cluster, rendered) = (&workspace.cluster, &workspace.rendered);
-        let manifest = workspace.builder.build(cluster, rendered, false).await?;
-        Ok(Self::with(workspace, manifest, secrets))
-    }
-
-    fn with(workspace: &'w Workspace, manifest: Manifest, secrets: Arc<Secrets>) -> Self {
-        let fleet = Arc::new(Fleet::new(&workspace.cluster, Arc::clone(&secrets)));
+        let secrets = workspace.secrets().await?;
+        let fleet = Arc::new(Fleet::new(cluster, Arc::clone(&secrets)));
         let journal = Journal::new(secrets.path("journal.jsonl"));
         let archive = workspace.archive();
-        Self { workspace, manifest, secrets, fleet, archive, journal, way_back: true }
+        Ok(Self { workspace, manifest, secrets, fleet, archive, journal, way_back: true })
     }
 
     /// Whether every node has what the secrets say.

@@ -7,7 +7,7 @@ use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::observe;
 use pgha_deploy::operate::Goal;
-use pgha_deploy::secrets::{Kind, Secrets, Stage, Turn};
+use pgha_deploy::secrets::{Kind, Rotation, Stage, Turn};
 
 use super::exclusive::{Unguarded, exclusively};
 use super::prepared::Prepared;
@@ -28,43 +28,103 @@ pub(super) async fn run(workspace: &Workspace, args: &RotateArgs) -> Result<(), 
     }
 }
 
-/// Turn by turn. Each is brought to every node before the next begins.
+/// Turn by turn. Each is brought to every node before the next is written. One yes is enough for all of a run: half of them are
+/// nothing to stop at.
 async fn secrets(workspace: &Workspace, args: &RotateArgs) -> Result<(), Failure> {
-    let mut turn = first_turn(workspace, args).await?;
+    let mut told = false;
+    let mut rotation = match workspace.rotation().await? {
+        Some(rotation) => {
+            told = may_go_on(workspace, args, &rotation).await?;
+            rotation
+        }
+        None => begin(workspace, args).await?,
+    };
     loop {
-        let prepared = Prepared::turned(workspace, turn.as_ref()).await?;
-        prepared.through(Goal::Apply, PURPOSE, args.yes.yes).await?;
+        let prepared = prepared(workspace).await?;
+        prepared.through(Goal::Apply, PURPOSE, true).await?;
+        if rotation.waits_for_clients() && !told {
+            print::note(&clients_first(workspace));
+            return Ok(());
+        }
+        let turn = rotation.next();
+        match take(workspace, &prepared, &turn).await? {
+            Some(next) => rotation = next,
+            None => {
+                end(workspace, &rotation);
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn prepared(workspace: &Workspace) -> Result<Prepared<'_>, Failure> {
+    Prepared::new(workspace, None, Vec::new, false).await
+}
+
+async fn begin(workspace: &Workspace, args: &RotateArgs) -> Result<Rotation, Failure> {
+    let kinds = kinds(&args.what);
+    let names = kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    print::note(&format!(
+        "new secrets ({names}) for every node: each is booted anew, one after the other, the leader last"
+    ));
+    agreed(args, "Begin?")?;
+    let turn = Turn::Begin(kinds.clone());
+    let secrets = workspace.turned(&turn).await?;
+    let fleet = Fleet::new(&workspace.cluster, Arc::clone(&secrets));
+    let write = async { Ok(secrets.write()?) };
+    exclusively(workspace, &fleet, PURPOSE, Unguarded::Refuse, write).await?;
+    Ok(Rotation { kinds, stage: Stage::Begun })
+}
+
+/// Whether clients are said to trust the new authorities. That is asked only once every node does.
+async fn may_go_on(
+    workspace: &Workspace,
+    args: &RotateArgs,
+    rotation: &Rotation,
+) -> Result<bool, Failure> {
+    let names = rotation.names();
+    if !args.what.is_empty() {
+        return Err(Failure::no(format!("a rotation ({names}) is under way"))
+            .hint("`pgha rotate` without names goes on with it"));
+    }
+    let delivered = prepared(workspace).await?.is_delivered().await?;
+    print::note(&format!("going on with the rotation that was begun ({names})"));
+    if !(delivered && rotation.waits_for_clients()) {
+        agreed(args, "Go on?")?;
+        return Ok(false);
+    }
+    let trust = workspace.secrets_dir().join("ca.crt");
+    let question = format!("Does every client trust both authorities of {}?", trust.display());
+    agreed(args, &question).map_err(|no| no.hint(clients_first(workspace)))?;
+    Ok(true)
+}
+
+fn agreed(args: &RotateArgs, question: &str) -> Result<(), Failure> {
+    match args.yes.yes || print::confirm(question) {
+        true => Ok(()),
+        false => Err(Failure::no("nothing was changed").hint("answer y, or give --yes")),
+    }
+}
+
+/// Writes the next turn, while nobody else is at work: every node has the last one, so what it had before that is nothing to go back
+/// to. Absent: that was the end.
+async fn take(
+    workspace: &Workspace,
+    prepared: &Prepared<'_>,
+    turn: &Turn,
+) -> Result<Option<Rotation>, Failure> {
+    let work = async {
         if !prepared.is_delivered().await? {
             return Err(Failure::no("not every node has the new secrets")
                 .hint("see `pgha plan`; `pgha rotate` goes on"));
         }
-        turn = match (prepared.secrets.stage(), turn) {
-            (None, _) => return end(workspace, &prepared).await,
-            (Some(Stage::Trusted), Some(Turn::Begin(_))) => {
-                print::note(&clients_first(workspace));
-                return Ok(());
-            }
-            (Some(Stage::Trusted), _) => Some(Turn::Replace),
-            (Some(Stage::Replaced), _) => Some(Turn::Finish),
-        };
-    }
-}
-
-/// Absent: one is under way, and what it has made is brought to every node first.
-async fn first_turn(workspace: &Workspace, args: &RotateArgs) -> Result<Option<Turn>, Failure> {
-    let running = workspace.running().await?;
-    let stage = Secrets::stage_in(&workspace.secrets_dir(), &workspace.cluster, &running)?;
-    let Some(stage) = stage else { return Ok(Some(Turn::Begin(kinds(&args.what)))) };
-    if !args.what.is_empty() {
-        return Err(Failure::no("a rotation is under way")
-            .hint("`pgha rotate` without names goes on with it"));
-    }
-    let trust = workspace.secrets_dir().join("ca.crt");
-    let question = format!("Does every client trust both authorities of {}?", trust.display());
-    if stage == Stage::Trusted && !args.yes.yes && !print::confirm(&question) {
-        return Err(Failure::no("nothing was changed").hint(clients_first(workspace)));
-    }
-    Ok(None)
+        let servers = observe::servers(&workspace.provider).await?.servers;
+        prepared.archive.keep_only_given(&servers)?;
+        let secrets = workspace.turned(turn).await?;
+        secrets.write()?;
+        Ok(secrets.rotation()?)
+    };
+    exclusively(workspace, &prepared.fleet, PURPOSE, Unguarded::Refuse, work).await
 }
 
 fn kinds(named: &[Rotated]) -> BTreeSet<Kind> {
@@ -85,12 +145,11 @@ fn clients_first(workspace: &Workspace) -> String {
     )
 }
 
-/// What was rotated away is nothing to go back to.
-async fn end(workspace: &Workspace, prepared: &Prepared<'_>) -> Result<(), Failure> {
-    let servers = observe::servers(&workspace.provider).await?.servers;
-    prepared.archive.keep_only_given(&servers)?;
-    print::note("rotated: no node takes the old secrets any more");
-    Ok(())
+fn end(workspace: &Workspace, rotation: &Rotation) {
+    let (names, users) = (rotation.names(), workspace.cluster.postgresql.users.join(", "));
+    print::note(&format!(
+        "rotated: {names}. No node takes the old ones any more. As before: passwords of {users} (`pgha rotate --role`)"
+    ));
 }
 
 /// Written before PostgreSQL knows it, and taken for the role's own once it does.

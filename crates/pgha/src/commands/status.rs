@@ -42,6 +42,7 @@ async fn observe(workspace: &Workspace, fleet: &Fleet) -> Result<Status, Failure
     let (cluster, rendered) = (&workspace.cluster, &workspace.rendered);
     let mut status = Status::observe(cluster, rendered, package_root.as_ref(), fleet, &world).await;
     status.warnings.extend(workspace.builder.updates());
+    status.warnings.extend(fleet.secrets().unfinished());
     Ok(status)
 }
 

@@ -40,6 +40,7 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
         }
         None => vec!["app".to_owned()],
     };
+    spec.node.get_ref().iter().for_each(|node| no_role(&node.name, &users, remarks));
     let databases = match &section.databases {
         Some(databases) => {
             unique("databases", databases.iter().map(|database| &database.name), remarks);
@@ -56,6 +57,19 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
         None => Vec::new(),
     };
     (users, databases)
+}
+
+/// A certificate names a node or a role: what opens the one must not open the other.
+fn no_role(node: &Spanned<String>, users: &[String], remarks: &mut Remarks) {
+    let mut roles = users.iter().map(String::as_str).chain(OWN_ROLES);
+    if roles.any(|role| role == node.get_ref()) {
+        remarks.error(
+            node.span(),
+            format!("a role of PostgreSQL is called `{}`, too", node.get_ref()),
+            "the node",
+            "give the node another name: its certificate would be taken for the role's",
+        );
+    }
 }
 
 fn unique<'s>(of: &str, names: impl Iterator<Item = &'s Spanned<String>>, remarks: &mut Remarks) {

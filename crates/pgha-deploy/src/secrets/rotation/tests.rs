@@ -49,7 +49,11 @@ fn all() -> Turn {
 }
 
 fn trusted(secrets: &Secrets) -> [usize; 2] {
-    AUTHORITIES.map(|file| certificates::count(secrets.file(&format!("{file}.crt")).expose()))
+    AUTHORITIES.map(|file| secrets.file(&format!("{file}.crt")).expose().matches("BEGIN").count())
+}
+
+fn stage(secrets: &Secrets) -> Option<Stage> {
+    secrets.rotation().expect("a rotation").map(|rotation| rotation.stage)
 }
 
 /// Names of files that both have, with the same content.
@@ -65,7 +69,7 @@ fn everything_is_new_in_the_end_and_nothing_of_before_opens_anything() {
     let lab = Lab::new();
     let first = lab.read();
     let begun = lab.turn(&all());
-    assert_eq!((begun.stage(), trusted(&begun)), (Some(Stage::Trusted), [2, 2]));
+    assert_eq!((stage(&begun), trusted(&begun)), (Some(Stage::Begun), [2, 2]));
     assert_eq!((begun.operator_keys().len(), begun.host_keys("node-1").len()), (2, 2));
     let etcd = ["nodes/node-1/etcd.crt", "nodes/node-1/etcd.key", "ca.key"].map(str::to_owned);
     assert!(
@@ -73,9 +77,12 @@ fn everything_is_new_in_the_end_and_nothing_of_before_opens_anything() {
         "nobody trusts new ones yet"
     );
     let replaced = lab.turn(&Turn::Replace);
-    assert_eq!((replaced.stage(), trusted(&replaced)), (Some(Stage::Replaced), [2, 2]));
-    let last = lab.turn(&Turn::Finish);
-    assert_eq!((last.stage(), trusted(&last)), (None, [1, 1]));
+    assert_eq!((stage(&replaced), trusted(&replaced)), (Some(Stage::Replaced), [2, 2]));
+    let finished = lab.turn(&Turn::Finish);
+    assert_eq!((stage(&finished), trusted(&finished)), (Some(Stage::Finished), [1, 1]));
+    assert!(!finished.unfinished().is_empty(), "nodes do not have it yet");
+    let last = lab.turn(&Turn::End);
+    assert_eq!((stage(&last), last.unfinished().len()), (None, 0));
     assert_eq!((last.operator_keys().len(), last.host_keys("node-1").len()), (1, 1));
     assert_eq!(last.identity(), first.identity(), "it is the same cluster");
     let users = lab.cluster.postgresql.users.iter();
@@ -91,7 +98,7 @@ fn everything_is_new_in_the_end_and_nothing_of_before_opens_anything() {
 
 #[test]
 fn a_turn_that_was_interrupted_is_as_good_as_done() {
-    for turn in [all(), Turn::Replace, Turn::Finish] {
+    for turn in [all(), Turn::Replace, Turn::Finish, Turn::End] {
         for written in [0, 1, 2, 5, 20, usize::MAX] {
             let lab = Lab::new();
             let before = [all(), Turn::Replace, Turn::Finish].into_iter();
@@ -99,7 +106,7 @@ fn a_turn_that_was_interrupted_is_as_good_as_done() {
             let secrets = lab.turned(&turn).expect("secrets");
             secrets.write_some(written);
             let found = lab.read();
-            assert_eq!(found.stage(), secrets.stage(), "{turn:?} after {written} files");
+            assert_eq!(stage(&found), stage(&secrets), "{turn:?} after {written} files");
             assert_eq!(kept(&secrets, &found).len(), secrets.files.len());
             found.write().expect("written");
             assert!(lab.read().unwritten().is_empty());
@@ -139,8 +146,54 @@ fn a_password_is_kept_before_anybody_is_told_and_again_the_same() {
     let first = lab.turn(&Turn::BeginPassword(role()));
     let again = lab.turn(&Turn::BeginPassword(role()));
     assert_eq!(first.next_verifier("app").expose(), again.next_verifier("app").expose());
-    assert_eq!(again.stage(), None, "it is no turn of the others");
+    assert_eq!(stage(&again), None, "it is no turn of the others");
+    assert!(again.unfinished()[0].contains("pgha rotate --role app"));
     let last = lab.turn(&Turn::FinishPassword(role()));
     assert_eq!(last.file("verifiers/app").expose(), again.next_verifier("app").expose());
     assert!(lab.turned(&Turn::FinishPassword(role())).is_err(), "none is to come");
+}
+
+#[test]
+fn what_is_made_anew_fits_together() {
+    let lab = Lab::new();
+    let before = lab.read();
+    std::fs::remove_file(lab.path().join("passwords/pgha_probe")).expect("lost");
+    assert!(!kept(&before, &lab.read()).contains(&"verifiers/pgha_probe".to_owned()));
+    lab.turn(&all());
+    for file in ["next/ca.key", "ca.crt"] {
+        std::fs::remove_file(lab.path().join(file)).expect("lost");
+        lab.read().write().expect("written");
+        assert_eq!(trusted(&lab.read())[0], if file == "ca.crt" { 2 } else { 3 });
+    }
+    let replaced = lab.turn(&Turn::Replace);
+    std::fs::remove_file(lab.path().join("ca.crt")).expect("lost");
+    let trust = replaced.file("previous/ca.crt").expose().trim().to_owned();
+    let found = lab.read();
+    assert!(
+        trust.split("-----BEGIN").all(|one| found.file("ca.crt").expose().contains(one.trim()))
+    );
+}
+
+#[test]
+fn where_nobody_can_sign_what_there_is_stays() {
+    let lab = Lab::new();
+    std::fs::remove_file(lab.path().join("ca.key")).expect("lost");
+    let begun = lab.turn(&Turn::Begin([Kind::Authorities].into()));
+    let text = FILE.replace("1.13", "1.23");
+    let (moved, _) = Cluster::parse(&text).expect("a cluster");
+    let secrets = Secrets::prepare(&lab.path(), &moved, &Lab::running()).expect("secrets");
+    let name = "nodes/node-3/patroni.crt".to_owned();
+    assert!(kept(&begun, &secrets).contains(&name), "an old name is better than none");
+    let lab_of_moved = Lab { cluster: moved, ..lab };
+    let replaced = lab_of_moved.turn(&Turn::Replace);
+    assert!(!kept(&begun, &replaced).contains(&name));
+}
+
+#[test]
+fn whom_the_file_does_not_know_is_not_missed() {
+    let lab = Lab::new();
+    std::fs::write(lab.path().join("verifiers/gone"), "SCRAM").expect("written");
+    std::fs::write(lab.path().join("passwords/replicator"), "of an older pgha").expect("written");
+    let secrets = lab.read();
+    assert!(!secrets.files.contains_key("passwords/replicator") && !secrets.remarks().is_empty());
 }
