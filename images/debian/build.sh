@@ -12,7 +12,7 @@ recipe=$1 work=$2 out=$3
 
 # Any fixed time will do: files that are newer get it.
 export SOURCE_DATE_EPOCH=1751328000 TMPDIR="$work" LC_ALL=C.UTF-8
-packages=$(grep -v '^#' "$recipe/packages.txt" | paste -sd,)
+packages=$(paste -sd, "$recipe/packages.txt")
 
 mmdebstrap --mode=root --variant=apt --format=tar --include="$packages" \
     --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "5"' \

@@ -5,11 +5,11 @@ root=$1
 here=$(dirname "$0")
 
 # Packages create their daemons' users only where they are missing, so creating them first fixes the numbers.
-grep -v '^#' "$here/users.txt" | while read -r name id; do
+while read -r name id; do
     echo "$name:x:$id:$id::/var/lib/pgha:/usr/sbin/nologin" >>"$root/etc/passwd"
     echo "$name:x:$id:" >>"$root/etc/group"
     echo "$name:*:20000::::::" >>"$root/etc/shadow"
-done
+done <"$here/users.txt"
 
 # No cluster of Debian's own: Patroni runs initdb.
 mkdir -p "$root/etc/postgresql-common"

@@ -5,7 +5,7 @@
 # OUT gets a line "name version" for each of them.
 set -eu
 recipe=$1 out=$2
-packages=$(grep -v '^#' "$recipe/packages.txt" | paste -sd,)
+packages=$(paste -sd, "$recipe/packages.txt")
 
 # It names the archives a package comes from only in apt's own words: Inst NAME (VERSION ARCHIVE, ARCHIVE [amd64])
 mmdebstrap --simulate --verbose --mode=root --variant=apt --format=null --include="$packages" \

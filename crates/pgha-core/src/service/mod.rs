@@ -29,7 +29,7 @@ macro_rules! node_file {
 pub(crate) use node_file;
 
 /// Every service, in the order a node starts them.
-pub static SERVICES: [Service; 7] = [
+pub static SERVICES: &[Service] = &[
     system::SERVICE,
     etcd::SERVICE,
     patroni::SERVICE,

@@ -1,11 +1,13 @@
 //! The package root of the Debian base: the embedded recipe of `images/debian`, run by mmdebstrap.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pgha_core::manifest::Layer;
+use pgha_core::service::{self, SERVICES};
 use pgha_platform::Command;
 use pgha_platform::files::{self, FileError, Lock};
 use serde::{Deserialize, Serialize};
@@ -13,7 +15,20 @@ use serde::{Deserialize, Serialize};
 use super::recipe::{self, recipe_files};
 use super::{ImageError, cache};
 
-const RECIPE: &[(&str, &str)] = recipe_files!["debian/": "build.sh", "essential.sh", "customize.sh", "packages.txt", "requirements.txt", "users.txt", "patroni-prompt-switchover.patch", "patroni-stale-leader.patch"];
+const RECIPE: &[(&str, &str)] = recipe_files!["debian/": "build.sh", "essential.sh", "customize.sh", "requirements.txt", "patroni-prompt-switchover.patch", "patroni-stale-leader.patch"];
+
+/// The recipe with what the services say: their packages, and their users with numbers.
+fn recipe() -> Vec<(&'static str, Cow<'static, str>)> {
+    let users = service::ids().into_iter().map(|(name, id)| format!("{name} {id}\n"));
+    let written = [("packages.txt", packages()), ("users.txt", users.collect())];
+    let fixed = RECIPE.iter().map(|(name, text)| (*name, Cow::from(*text)));
+    fixed.chain(written.map(|(name, text)| (name, Cow::from(text)))).collect()
+}
+
+/// Debian packages of the node image, one a line. Dependencies follow by themselves; recommended packages do not.
+pub(super) fn packages() -> String {
+    SERVICES.iter().flat_map(|service| service.packages).map(|name| format!("{name}\n")).collect()
+}
 
 /// Room for the finished file, its predecessor and, on disk, the unpacked tree.
 const NEEDED_BYTES: u64 = 1 << 30;
@@ -108,7 +123,7 @@ pub(super) fn dir(cache_dir: &Path) -> PathBuf {
 }
 
 fn note(cache_dir: &Path) -> PathBuf {
-    dir(cache_dir).join(format!("debian-{}.json", recipe::digest(RECIPE).short()))
+    dir(cache_dir).join(format!("debian-{}.json", recipe::digest(&recipe()).short()))
 }
 
 fn space(dir: &Path) -> Result<(), ImageError> {
@@ -124,7 +139,7 @@ fn space(dir: &Path) -> Result<(), ImageError> {
 }
 
 async fn build(work: &Path) -> Result<PathBuf, ImageError> {
-    let recipe = recipe::unpack(RECIPE, work)?;
+    let recipe = recipe::unpack(&recipe(), work)?;
     files::make_dir(&work.join("tree"), 0o755)?;
     tracing::info!("package root: downloading Patroni");
     let download = [

@@ -17,19 +17,22 @@ macro_rules! recipe_files {
 pub(super) use recipe_files;
 
 /// Digest of everything a recipe consists of.
-pub(super) fn digest(recipe: &[(&str, &str)]) -> Digest {
+pub(super) fn digest<T: AsRef<str>>(recipe: &[(&str, T)]) -> Digest {
     let mut hasher = Hasher::default();
     for (name, content) in recipe {
-        hasher.part(name.as_bytes()).part(content.as_bytes());
+        hasher.part(name.as_bytes()).part(content.as_ref().as_bytes());
     }
     hasher.finish()
 }
 
 /// Writes a recipe below `work` and gives its folder.
-pub(super) fn unpack(recipe: &[(&str, &str)], work: &Path) -> Result<PathBuf, FileError> {
+pub(super) fn unpack<T: AsRef<str>>(
+    recipe: &[(&str, T)],
+    work: &Path,
+) -> Result<PathBuf, FileError> {
     let dir = work.join("recipe");
     for (name, content) in recipe {
-        let path = dir.join(name);
+        let (path, content) = (dir.join(name), content.as_ref());
         files::make_dir(path.parent().unwrap_or(&dir), 0o755)?;
         files::write(
             &path,

@@ -13,7 +13,7 @@ use super::package_root::PackageRoot;
 use super::recipe::{self, recipe_files};
 use super::{ImageError, package_root};
 
-const RECIPE: &[(&str, &str)] = recipe_files!["debian/": "updates.sh", "packages.txt"];
+const RECIPE: &[(&str, &str)] = recipe_files!["debian/": "updates.sh"];
 
 /// How long an answer of the source counts, so that not every build asks.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
@@ -40,7 +40,9 @@ pub(super) async fn ask(cache: &Path, root: &PackageRoot) -> Result<(), ImageErr
     // Whoever builds sweeps the directory.
     let _alone = package_root::alone(&dir).await?;
     let work = tempfile::tempdir_in(&dir).map_err(FileError::at("create", &dir))?;
-    let recipe = recipe::unpack(RECIPE, work.path())?;
+    let packages = package_root::packages();
+    let recipe = [RECIPE, &[("packages.txt", &packages)]].concat();
+    let recipe = recipe::unpack(&recipe, work.path())?;
     let out = work.path().join("versions");
     let arguments: [&OsStr; 2] = [recipe.as_ref(), out.as_ref()];
     tracing::info!("package root: asking for security updates");
