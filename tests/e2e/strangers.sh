@@ -2,6 +2,7 @@
 # Who opens connections and has no proof stops nobody, and status goes on telling the truth.
 . "$(dirname "$0")/lib.sh"
 new_cluster strangers 10.87.0
+printf "\n[pgbouncer]\ndefault_pool_size = 30\n" >>"$file" # so that one address has no place for more than 120 at PostgreSQL
 form
 
 # COUNT SECONDS WORDS DOOR...: keeps COUNT connections open to each ADDRESS:PORT, says WORDS (hexadecimal) on each and then nothing,
