@@ -112,6 +112,7 @@ fn entries(
     }
     let file = |name: &str| secrets.file(name).expose().to_owned();
     let own = |name: &str| file(&format!("nodes/{}/{name}", node.name));
+    add("tls/ca.crt", file("ca.crt"), false);
     add("ssh/ssh_host_ed25519_key", own("ssh_host_ed25519_key"), true);
     add("ssh/authorized_keys", file("ssh/operator.pub"), false);
     for Certificate { name, authority, in_one, .. } in service::certificates(&node.role_set) {
@@ -173,4 +174,43 @@ fn header(mode: u32, owner: u32, size: u64) -> tar::Header {
     header.set_size(size);
     header.set_mtime(0);
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use pgha_core::Cluster;
+    use pgha_core::render;
+
+    use super::*;
+
+    /// Nodes of every set of roles.
+    const FILE: &str = r#"
+schema = 1
+cluster.name = "sets"
+node = [
+  { name = "a", address = "10.0.0.11", roles = ["etcd"] },
+  { name = "b", address = "10.0.0.12", roles = ["etcd", "postgres"] },
+  { name = "c", address = "10.0.0.13", roles = ["etcd", "haproxy"] },
+  { name = "d", address = "10.0.0.14", roles = ["postgres"] },
+  { name = "e", address = "10.0.0.15", roles = ["postgres", "haproxy"] },
+  { name = "f", address = "10.0.0.16", roles = ["haproxy"] },
+]
+"#;
+
+    #[test]
+    fn a_seed_has_what_its_node_refuses_to_start_without() {
+        let (cluster, _) = Cluster::parse(FILE).expect("a cluster");
+        let dir = tempfile::tempdir().expect("a directory");
+        let secrets = Secrets::prepare(&dir.path().join("s"), &cluster, &[]).expect("secrets");
+        let rendered = render::render(&cluster).expect("files");
+        for node in &cluster.nodes {
+            let contract = &rendered.trees[&node.role_set].0["etc/pgha/contract.json"].content;
+            let contract: serde_json::Value = serde_json::from_str(contract).expect("JSON");
+            let entries = entries(&rendered, &rendered.seeds[&node.name], node, &secrets);
+            for file in contract["seed_files"].as_array().expect("files") {
+                let path = file.as_str().expect("a path");
+                assert!(entries.contains_key(path), "{}: {path}", node.name);
+            }
+        }
+    }
 }

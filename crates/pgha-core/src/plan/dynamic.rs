@@ -51,9 +51,10 @@ pub(super) fn restore(observed: &Observed) -> impl Iterator<Item = Step> {
 }
 
 /// The steps that change who may connect, where nothing else is to be changed: no image is needed for that, and a node that is
-/// given something new may have to come in by the new way.
+/// given something new may have to come in by the new way. Not while one is sick whose turn in the roll is what cures it: it would
+/// not take it.
 pub(super) fn access(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
-    let old = changed(desired, observed)?;
+    let old = changed(desired, observed).filter(|_| observed.sick.is_empty())?;
     let mut adapted = old.clone();
     for key in ["pg_hba", "pg_ident"] {
         adapted["postgresql"][key] = desired.dynamic["postgresql"][key].clone();

@@ -4,7 +4,7 @@ use pgha_core::Cluster;
 
 use super::certificates::AUTHORITIES;
 use super::error::Cure;
-use super::{NEXT, OPERATOR, PREVIOUS, Secrets, SecretsError, host_key};
+use super::{NEXT, OPERATOR, Secrets, SecretsError, host_key};
 
 impl Secrets {
     /// Fails where something is lost that no `apply` can make anew.
@@ -34,31 +34,30 @@ impl Secrets {
         let users = users.filter(|name| cluster.postgresql.users.contains(name));
         let pairs =
             users.flat_map(|name| [format!("passwords/{name}"), format!("verifiers/{name}")]);
-        keys.chain(pairs).chain(self.running.iter().map(|node| host_key(node))).collect()
+        // With its public half a node can still prove itself.
+        let hosts = self.running.iter().map(|node| host_key(node));
+        let hosts = hosts.filter(|key| !self.files.contains_key(&format!("{key}.pub")));
+        keys.chain(pairs).chain(hosts).collect()
     }
 
-    /// Whether it is there, or one of before, with which nodes can be spoken to until they have it, or one that is to come.
+    /// Whether it is there, or one that is to come.
     fn is_known(&self, name: &str) -> bool {
-        let before = [format!("{PREVIOUS}{name}"), format!("{PREVIOUS}{name}.pub")];
-        let names = before.into_iter().chain([name.to_owned(), format!("{NEXT}{name}")]);
-        names.into_iter().any(|name| self.files.contains_key(&name))
+        self.files.contains_key(name) || self.files.contains_key(&format!("{NEXT}{name}"))
     }
 
     pub(super) fn lost(&self, name: &str) -> SecretsError {
-        let public_half = self.files.contains_key(&format!("{name}.pub"));
-        SecretsError::Lost { path: self.dir.join(name), cure: cure(name, public_half) }
+        SecretsError::Lost { path: self.dir.join(name), cure: cure(name) }
     }
 }
 
-/// What helps where the file called `name` is lost. `public_half`: a node can still prove itself, for that half of its key is there.
-fn cure(name: &str, public_half: bool) -> Cure {
+/// What helps where the file called `name` is lost.
+fn cure(name: &str) -> Cure {
     let role = name.strip_prefix("passwords/").or(name.strip_prefix("verifiers/"));
     match role {
         Some(role) => Cure::RotateRole(role.to_owned()),
         None if AUTHORITIES.iter().any(|file| name == format!("{file}.key")) => {
             Cure::Rotate("authorities")
         }
-        None if public_half && name.starts_with("nodes/") => Cure::Rotate("ssh"),
         None => Cure::Backup,
     }
 }

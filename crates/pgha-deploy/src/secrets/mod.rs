@@ -185,7 +185,7 @@ impl Secrets {
         }
         self.ensure_ssh_key(OPERATOR)?;
         for node in &cluster.nodes {
-            self.ensure_ssh_key(&host_key(&node.name))?;
+            self.ensure_host_key(&node.name)?;
         }
         certificates::ensure(self, cluster)?;
         self.ensure_identity()
@@ -193,6 +193,10 @@ impl Secrets {
 
     fn ensure_ssh_key(&mut self, name: &str) -> Result<(), SecretsError> {
         let fail = |reason: String| SecretsError::SshKey { name: name.to_owned(), reason };
+        if !self.files.contains_key(name) {
+            // Of another one.
+            self.drop(&format!("{name}.pub"));
+        }
         self.ensure_file(name, || {
             let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)
                 .map_err(|e| fail(e.to_string()))?;
@@ -251,7 +255,7 @@ impl Secrets {
         let name = format!("{}.pub", host_key(node));
         let names = [format!("{PREVIOUS}{name}"), name];
         let keys = names.iter().filter_map(|name| self.files.get(name));
-        keys.map(|key| key.expose().trim()).collect()
+        keys.flat_map(|keys| keys.expose().lines()).collect()
     }
 
     /// A file of the directory.

@@ -62,6 +62,8 @@ pub struct Rotation {
 pub enum Stage {
     /// New secrets are there. New authorities are trusted, and sign nothing yet.
     Begun,
+    /// Every node trusts the new authorities, and clients were said to need them.
+    Trusted,
     /// The new authorities sign.
     Replaced,
     /// The old secrets are forgotten.
@@ -71,37 +73,43 @@ pub enum Stage {
 /// The next turn of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
-    /// Makes new secrets.
+    /// Makes new secrets of these kinds, beside those that are rotated already.
     Begin(BTreeSet<Kind>),
+    /// Every node trusts the new authorities: now clients have to.
+    Trust,
     /// Lets the new authorities sign, with new keys for every daemon.
     Replace,
     /// Forgets the old secrets.
     Finish,
     /// Ends it.
     End,
-    /// Makes a password for a role of the cluster file, beside the one it has.
-    BeginPassword(String),
-    /// Takes it for the role's, once PostgreSQL knows it.
-    FinishPassword(String),
+    /// Makes a password for a role of the cluster file, beside the one it has, and for every role whose own is lost.
+    BeginPasswords(String),
+    /// Takes them for the roles', once PostgreSQL knows them.
+    FinishPasswords,
 }
 
 impl Rotation {
     /// What follows once every node has what was written.
     pub fn next(&self) -> Turn {
         match self.stage {
-            Stage::Begun if self.waits_for_clients() => Turn::Replace,
+            Stage::Begun if self.kinds.contains(&Kind::Authorities) => Turn::Trust,
+            Stage::Trusted => Turn::Replace,
             Stage::Begun | Stage::Replaced => Turn::Finish,
             Stage::Finished => Turn::End,
         }
     }
 
-    /// Whether clients that have a copy of who is trusted need the new one first.
-    pub fn waits_for_clients(&self) -> bool {
-        self.stage == Stage::Begun && self.kinds.contains(&Kind::Authorities)
+    /// Whether new authorities are there that sign nothing yet.
+    fn awaits_authorities(&self) -> bool {
+        matches!(self.next(), Turn::Trust | Turn::Replace)
     }
 
     /// Its kinds, as people read them.
     pub fn names(&self) -> String {
+        if self.kinds.is_empty() {
+            return "a node's SSH key".to_owned();
+        }
         self.kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 }
@@ -124,15 +132,13 @@ impl Secrets {
     ) -> Result<Self, SecretsError> {
         let mut secrets = Self::read(dir, cluster, running)?;
         match turn {
-            Turn::Begin(kinds) => {
-                kinds.iter().for_each(|kind| secrets.begin(*kind, cluster));
-                secrets.note_rotation(&Rotation { kinds: kinds.clone(), stage: Stage::Begun });
-            }
+            Turn::Begin(kinds) => secrets.begin_all(kinds, cluster)?,
+            Turn::Trust => secrets.has_come_to(Stage::Trusted)?,
             Turn::Replace => secrets.replace_authorities()?,
             Turn::Finish => secrets.finish()?,
             Turn::End => secrets.drop(FILE),
-            Turn::BeginPassword(role) => secrets.begin_password(role)?,
-            Turn::FinishPassword(role) => secrets.finish_password(role)?,
+            Turn::BeginPasswords(role) => secrets.begin_passwords(role, cluster)?,
+            Turn::FinishPasswords => secrets.finish_passwords(),
         }
         secrets.completed(cluster)
     }
@@ -154,9 +160,23 @@ impl Secrets {
     /// # Errors
     /// When its file cannot be read.
     pub fn rotation(&self) -> Result<Option<Rotation>, SecretsError> {
-        let Some(text) = self.files.get(FILE) else { return Ok(None) };
+        let Some(text) = self.files.get(FILE) else { return Ok(self.traces()) };
         let damaged = |source| SecretsError::Damaged { path: self.dir.join(FILE), source };
         serde_json::from_str(text.expose()).map(Some).map_err(damaged)
+    }
+
+    /// The rotation that its files tell of, where its own is lost. What nodes know must not be thrown away.
+    fn traces(&self) -> Option<Rotation> {
+        let has = |begin: &str| self.files.keys().any(|name| name.starts_with(begin));
+        let comes = AUTHORITIES.iter().any(|file| has(&format!("{NEXT}{file}.key")));
+        let goes = AUTHORITIES.iter().any(|file| has(&format!("{PREVIOUS}{file}.crt")));
+        let ssh = has(&format!("{PREVIOUS}{OPERATOR}"));
+        let kinds = [(comes || goes).then_some(Kind::Authorities), ssh.then_some(Kind::Ssh)];
+        let kinds = kinds.into_iter().flatten().collect::<BTreeSet<_>>();
+        let stage = if goes && !comes { Stage::Replaced } else { Stage::Begun };
+        // A node's key alone was lost, and made anew by `apply`.
+        let node = has(&format!("{PREVIOUS}nodes/"));
+        (!kinds.is_empty() || node).then_some(Rotation { kinds, stage })
     }
 
     /// What `pgha rotate` has not brought to its end, and what does.
@@ -185,7 +205,7 @@ impl Secrets {
 
     /// While new authorities are to come each has a key, also if that was lost.
     pub(super) fn ensure_next(&mut self) -> Result<(), SecretsError> {
-        if !self.rotation()?.is_some_and(|rotation| rotation.waits_for_clients()) {
+        if !self.rotation()?.is_some_and(|rotation| rotation.awaits_authorities()) {
             return Ok(());
         }
         let ensure =
@@ -193,25 +213,70 @@ impl Secrets {
         AUTHORITIES.into_iter().try_for_each(ensure)
     }
 
-    fn begin(&mut self, kind: Kind, cluster: &Cluster) {
+    fn begin_all(&mut self, kinds: &BTreeSet<Kind>, cluster: &Cluster) -> Result<(), SecretsError> {
+        let before = self.rotation()?.map_or_else(BTreeSet::new, |rotation| rotation.kinds);
+        kinds.difference(&before).try_for_each(|kind| self.begin(*kind, cluster))?;
+        let kinds = kinds.union(&before).copied().collect();
+        self.note_rotation(&Rotation { kinds, stage: Stage::Begun });
+        Ok(())
+    }
+
+    fn begin(&mut self, kind: Kind, cluster: &Cluster) -> Result<(), SecretsError> {
         match kind {
             // Their keys are made with everything else that is missing.
             Kind::Authorities => {}
             Kind::Ssh => {
-                self.forget(OPERATOR, "");
-                let nodes = cluster.nodes.iter().map(|node| host_key(&node.name));
-                nodes.for_each(|key| self.forget(&key, ".pub"));
+                let operator = self.files.get(OPERATOR).ok_or_else(|| self.lost(OPERATOR))?;
+                let operator = operator.expose().to_owned();
+                self.put(&format!("{PREVIOUS}{OPERATOR}"), operator);
+                self.drop(OPERATOR);
+                self.ensure_ssh_key(OPERATOR)?;
+                for node in &cluster.nodes {
+                    self.drop(&host_key(&node.name));
+                    self.ensure_host_key(&node.name)?;
+                }
             }
             Kind::Passwords => {
                 SYSTEM_PASSWORDS.iter().for_each(|name| self.drop(&format!("passwords/{name}")));
             }
         }
+        Ok(())
+    }
+
+    /// A node that has no private key here proves itself with the one it has, until it is given another.
+    pub(super) fn ensure_host_key(&mut self, node: &str) -> Result<(), SecretsError> {
+        let (key, public) = (host_key(node), format!("{}.pub", host_key(node)));
+        if !self.files.contains_key(&key)
+            && let Some(known) = self.files.get(&public).map(|text| text.expose().to_owned())
+        {
+            let before = format!("{PREVIOUS}{public}");
+            let all = self.files.get(&before).map_or("", Secret::expose).to_owned() + &known;
+            self.put(&before, all);
+        }
+        self.ensure_ssh_key(&key)
     }
 
     /// What PostgreSQL is to keep of the password that is to come for a role.
     pub fn next_verifier(&self, role: &str) -> &Secret {
         let [_, verifier] = next_pair(role);
         self.file(&verifier)
+    }
+
+    /// Roles whose passwords are to come.
+    pub fn next_roles(&self) -> Vec<String> {
+        let begun = format!("{NEXT}verifiers/");
+        self.files.keys().filter_map(|name| Some(name.strip_prefix(&begun)?.to_owned())).collect()
+    }
+
+    fn begin_passwords(&mut self, role: &str, cluster: &Cluster) -> Result<(), SecretsError> {
+        let half_lost = |role: &&String| {
+            let has = ["passwords", "verifiers"].map(|kind| format!("{kind}/{role}"));
+            has.iter().filter(|name| self.files.contains_key(*name)).count() == 1
+        };
+        let lost = cluster.postgresql.users.iter().filter(half_lost).cloned().collect::<Vec<_>>();
+        std::iter::once(role)
+            .chain(lost.iter().map(String::as_str))
+            .try_for_each(|role| self.begin_password(role))
     }
 
     /// An interrupted run may have made it, and told PostgreSQL.
@@ -222,23 +287,13 @@ impl Secrets {
         self.ensure_file(&verifier, || Ok(scram_verifier(text.expose())))
     }
 
-    fn finish_password(&mut self, role: &str) -> Result<(), SecretsError> {
-        for next in next_pair(role) {
-            let text = self.files.get(&next).ok_or_else(|| self.lost(&next))?.expose().to_owned();
-            self.put(&next[NEXT.len()..], text);
-            self.drop(&next);
+    fn finish_passwords(&mut self) {
+        for next in self.next_roles().iter().flat_map(|role| next_pair(role)) {
+            if let Some(text) = self.files.get(&next).map(|text| text.expose().to_owned()) {
+                self.put(&next[NEXT.len()..], text);
+                self.drop(&next);
+            }
         }
-        Ok(())
-    }
-
-    /// Drops a key, so that a new one is made, and keeps what is needed of it meanwhile: its half called `kept`.
-    fn forget(&mut self, key: &str, kept: &str) {
-        let half = format!("{key}{kept}");
-        if let Some(half) = self.files.get(&half).map(|text| text.expose().to_owned()) {
-            self.put(&format!("{PREVIOUS}{key}{kept}"), half);
-        }
-        self.drop(key);
-        self.drop(&format!("{key}.pub"));
     }
 
     fn replace_authorities(&mut self) -> Result<(), SecretsError> {

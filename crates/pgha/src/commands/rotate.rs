@@ -31,28 +31,33 @@ pub(super) async fn run(workspace: &Workspace, args: &RotateArgs) -> Result<(), 
 /// Turn by turn. Each is brought to every node before the next is written. One yes is enough for all of a run: half of them are
 /// nothing to stop at.
 async fn secrets(workspace: &Workspace, args: &RotateArgs) -> Result<(), Failure> {
-    let mut told = false;
-    let mut rotation = match workspace.rotation().await? {
-        Some(rotation) => {
-            told = may_go_on(workspace, args, &rotation).await?;
-            rotation
+    let found = workspace.rotation().await?;
+    let kinds = kinds(&args.what);
+    let mut rotation = match found {
+        None => begin(workspace, args, kinds, None).await?,
+        // What is lost may join.
+        Some(found) if !args.what.is_empty() && !kinds.is_subset(&found.kinds) => {
+            begin(workspace, args, kinds, Some(found)).await?
         }
-        None => begin(workspace, args).await?,
+        Some(found) => {
+            may_go_on(workspace, args, &found)?;
+            found
+        }
     };
     loop {
         let prepared = prepared(workspace).await?;
         prepared.through(Goal::Apply, PURPOSE, true).await?;
-        if rotation.waits_for_clients() && !told {
-            print::note(&clients_first(workspace));
-            return Ok(());
-        }
         let turn = rotation.next();
-        match take(workspace, &prepared, &turn).await? {
-            Some(next) => rotation = next,
+        rotation = match take(workspace, &prepared, &rotation, &turn).await? {
             None => {
                 end(workspace, &rotation);
                 return Ok(());
             }
+            Some(next) => next,
+        };
+        if turn == Turn::Trust {
+            print::note(&clients_first(workspace));
+            return Ok(());
         }
     }
 }
@@ -61,42 +66,61 @@ async fn prepared(workspace: &Workspace) -> Result<Prepared<'_>, Failure> {
     Prepared::new(workspace, None, Vec::new, false).await
 }
 
-async fn begin(workspace: &Workspace, args: &RotateArgs) -> Result<Rotation, Failure> {
-    let kinds = kinds(&args.what);
+async fn begin(
+    workspace: &Workspace,
+    args: &RotateArgs,
+    kinds: BTreeSet<Kind>,
+    found: Option<Rotation>,
+) -> Result<Rotation, Failure> {
+    // The one yes is for new secrets, not for what else the file asks for. What is lost is no reason against it.
+    if found.is_none()
+        && let Ok(prepared) = prepared(workspace).await
+        && !prepared.operator().plan(Goal::Apply).await?.steps.is_empty()
+    {
+        return Err(Failure::no("the cluster is not what the cluster file says")
+            .hint("`pgha plan` shows why; `pgha apply` first, then `pgha rotate`"));
+    }
     let names = kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     print::note(&format!(
         "new secrets ({names}) for every node: each is booted anew, one after the other, the leader last"
     ));
     agreed(args, "Begin?")?;
-    let turn = Turn::Begin(kinds.clone());
-    let secrets = workspace.turned(&turn).await?;
+    let secrets = workspace.turned(&Turn::Begin(kinds)).await?;
     let fleet = Fleet::new(&workspace.cluster, Arc::clone(&secrets));
-    let write = async { Ok(secrets.write()?) };
+    let write = async {
+        unchanged(workspace, found.as_ref()).await?;
+        Ok(secrets.write()?)
+    };
     exclusively(workspace, &fleet, PURPOSE, Unguarded::Refuse, write).await?;
-    Ok(Rotation { kinds, stage: Stage::Begun })
+    secrets.rotation()?.ok_or_else(changed)
 }
 
-/// Whether clients are said to trust the new authorities. That is asked only once every node does.
-async fn may_go_on(
-    workspace: &Workspace,
-    args: &RotateArgs,
-    rotation: &Rotation,
-) -> Result<bool, Failure> {
+/// Whether nobody else has brought the rotation further since it was looked at.
+async fn unchanged(workspace: &Workspace, seen: Option<&Rotation>) -> Result<(), Failure> {
+    match workspace.rotation().await?.as_ref() == seen {
+        true => Ok(()),
+        false => Err(changed()),
+    }
+}
+
+fn changed() -> Failure {
+    Failure::no("somebody else has gone on with the rotation; nothing was changed")
+        .hint("`pgha rotate` begins with what there is now")
+}
+
+fn may_go_on(workspace: &Workspace, args: &RotateArgs, rotation: &Rotation) -> Result<(), Failure> {
     let names = rotation.names();
     if !args.what.is_empty() {
         return Err(Failure::no(format!("a rotation ({names}) is under way"))
             .hint("`pgha rotate` without names goes on with it"));
     }
-    let delivered = prepared(workspace).await?.is_delivered().await?;
     print::note(&format!("going on with the rotation that was begun ({names})"));
-    if !(delivered && rotation.waits_for_clients()) {
-        agreed(args, "Go on?")?;
-        return Ok(false);
+    if rotation.stage != Stage::Trusted {
+        return agreed(args, "Go on?");
     }
     let trust = workspace.secrets_dir().join("ca.crt");
     let question = format!("Does every client trust both authorities of {}?", trust.display());
-    agreed(args, &question).map_err(|no| no.hint(clients_first(workspace)))?;
-    Ok(true)
+    agreed(args, &question).map_err(|no| no.hint(clients_first(workspace)))
 }
 
 fn agreed(args: &RotateArgs, question: &str) -> Result<(), Failure> {
@@ -111,9 +135,11 @@ fn agreed(args: &RotateArgs, question: &str) -> Result<(), Failure> {
 async fn take(
     workspace: &Workspace,
     prepared: &Prepared<'_>,
+    rotation: &Rotation,
     turn: &Turn,
 ) -> Result<Option<Rotation>, Failure> {
     let work = async {
+        unchanged(workspace, Some(rotation)).await?;
         if !prepared.is_delivered().await? {
             return Err(Failure::no("not every node has the new secrets")
                 .hint("see `pgha plan`; `pgha rotate` goes on"));
@@ -152,20 +178,24 @@ fn end(workspace: &Workspace, rotation: &Rotation) {
     ));
 }
 
-/// Written before PostgreSQL knows it, and taken for the role's own once it does.
+/// Written before PostgreSQL knows it, and taken for the role's own once it does. So are those that are lost.
 async fn password(workspace: &Workspace, role: &str) -> Result<(), Failure> {
     workspace.has_user(role)?;
-    let secrets = workspace.turned(&Turn::BeginPassword(role.to_owned())).await?;
+    let secrets = workspace.turned(&Turn::BeginPasswords(role.to_owned())).await?;
     let fleet = Fleet::new(&workspace.cluster, Arc::clone(&secrets));
     let work = async {
         secrets.write()?;
         let leader = super::switchover::leader(workspace, &fleet).await?;
         let link = fleet.link(workspace.node(&leader)?).await?;
-        declare::set_password(&link.session, role, secrets.next_verifier(role)).await?;
-        Ok(workspace.turned(&Turn::FinishPassword(role.to_owned())).await?.write()?)
+        for role in secrets.next_roles() {
+            declare::set_password(&link.session, &role, secrets.next_verifier(&role)).await?;
+        }
+        Ok(workspace.turned(&Turn::FinishPasswords).await?.write()?)
     };
     exclusively(workspace, &fleet, PURPOSE, Unguarded::Refuse, work).await?;
-    let file = secrets.path(&format!("passwords/{role}"));
-    print::note(&format!("new sessions of {role} need the password in {}", file.display()));
+    for role in secrets.next_roles() {
+        let file = secrets.path(&format!("passwords/{role}"));
+        print::note(&format!("new sessions of {role} need the password in {}", file.display()));
+    }
     Ok(())
 }

@@ -61,14 +61,14 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
 
 /// A certificate names a node or a role: what opens the one must not open the other.
 fn no_role(node: &Spanned<String>, users: &[String], remarks: &mut Remarks) {
-    let mut roles = users.iter().map(String::as_str).chain(OWN_ROLES);
-    if roles.any(|role| role == node.get_ref()) {
-        remarks.error(
-            node.span(),
-            format!("a role of PostgreSQL is called `{}`, too", node.get_ref()),
-            "the node",
-            "give the node another name: its certificate would be taken for the role's",
-        );
+    let text = node.get_ref();
+    let message = || format!("a role of PostgreSQL is called `{text}`, too");
+    let help = "give the node another name: its certificate would be taken for the role's";
+    if OWN_ROLES.contains(&text.as_str()) {
+        remarks.error(node.span(), message(), "the node", help);
+    } else if users.contains(text) {
+        let help = "a line in `postgresql.hba` with `cert` would take the node's certificate for the role's";
+        remarks.warning(node.span(), message(), "the node", help);
     }
 }
 

@@ -76,6 +76,11 @@ fn everything_is_new_in_the_end_and_nothing_of_before_opens_anything() {
         etcd.iter().all(|name| kept(&first, &begun).contains(name)),
         "nobody trusts new ones yet"
     );
+    let trusting = lab.turn(&Turn::Trust);
+    assert_eq!(
+        (stage(&trusting), kept(&begun, &trusting).len()),
+        (Some(Stage::Trusted), begun.files.len() - 1)
+    );
     let replaced = lab.turn(&Turn::Replace);
     assert_eq!((stage(&replaced), trusted(&replaced)), (Some(Stage::Replaced), [2, 2]));
     let finished = lab.turn(&Turn::Finish);
@@ -118,8 +123,7 @@ fn a_turn_that_was_interrupted_is_as_good_as_done() {
 fn what_is_lost_is_named_with_what_makes_it_anew() {
     for (file, words, turn) in [
         ("ca.key", "pgha rotate authorities", Turn::Begin([Kind::Authorities].into())),
-        ("nodes/node-2/ssh_host_ed25519_key", "pgha rotate ssh", Turn::Begin([Kind::Ssh].into())),
-        ("verifiers/app", "pgha rotate --role app", Turn::BeginPassword("app".to_owned())),
+        ("verifiers/app", "pgha rotate --role app", Turn::BeginPasswords("app".to_owned())),
         ("ssh/operator", "pgha destroy", Turn::Begin([Kind::Passwords].into())),
     ] {
         let lab = Lab::new();
@@ -143,14 +147,14 @@ fn what_is_lost_is_named_with_what_makes_it_anew() {
 fn a_password_is_kept_before_anybody_is_told_and_again_the_same() {
     let lab = Lab::new();
     let role = || "app".to_owned();
-    let first = lab.turn(&Turn::BeginPassword(role()));
-    let again = lab.turn(&Turn::BeginPassword(role()));
+    let first = lab.turn(&Turn::BeginPasswords(role()));
+    let again = lab.turn(&Turn::BeginPasswords(role()));
     assert_eq!(first.next_verifier("app").expose(), again.next_verifier("app").expose());
     assert_eq!(stage(&again), None, "it is no turn of the others");
     assert!(again.unfinished()[0].contains("pgha rotate --role app"));
-    let last = lab.turn(&Turn::FinishPassword(role()));
+    let last = lab.turn(&Turn::FinishPasswords);
     assert_eq!(last.file("verifiers/app").expose(), again.next_verifier("app").expose());
-    assert!(lab.turned(&Turn::FinishPassword(role())).is_err(), "none is to come");
+    assert_eq!(last.next_roles(), Vec::<String>::new());
 }
 
 #[test]
@@ -196,4 +200,69 @@ fn whom_the_file_does_not_know_is_not_missed() {
     std::fs::write(lab.path().join("passwords/replicator"), "of an older pgha").expect("written");
     let secrets = lab.read();
     assert!(!secrets.files.contains_key("passwords/replicator") && !secrets.remarks().is_empty());
+}
+
+#[test]
+fn a_node_whose_key_is_lost_proves_itself_with_the_one_it_has() {
+    let lab = Lab::new();
+    let (key, public) = (host_key("node-2"), format!("{}.pub", host_key("node-2")));
+    let known = |secrets: &Secrets| {
+        secrets.host_keys("node-2").iter().map(|key| (*key).to_owned()).collect::<Vec<_>>()
+    };
+    let first = known(&lab.read());
+    std::fs::remove_file(lab.path().join(&key)).expect("lost");
+    lab.read().write().expect("written");
+    assert_eq!(known(&lab.read())[..1], first[..]);
+    assert_eq!(stage(&lab.read()), Some(Stage::Begun), "`rotate` forgets the old one");
+    let second = known(&lab.turn(&all()));
+    assert!(first.iter().all(|key| second.contains(key)) && second.len() == 3);
+    std::fs::remove_file(lab.path().join(&key)).expect("lost again");
+    lab.read().write().expect("written");
+    let third = known(&lab.read());
+    assert!(second.iter().all(|key| third.contains(key)), "whichever it has");
+    assert!(lab.read().file(&public).expose().trim() == third[third.len() - 1]);
+    std::fs::remove_file(lab.path().join(OPERATOR)).expect("lost");
+    assert!(Secrets::prepare(&lab.path(), &lab.cluster, &Lab::running()).is_err());
+    assert!(lab.turned(&Turn::Begin([Kind::Ssh].into())).is_err(), "nobody would get in");
+}
+
+#[test]
+fn a_rotation_whose_file_is_lost_is_known_by_its_traces() {
+    let lab = Lab::new();
+    lab.turn(&all());
+    let lose = || std::fs::remove_file(lab.path().join(super::FILE)).expect("lost");
+    lose();
+    let found = lab.read().rotation().expect("a rotation").expect("one");
+    assert_eq!((found.stage, found.names()), (Stage::Begun, "authorities, ssh".to_owned()));
+    let keys = lab.read().operator_keys().join("");
+    let again = lab.turn(&all());
+    assert_eq!(again.operator_keys().join(""), keys, "what nodes know is not thrown away");
+    lab.turn(&Turn::Replace);
+    lose();
+    assert_eq!(stage(&lab.read()), Some(Stage::Replaced));
+}
+
+#[test]
+fn a_kind_may_join_and_every_lost_password_is_made_anew_at_once() {
+    let lab = Lab::new();
+    lab.turn(&Turn::Begin([Kind::Ssh].into()));
+    std::fs::remove_file(lab.path().join("ca.key")).expect("lost");
+    let joined = lab.turn(&Turn::Begin([Kind::Authorities].into()));
+    let rotation = joined.rotation().expect("a rotation").expect("one");
+    assert_eq!(
+        (rotation.names(), joined.operator_keys().len()),
+        ("authorities, ssh".to_owned(), 2)
+    );
+
+    let text =
+        format!("{FILE}\n[postgresql]\nusers = [{{ name = \"app\" }}, {{ name = \"other\" }}]\n");
+    let (cluster, _) = Cluster::parse(&text).expect("a cluster");
+    let lab = Lab { dir: tempfile::tempdir().expect("a directory"), cluster };
+    Secrets::prepare(&lab.path(), &lab.cluster, &[]).expect("secrets").write().expect("written");
+    for role in ["app", "other"] {
+        std::fs::remove_file(lab.path().join(format!("passwords/{role}"))).expect("lost");
+    }
+    let begun = lab.turn(&Turn::BeginPasswords("app".to_owned()));
+    assert_eq!(begun.next_roles(), ["app", "other"]);
+    assert_eq!(lab.turn(&Turn::FinishPasswords).next_roles(), Vec::<String>::new());
 }
