@@ -194,7 +194,7 @@ pub async fn declare(
     Ok(())
 }
 
-/// Gives a role another password. `session` must lead to the leader. Open sessions stay.
+/// Gives a role another password. `session` must lead to the leader. Its sessions stay.
 ///
 /// # Errors
 /// When there is no such role.

@@ -157,7 +157,7 @@ pub(crate) enum Command {
     Rollback(YesArgs),
     /// Give every node new keys and passwords, one node after the other, while the cluster runs.
     #[command(
-        after_help = "Without names: all three, in two runs. The first brings new SSH keys and passwords, and lets every node trust\nthe new authorities. Then every client that has a copy of ca.crt needs the one that is there now. The second run\nbrings new keys and certificates, and ends the trust in the old authorities.\n\nExamples:\n  pgha rotate                 begins, or goes on\n  pgha rotate ssh             the operator's key and the nodes' own\n  pgha rotate --role app      a new password; open sessions stay"
+        after_help = "Without names: all three, in two runs. The first brings new SSH keys and passwords, and lets every node trust\nthe new authorities. Then every client that has a copy of ca.crt needs the one that is there now. The second run\nbrings new keys and certificates, and ends the trust in the old authorities.\n\nExamples:\n  pgha rotate                 begins, or goes on\n  pgha rotate ssh             the operator's key and the nodes' own\n  pgha rotate --role app      a new password, in force at once"
     )]
     Rotate(RotateArgs),
     /// Delete every node with its data. The secrets stay.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use pgha_core::cluster::PoolMode;
 use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::observe;
@@ -196,6 +197,11 @@ async fn password(workspace: &Workspace, role: &str) -> Result<(), Failure> {
     for role in secrets.next_roles() {
         let file = secrets.path(&format!("passwords/{role}"));
         print::note(&format!("new sessions of {role} need the password in {}", file.display()));
+    }
+    if workspace.cluster.pgbouncer.pool_mode == PoolMode::Transaction {
+        print::note(
+            "log in with it within 30 s at every pooler in use: else that cuts its open sessions",
+        );
     }
     Ok(())
 }
