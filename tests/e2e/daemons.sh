@@ -97,7 +97,7 @@ check_all() {
 }
 
 # In namespaces of their own, so that mounts and ports end with the test.
-export -f check_tree node_of check_all make_seed say fail
+export -f check_tree sleep_through_the_lock node_of check_all make_seed say fail
 export project work PGHA
 unshare --mount --net --propagation private bash -euo pipefail -c '
     ip link set lo up

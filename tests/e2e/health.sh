@@ -184,12 +184,13 @@ pgha sessions | grep -qE "^ *$lead +[0-9]+ +app +app +10.86.0.1:[0-9]+ +node-1:5
 kill "${clients[@]}" 2>/dev/null || true
 wait "${clients[@]}" 2>/dev/null || true
 
+as_postgres "$lead" "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()" >/dev/null
+
 say "... and afterwards the journal of its node says who came, to a pooler and past it"
 noted() { on node-1 journalctl --no-pager --output=cat --unit="$1" | grep -E "$2" >"$work/noted"; }
 noted pgha-pooler-primary 'app/app@10.86.0.1:[0-9]+ login attempt: db=app user=app' || fail "the pooler notes nobody"
 for _ in $(seq 25); do ! noted haproxy "^10.86.0.1:[0-9]+ .* direct direct/$lead " || break; sleep 0.2; done
 [ -s "$work/noted" ] || fail "HAProxy notes nobody"
-as_postgres "$lead" "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()" >/dev/null
 
 say "a switchover ends with a write, and says for how long there was none"
 pgha switchover 2>"$work/switchover.log"
