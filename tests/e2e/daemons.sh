@@ -23,19 +23,6 @@ node_of() {
     done
 }
 
-# Patroni as it is released takes the lock back, and ours does not.
-sleep_through_the_lock() {
-    local package
-    ip link set lo up
-    cp "$project/tests/node/stale_leader.py" "$1/tmp/"
-    in_root timeout 60 python3 /tmp/stale_leader.py >"$work/slept.log" 2>&1 || fail "$(cat "$work/slept.log")"
-    package=$(in_root python3 -c 'import patroni; print(patroni.__path__[0])')
-    mkdir "$1/tmp/plain" && cp -r "$1$package" "$1/tmp/plain/"
-    patch -Rs -p1 -d "$1/tmp/plain" <"$project/images/debian/patroni-stale-leader.patch"
-    ! in_root timeout 60 env PYTHONPATH=/tmp/plain python3 /tmp/stale_leader.py >"$work/slept.log" 2>&1 && grep -q 'took the lock back' "$work/slept.log" ||
-        fail "plain Patroni gives the lock up, too: the patch has no use any more: $(cat "$work/slept.log")"
-}
-
 check_tree() {
     local tree=$1 golden=$2 etc=$1/etc/pgha own
     in_root() { chroot "$tree" env HAPROXY_STATS_PASSWORD=x "$@"; }
@@ -62,7 +49,8 @@ check_tree() {
             "$etc/patroni.yml" "$golden/../dynamic.json" "$own" >"$tree/tmp/patroni.yml"
         # It also wants to reach the etcd members: give their addresses to this namespace, with something that listens.
         jq -r '.etcd3.hosts[], .postgresql.connect_address' "$own" | while IFS=: read -r host _; do ip addr add "$host/32" dev lo 2>/dev/null || true; done
-        [ -n "${slept:-}" ] || sleep_through_the_lock "$tree"
+        [ -n "${slept:-}" ] || { cp "$project/tests/node/stale_leader.py" "$tree/tmp/" && ip link set lo up; }
+        [ -n "${slept:-}" ] || in_root timeout 60 python3 /tmp/stale_leader.py >"$work/slept.log" 2>&1 || fail "$(cat "$work/slept.log")"
         slept=yes
         in_root patroni --validate-config --ignore-listen-port /tmp/patroni.yml || fail "patroni"
     fi
@@ -97,7 +85,7 @@ check_all() {
 }
 
 # In namespaces of their own, so that mounts and ports end with the test.
-export -f check_tree sleep_through_the_lock node_of check_all make_seed say fail
+export -f check_tree node_of check_all make_seed say fail
 export project work PGHA
 unshare --mount --net --propagation private bash -euo pipefail -c '
     ip link set lo up
