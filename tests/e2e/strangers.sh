@@ -186,3 +186,5 @@ for _ in $(seq 60); do ! well || break; sleep 0.5; done
 well || fail "not healthy: $(jq .conditions "$work/status.json")"
 [ "$(leader)" = "$lead" ] && [ "$(started "$lead")" = "$since" ] || fail "the leader was stopped"
 kill $stranger
+for node in node-1 node-2 node-3; do on $node nft delete element inet pgha nodes '{ 10.87.0.200 }'; done
+healthy
