@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use pgha_core::cluster::{Durability, OWN_ROLES};
+use pgha_core::cluster::{Durability, OWN_ROLES, PATRONI_ROLES};
 use pgha_core::{Cluster, Object};
 use pgha_platform::ssh::{Session, SshError};
 
@@ -27,6 +27,7 @@ const LOOKUP: &str = r"
 /// a certificate), and the function. pgha itself: a role to look with.
 pub(crate) fn own(secrets: &Secrets) -> String {
     let (role, verifier) = (PROBE, literal(probe_verifier(secrets)));
+    let patroni = PATRONI_ROLES.map(literal).join(", ");
     format!(
         r"
 -- While nobody confirms commits, this must not wait for it, and it may be repeated.
@@ -44,7 +45,7 @@ GRANT EXECUTE ON FUNCTION pgbouncer.lookup(text) TO pgbouncer;
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
 -- An older pgha gave these passwords. They come with a certificate, or as the user of the system.
 SELECT format('ALTER ROLE %I PASSWORD NULL', rolname) FROM pg_authid
-WHERE rolname IN ('postgres', 'replicator', 'rewind') AND rolpassword IS NOT NULL \gexec
+WHERE rolname IN ({patroni}) AND rolpassword IS NOT NULL \gexec
 SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \gexec
 ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT -1 VALID UNTIL 'infinity' PASSWORD {verifier};
 GRANT CONNECT ON DATABASE postgres TO {role};

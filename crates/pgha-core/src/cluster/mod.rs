@@ -110,6 +110,9 @@ pub struct Database {
 pub const OWN_ROLES: [&str; 6] =
     ["postgres", "replicator", "rewind", "pgbouncer", "pgha_probe", "pgha_verify"];
 
+/// Those of them that Patroni makes. They have no password.
+pub const PATRONI_ROLES: [&str; 3] = ["postgres", "replicator", "rewind"];
+
 /// What one HAProxy holds through a direct port: each is a process of PostgreSQL, proof or not, and
 /// poolers need most of `max_connections`. Not derived from that, which is no part of an image.
 pub(crate) const DIRECT: u32 = 20;

@@ -35,11 +35,8 @@ pub(super) const SERVICE: Service = Service {
     programs: &[node_file!("etc/pgha/lib/pgha-etcd")],
     seed: &["etcd.env"],
     certificates: &[Certificate {
-        name: "etcd",
         authority: Authority::Etcd,
-        subject: Subject::Node,
-        usage: Usage::ServeAndCall,
-        in_one: false,
+        ..Certificate::of("etcd", Subject::Node, Usage::ServeAndCall)
     }],
     packages: &["etcd-server", "etcd-client"],
     told: &["etcd-server"],

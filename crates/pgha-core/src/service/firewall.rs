@@ -38,3 +38,8 @@ pub(crate) struct Limit {
     /// To all of them together, instead of to each.
     pub(crate) together: bool,
 }
+
+/// Of so many places, what one address may hold: no address gets them all.
+pub(super) fn four_fifths(places: u32) -> u32 {
+    (places - places / 5).max(1)
+}

@@ -1,8 +1,8 @@
 //! HAProxy: it knows where PostgreSQL leads, for poolers and for clients that want none.
 
+use super::firewall::four_fifths;
 use super::{
-    Authority, Certificate, From, Limit, NOTHING, On, Open, Pool, Service, Subject, Usage,
-    node_file, pools,
+    Certificate, From, Limit, NOTHING, On, Open, Pool, Service, Subject, Usage, node_file, pools,
 };
 use crate::cluster::{Cluster, DIRECT, Role};
 
@@ -21,11 +21,8 @@ pub(super) const SERVICE: Service = Service {
     ],
     seed: &["haproxy.env"],
     certificates: &[Certificate {
-        name: "haproxy",
-        authority: Authority::Services,
-        subject: Subject::Node,
-        usage: Usage::Serve,
         in_one: true,
+        ..Certificate::of("haproxy", Subject::Node, Usage::Serve)
     }],
     packages: &["haproxy"],
     told: &["haproxy"],
@@ -53,9 +50,4 @@ fn limits(cluster: &Cluster) -> Vec<Limit> {
         Limit { ports: direct, most: four_fifths(DIRECT), together: false },
         Limit { ports: vec![cluster.haproxy.stats_port], most: 32, together: false },
     ]
-}
-
-/// No address gets them all.
-pub(super) fn four_fifths(places: u32) -> u32 {
-    (places - places / 5).max(1)
 }

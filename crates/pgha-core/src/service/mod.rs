@@ -141,7 +141,7 @@ pub enum Authority {
 
 impl Authority {
     /// Its file, without an ending.
-    pub fn file(self) -> &'static str {
+    pub const fn file(self) -> &'static str {
         match self {
             Self::Services => "ca",
             Self::Etcd => "etcd-ca",
@@ -184,6 +184,11 @@ impl Usage {
 }
 
 impl Certificate {
+    /// One of the services', with its key in a file of its own.
+    const fn of(name: &'static str, subject: Subject, usage: Usage) -> Self {
+        Self { name, authority: Authority::Services, subject, usage, in_one: false }
+    }
+
     /// Its files in the seed.
     fn files(&self) -> Vec<String> {
         let endings: &[&str] = if self.in_one { &["pem"] } else { &["crt", "key"] };

@@ -10,10 +10,6 @@ pub const REST_PORT: u16 = 8008;
 
 const POSTGRESQL: u16 = 5432;
 
-const fn certificate(name: &'static str, subject: Subject, usage: Usage) -> Certificate {
-    Certificate { name, authority: Authority::Services, subject, usage, in_one: false }
-}
-
 pub(super) const SERVICE: Service = Service {
     on: On::Only(Role::Postgres),
     user: Some(("postgres", 471)),
@@ -33,12 +29,12 @@ pub(super) const SERVICE: Service = Service {
     own: &["patroni.d/30-secrets.yml", "patroni.d/40-bootstrap.yml", "bootstrap.sql"],
     certificates: &[
         // Between nodes. What PostgreSQL shows its clients is another one.
-        certificate("patroni", Subject::Node, Usage::ServeAndCall),
+        Certificate::of("patroni", Subject::Node, Usage::ServeAndCall),
         Certificate {
             authority: Authority::Etcd,
-            ..certificate("patroni-etcd", Subject::Node, Usage::Call)
+            ..Certificate::of("patroni-etcd", Subject::Node, Usage::Call)
         },
-        certificate("postgres", Subject::NodeAndRouters, Usage::Serve),
+        Certificate::of("postgres", Subject::NodeAndRouters, Usage::Serve),
     ],
     packages: &[
         "postgresql-17",

@@ -2,17 +2,13 @@
 
 use serde::Serialize;
 
-use super::haproxy::four_fifths;
+use super::firewall::four_fifths;
 use super::{
-    Authority, Certificate, Files, From, Limit, NOTHING, On, Open, Pool, Service, Subject, Usage,
-    node_file, pools,
+    Certificate, Files, From, Limit, NOTHING, On, Open, Pool, Service, Subject, Usage, node_file,
+    pools,
 };
 use crate::cluster::{Cluster, Node, Pgbouncer, Role, Timing};
 use crate::render::{RenderError, fill};
-
-const fn certificate(name: &'static str, subject: Subject, usage: Usage) -> Certificate {
-    Certificate { name, authority: Authority::Services, subject, usage, in_one: false }
-}
 
 pub(super) const SERVICE: Service = Service {
     on: On::Only(Role::Haproxy),
@@ -41,8 +37,8 @@ pub(super) const SERVICE: Service = Service {
     rendered: pooler_files,
     seed: &["pooler.ini"],
     certificates: &[
-        certificate("pgbouncer", Subject::Node, Usage::Serve),
-        certificate("pgbouncer-postgres", Subject::Role("pgbouncer"), Usage::Call),
+        Certificate::of("pgbouncer", Subject::Node, Usage::Serve),
+        Certificate::of("pgbouncer-postgres", Subject::Role("pgbouncer"), Usage::Call),
     ],
     packages: &["pgbouncer"],
     told: &["pgbouncer"],

@@ -11,16 +11,13 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
 
-use super::authority::{self, Pair};
-use super::{NEXT, PREVIOUS, Secrets, SecretsError};
+use super::authority;
+use super::trust::{AUTHORITIES, Authority, ensure_authority, failed, first};
+use super::{Secrets, SecretsError};
 
 /// Days before its end at which a certificate is signed anew. The next `apply` then brings it to
 /// the nodes.
 pub(crate) const RENEW_DAYS: i64 = 120;
-
-/// Their files: `ca.crt` holds every certificate that is trusted, `ca.key` the key that signs. While
-/// authorities are rotated, two are trusted.
-pub(super) const AUTHORITIES: [&str; 2] = ["ca", "etcd-ca"];
 
 /// Makes, in memory, the two authorities, and every certificate that is missing or no longer fits.
 ///
@@ -73,103 +70,6 @@ fn names(nodes: &[&Node]) -> Vec<SanType> {
     dns.chain(addresses.map(|address| SanType::IpAddress(IpAddr::V4(address)))).collect()
 }
 
-/// One of the authorities.
-struct Authority {
-    file: &'static str,
-    /// What signs. Absent: its key is lost, and the next one's turn has not come.
-    signs: Option<Pair>,
-}
-
-/// Sees to it that each of its keys has a certificate that is trusted: the one that signs, and the one
-/// that is to come.
-fn ensure_authority(
-    secrets: &mut Secrets,
-    file: &'static str,
-    name: &str,
-) -> Result<Authority, SecretsError> {
-    let (trusted, key, next) =
-        (format!("{file}.crt"), format!("{file}.key"), format!("{NEXT}{file}.key"));
-    if !secrets.files.contains_key(&key) && !secrets.files.contains_key(&next) {
-        secrets.put(&key, authority::key().map_err(failed(file))?);
-        secrets.files.remove(&trusted);
-    }
-    for key in [&key, &next] {
-        ensure_trusted(secrets, &trusted, key, name)?;
-    }
-    trust_previous(secrets, &trusted);
-    let trusted = secrets.file(&trusted).expose().to_owned();
-    let key = secrets.files.get(&key).map(|key| key.expose().to_owned());
-    let signs = key.and_then(|key| {
-        let certificate = of_key(&trusted, &KeyPair::from_pem(&key).ok()?)?;
-        Some(Pair { certificate, key })
-    });
-    Ok(Authority { file, signs })
-}
-
-fn ensure_trusted(
-    secrets: &mut Secrets,
-    trusted: &str,
-    key: &str,
-    name: &str,
-) -> Result<(), SecretsError> {
-    let Some(text) = secrets.files.get(key) else { return Ok(()) };
-    let pair = KeyPair::from_pem(text.expose()).map_err(failed(key))?;
-    let there = secrets.files.get(trusted).map_or(String::new(), |pem| pem.expose().to_owned());
-    if of_key(&there, &pair).is_none() {
-        let made = authority::authority(name, &pair).map_err(failed(key))?;
-        secrets.put(trusted, there + &made);
-    }
-    Ok(())
-}
-
-/// Nodes have certificates of the authority that goes until they are given new ones.
-fn trust_previous(secrets: &mut Secrets, trusted: &str) {
-    let text = |name: &str| secrets.files.get(name).map(|pem| pem.expose().to_owned());
-    let (Some(there), Some(before)) = (text(trusted), text(&format!("{PREVIOUS}{trusted}"))) else {
-        return;
-    };
-    let missing = each(&before).filter(|pem| !there.contains(pem.trim())).collect::<String>();
-    if !missing.is_empty() {
-        secrets.put(trusted, there.clone() + &missing);
-    }
-}
-
-/// A new key of one of the authorities.
-pub(super) fn new_key(file: &str) -> Result<String, SecretsError> {
-    authority::key().map_err(failed(file))
-}
-
-/// Trusts nobody but who signs.
-pub(super) fn trust_one(secrets: &mut Secrets) -> Result<(), SecretsError> {
-    for file in AUTHORITIES {
-        let trusted = format!("{file}.crt");
-        let pair = KeyPair::from_pem(secrets.file(&format!("{file}.key")).expose());
-        let pair = pair.map_err(failed(file))?;
-        let there = secrets.file(&trusted).expose();
-        if let Some(own) = of_key(there, &pair).filter(|own| own != there) {
-            secrets.put(&trusted, own);
-        }
-    }
-    Ok(())
-}
-
-/// The one of these certificates, PEM, that belongs to `key`.
-fn of_key(pem: &str, key: &KeyPair) -> Option<String> {
-    let has_key = |pem: &str| {
-        let pem = first(pem)?;
-        let found = pem.parse_x509().ok()?;
-        Some(found.public_key().raw == key.subject_public_key_info())
-    };
-    each(pem).find(|pem| has_key(pem) == Some(true))
-}
-
-/// Each certificate of a text, PEM.
-fn each(pem: &str) -> impl Iterator<Item = String> {
-    const END: &str = "-----END CERTIFICATE-----";
-    let parts = pem.split_inclusive(END).map(str::trim).filter(|part| part.ends_with(END));
-    parts.map(|part| format!("{part}\n"))
-}
-
 /// The key stays when a certificate is signed anew: an interruption between two files could part a
 /// new pair.
 fn ensure_certificate(
@@ -198,11 +98,6 @@ fn ensure_certificate(
     let signed = authority::sign(signs, &pair, name, names, usage).map_err(failed(file))?;
     secrets.put(&certificate, signed);
     Ok(())
-}
-
-fn failed(file: &str) -> impl FnOnce(rcgen::Error) -> SecretsError {
-    let name = file.to_owned();
-    move |source| SecretsError::Certificate { name, source }
 }
 
 /// Whether a certificate is valid for exactly these names and this use, and for long enough, belongs
@@ -234,10 +129,6 @@ fn fits(
             && own
             && signer(&certificate)? == identifier(&issuer)?,
     )
-}
-
-fn first(pem: &str) -> Option<Pem> {
-    Pem::iter_from_buffer(pem.as_bytes()).next()?.ok()
 }
 
 /// The key identifier of who signed it (RFC 5280, 4.2.1.1).

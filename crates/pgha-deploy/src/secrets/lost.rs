@@ -2,8 +2,8 @@
 
 use pgha_core::Cluster;
 
-use super::certificates::AUTHORITIES;
 use super::error::Cure;
+use super::trust::AUTHORITIES;
 use super::{NEXT, OPERATOR, Secrets, SecretsError, host_key};
 
 impl Secrets {

@@ -1,5 +1,5 @@
-//! The secrets directory: made once beside the cluster file, kept by the user. Only certificates
-//! are ever written anew.
+//! The secrets directory: made once beside the cluster file, kept by the user. Certificates are signed
+//! anew before they end; all else is made anew where it is lost, and by a rotation.
 //!
 //! To look never writes: what a cluster file needs and the directory lacks is made in memory, and
 //! reaches the disk by [`Secrets::write`], which `apply` calls after the yes.
@@ -12,7 +12,9 @@ mod certificates;
 mod error;
 mod identity;
 mod lost;
+mod role_password;
 mod rotation;
+mod trust;
 mod write;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use pgha_core::Cluster;
+use pgha_core::cluster::PATRONI_ROLES;
 use pgha_platform::files::{self, FileError};
 use rand::distr::{Alphanumeric, SampleString};
 use russh::keys::{Algorithm, PrivateKey};
@@ -174,9 +177,7 @@ impl Secrets {
             }
         }
         // An older pgha gave Patroni's roles passwords, too.
-        ["postgres", "replicator", "rewind"]
-            .iter()
-            .for_each(|role| self.drop(&format!("passwords/{role}")));
+        PATRONI_ROLES.iter().for_each(|role| self.drop(&format!("passwords/{role}")));
         for user in cluster.postgresql.users.iter().map(String::as_str).chain([PROBE]) {
             let password = self.file(&format!("passwords/{user}")).clone();
             self.ensure_file(&format!("verifiers/{user}"), || {

@@ -16,11 +16,8 @@ use std::path::Path;
 use pgha_core::Cluster;
 use serde::{Deserialize, Serialize};
 
-use super::certificates::{self, AUTHORITIES};
-use super::{
-    NEXT, OPERATOR, PREVIOUS, SYSTEM_PASSWORDS, Secret, Secrets, SecretsError, host_key,
-    random_password, scram_verifier,
-};
+use super::trust::{self, AUTHORITIES};
+use super::{NEXT, OPERATOR, PREVIOUS, SYSTEM_PASSWORDS, Secret, Secrets, SecretsError, host_key};
 
 /// Where a rotation is kept.
 const FILE: &str = "rotation.json";
@@ -114,11 +111,6 @@ impl Rotation {
     }
 }
 
-/// Files of the password that is to come.
-fn next_pair(role: &str) -> [String; 2] {
-    ["passwords", "verifiers"].map(|kind| format!("{NEXT}{kind}/{role}"))
-}
-
 impl Secrets {
     /// [`Secrets::prepare`] after this turn. Files that are lost are no obstacle where the turn makes new ones.
     ///
@@ -185,9 +177,7 @@ impl Secrets {
         let rotation = rotation.map(|rotation| {
             format!("a rotation ({}) is under way: `pgha rotate` goes on with it", rotation.names())
         });
-        let begun = format!("{NEXT}passwords/");
-        let roles = self.files.keys().filter_map(|name| name.strip_prefix(&begun));
-        let roles = roles.map(|role| {
+        let roles = self.next_roles().into_iter().map(|role| {
             format!("the new password of {role} may be in force already: `pgha rotate --role {role}` goes on with it")
         });
         rotation.into_iter().chain(roles).collect()
@@ -208,8 +198,7 @@ impl Secrets {
         if !self.rotation()?.is_some_and(|rotation| rotation.awaits_authorities()) {
             return Ok(());
         }
-        let ensure =
-            |file| self.ensure_file(&format!("{NEXT}{file}.key"), || certificates::new_key(file));
+        let ensure = |file| self.ensure_file(&format!("{NEXT}{file}.key"), || trust::new_key(file));
         AUTHORITIES.into_iter().try_for_each(ensure)
     }
 
@@ -256,46 +245,6 @@ impl Secrets {
         self.ensure_ssh_key(&key)
     }
 
-    /// What PostgreSQL is to keep of the password that is to come for a role.
-    pub fn next_verifier(&self, role: &str) -> &Secret {
-        let [_, verifier] = next_pair(role);
-        self.file(&verifier)
-    }
-
-    /// Roles whose passwords are to come.
-    pub fn next_roles(&self) -> Vec<String> {
-        let begun = format!("{NEXT}verifiers/");
-        self.files.keys().filter_map(|name| Some(name.strip_prefix(&begun)?.to_owned())).collect()
-    }
-
-    fn begin_passwords(&mut self, role: &str, cluster: &Cluster) -> Result<(), SecretsError> {
-        let half_lost = |role: &&String| {
-            let has = ["passwords", "verifiers"].map(|kind| format!("{kind}/{role}"));
-            has.iter().filter(|name| self.files.contains_key(*name)).count() == 1
-        };
-        let lost = cluster.postgresql.users.iter().filter(half_lost).cloned().collect::<Vec<_>>();
-        std::iter::once(role)
-            .chain(lost.iter().map(String::as_str))
-            .try_for_each(|role| self.begin_password(role))
-    }
-
-    /// An interrupted run may have made it, and told PostgreSQL.
-    fn begin_password(&mut self, role: &str) -> Result<(), SecretsError> {
-        let [password, verifier] = next_pair(role);
-        self.ensure_file(&password, || Ok(random_password()))?;
-        let text = self.file(&password).clone();
-        self.ensure_file(&verifier, || Ok(scram_verifier(text.expose())))
-    }
-
-    fn finish_passwords(&mut self) {
-        for next in self.next_roles().iter().flat_map(|role| next_pair(role)) {
-            if let Some(text) = self.files.get(&next).map(|text| text.expose().to_owned()) {
-                self.put(&next[NEXT.len()..], text);
-                self.drop(&next);
-            }
-        }
-    }
-
     fn replace_authorities(&mut self) -> Result<(), SecretsError> {
         let is_daemons = |name: &String| name.starts_with("nodes/") && name.ends_with(".key");
         let daemons = self.files.keys().filter(|name| is_daemons(name)).cloned();
@@ -320,7 +269,7 @@ impl Secrets {
             self.drop(&name);
         }
         if self.rotation()?.is_some_and(|rotation| rotation.kinds.contains(&Kind::Authorities)) {
-            certificates::trust_one(self)?;
+            trust::trust_one(self)?;
         }
         self.has_come_to(Stage::Finished)
     }

@@ -1,0 +1,56 @@
+//! New passwords for roles of the cluster file: kept before PostgreSQL knows them, and the roles' own once it does.
+
+use pgha_core::Cluster;
+
+use super::{NEXT, Secret, Secrets, SecretsError, random_password, scram_verifier};
+
+/// Files of the password that is to come.
+fn next_pair(role: &str) -> [String; 2] {
+    ["passwords", "verifiers"].map(|kind| format!("{NEXT}{kind}/{role}"))
+}
+
+impl Secrets {
+    /// What PostgreSQL is to keep of the password that is to come for a role.
+    pub fn next_verifier(&self, role: &str) -> &Secret {
+        let [_, verifier] = next_pair(role);
+        self.file(&verifier)
+    }
+
+    /// Roles whose passwords are to come.
+    pub fn next_roles(&self) -> Vec<String> {
+        let begun = format!("{NEXT}verifiers/");
+        self.files.keys().filter_map(|name| Some(name.strip_prefix(&begun)?.to_owned())).collect()
+    }
+
+    pub(super) fn begin_passwords(
+        &mut self,
+        role: &str,
+        cluster: &Cluster,
+    ) -> Result<(), SecretsError> {
+        let half_lost = |role: &&String| {
+            let has = ["passwords", "verifiers"].map(|kind| format!("{kind}/{role}"));
+            has.iter().filter(|name| self.files.contains_key(*name)).count() == 1
+        };
+        let lost = cluster.postgresql.users.iter().filter(half_lost).cloned().collect::<Vec<_>>();
+        std::iter::once(role)
+            .chain(lost.iter().map(String::as_str))
+            .try_for_each(|role| self.begin_password(role))
+    }
+
+    /// An interrupted run may have made it, and told PostgreSQL.
+    fn begin_password(&mut self, role: &str) -> Result<(), SecretsError> {
+        let [password, verifier] = next_pair(role);
+        self.ensure_file(&password, || Ok(random_password()))?;
+        let text = self.file(&password).clone();
+        self.ensure_file(&verifier, || Ok(scram_verifier(text.expose())))
+    }
+
+    pub(super) fn finish_passwords(&mut self) {
+        for next in self.next_roles().iter().flat_map(|role| next_pair(role)) {
+            if let Some(text) = self.files.get(&next).map(|text| text.expose().to_owned()) {
+                self.put(&next[NEXT.len()..], text);
+                self.drop(&next);
+            }
+        }
+    }
+}
