@@ -3,6 +3,8 @@
 # ones over, to nodes that are off too.
 . "$(dirname "$0")/lib.sh"
 new_cluster ended 10.99.0
+# For rotate.sh: a pooler that keeps no connection for an open session, and makes them anew all the time.
+printf '\n[pgbouncer]\npool_mode = "transaction"\nserver_lifetime = 3\n' >>"$file"
 
 say "a cluster whose certificates end 100 s after it was begun"
 # pgha alone lives in the past: certificates last 365 days, and nodes have the machine's clock.

@@ -195,11 +195,11 @@ pub async fn declare(
     Ok(())
 }
 
-/// Gives a role another password. `session` must lead to the leader. Its sessions stay.
+/// Gives a role another password. `session` must lead to the leader.
 ///
 /// # Errors
 /// When there is no such role.
-pub async fn set_password(
+pub(crate) async fn set_password(
     session: &Session,
     role: &str,
     verifier: &Secret,

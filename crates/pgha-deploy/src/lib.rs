@@ -33,6 +33,7 @@ pub mod operator;
 pub mod patroni;
 pub mod pooler;
 pub mod probe;
+pub mod role_password;
 pub mod secrets;
 pub mod seed;
 pub mod session;

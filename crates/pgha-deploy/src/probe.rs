@@ -16,6 +16,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::node_error::with_causes;
 use crate::secrets::{PROBE, Secret};
 
 /// Every cluster has it.
@@ -118,6 +119,13 @@ impl Sessions {
     }
 }
 
+/// As whom to come, and for what.
+pub(crate) struct Login<'l> {
+    pub(crate) role: &'l str,
+    pub(crate) password: &'l Secret,
+    pub(crate) database: &'l str,
+}
+
 /// Opens sessions through the doors of one node.
 pub(crate) struct Probe {
     pub(crate) tls: MakeRustlsConnect,
@@ -168,7 +176,9 @@ impl Probe {
             let why = format!("{SILENT} {} s", patience.as_secs_f32());
             (Answer::Failed(why), Vec::new())
         };
-        let client = match tokio::time::timeout_at(until, self.connect(session, port)).await {
+        let login = Login { role: PROBE, password: &self.password, database: DATABASE };
+        let client = match tokio::time::timeout_at(until, self.connect(session, port, &login)).await
+        {
             Ok(Ok(client)) => client,
             Ok(Err(error)) => return (failed(error.as_ref()), Vec::new()),
             Err(_) => return silent(),
@@ -184,9 +194,28 @@ impl Probe {
         }
     }
 
-    async fn connect(&self, session: &Session, port: u16) -> Result<Client, Error> {
+    /// Logs in through a door, and leaves.
+    pub(crate) async fn log_in(
+        &self,
+        session: &Session,
+        port: u16,
+        login: &Login<'_>,
+    ) -> Result<(), String> {
+        match tokio::time::timeout(PATIENCE, self.connect(session, port, login)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(with_causes(error.as_ref())),
+            Err(_) => Err(format!("{SILENT} {} s", PATIENCE.as_secs())),
+        }
+    }
+
+    async fn connect(
+        &self,
+        session: &Session,
+        port: u16,
+        login: &Login<'_>,
+    ) -> Result<Client, Error> {
         let mut config = Config::new();
-        config.user(PROBE).password(self.password.expose()).dbname(DATABASE);
+        config.user(login.role).password(login.password.expose()).dbname(login.database);
         config.application_name("pgha").ssl_mode(tokio_postgres::config::SslMode::Require);
         let stream = session.stream(port).await?;
         let tls = self.tls_of(&stream)?;
@@ -238,7 +267,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 fn failed(error: &(dyn std::error::Error + 'static)) -> Answer {
     let said = error.downcast_ref::<tokio_postgres::Error>().and_then(|error| error.as_db_error());
     let Some(said) = said else {
-        return Answer::Failed(crate::node_error::with_causes(error));
+        return Answer::Failed(with_causes(error));
     };
     // PgBouncer's words for a role that its lookup does not give, or for another password.
     let unknown = ["no such user", "SASL authentication failed"].contains(&said.message())

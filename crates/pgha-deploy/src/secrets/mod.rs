@@ -15,6 +15,7 @@ mod lost;
 mod role_password;
 mod rotation;
 mod trust;
+mod verifier;
 mod write;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub(crate) use certificates::{RENEW_DAYS, first_end};
 pub use error::{Cure, SecretsError};
 pub use identity::not_anothers;
 pub use rotation::{Kind, Rotation, Stage, Turn};
+pub use verifier::scram_verifier;
 use write::Pending;
 
 /// A secret. It has no `Debug` and no `Display`, so it cannot slip into a message.
@@ -180,9 +182,12 @@ impl Secrets {
         PATRONI_ROLES.iter().for_each(|role| self.drop(&format!("passwords/{role}")));
         for user in cluster.postgresql.users.iter().map(String::as_str).chain([PROBE]) {
             let password = self.file(&format!("passwords/{user}")).clone();
-            self.ensure_file(&format!("verifiers/{user}"), || {
-                Ok(scram_verifier(password.expose()))
-            })?;
+            let file = format!("verifiers/{user}");
+            // What PostgreSQL knows of the others is told it by a rotation alone.
+            if self.is_edited(user) && (user == PROBE || self.running.is_empty()) {
+                self.drop(&file);
+            }
+            self.ensure_file(&file, || Ok(scram_verifier(password.expose())))?;
         }
         self.ensure_ssh_key(OPERATOR)?;
         for node in &cluster.nodes {
@@ -283,9 +288,4 @@ fn is_secret(name: &str) -> bool {
 /// 190 bits in characters that need no quoting in a shell, a DSN or a YAML file.
 pub fn random_password() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), 32)
-}
-
-/// What PostgreSQL keeps of a password: nobody who reads it can log in with it.
-pub fn scram_verifier(password: &str) -> String {
-    postgres_protocol::password::scram_sha_256(password.as_bytes())
 }

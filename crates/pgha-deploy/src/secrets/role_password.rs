@@ -2,6 +2,7 @@
 
 use pgha_core::Cluster;
 
+use super::verifier::is_of;
 use super::{NEXT, Secret, Secrets, SecretsError, random_password, scram_verifier};
 
 /// Files of the password that is to come.
@@ -16,6 +17,12 @@ impl Secrets {
         self.file(&verifier)
     }
 
+    /// The password that is to come for a role.
+    pub fn next_password(&self, role: &str) -> &Secret {
+        let [password, _] = next_pair(role);
+        self.file(&password)
+    }
+
     /// Roles whose passwords are to come.
     pub fn next_roles(&self) -> Vec<String> {
         let begun = format!("{NEXT}verifiers/");
@@ -27,14 +34,29 @@ impl Secrets {
         role: &str,
         cluster: &Cluster,
     ) -> Result<(), SecretsError> {
-        let half_lost = |role: &&String| {
-            let has = ["passwords", "verifiers"].map(|kind| format!("{kind}/{role}"));
-            has.iter().filter(|name| self.files.contains_key(*name)).count() == 1
-        };
-        let lost = cluster.postgresql.users.iter().filter(half_lost).cloned().collect::<Vec<_>>();
+        let lost = |role: &&String| self.is_half_lost(role) || self.is_edited(role);
+        let lost = cluster.postgresql.users.iter().filter(lost).cloned().collect::<Vec<_>>();
         std::iter::once(role)
             .chain(lost.iter().map(String::as_str))
             .try_for_each(|role| self.begin_password(role))
+    }
+
+    fn is_half_lost(&self, role: &str) -> bool {
+        let has = ["passwords", "verifiers"].map(|kind| format!("{kind}/{role}"));
+        has.iter().filter(|name| self.files.contains_key(*name)).count() == 1
+    }
+
+    /// Whether its password is not the one that its verifier was made from.
+    pub(super) fn is_edited(&self, role: &str) -> bool {
+        let [password, verifier] =
+            ["passwords", "verifiers"].map(|kind| self.files.get(&format!("{kind}/{role}")));
+        let pair = password.zip(verifier);
+        pair.is_some_and(|(password, verifier)| !is_of(verifier.expose(), password.expose()))
+    }
+
+    /// Whether another password is to come for it.
+    pub(super) fn has_next(&self, role: &str) -> bool {
+        next_pair(role).iter().all(|name| self.files.contains_key(name))
     }
 
     /// An interrupted run may have made it, and told PostgreSQL.

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pgha_core::cluster::PoolMode;
-use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::observe;
 use pgha_deploy::operate::Goal;
+use pgha_deploy::role_password;
 use pgha_deploy::secrets::{Kind, Rotation, Stage, Turn};
 
 use super::exclusive::{Unguarded, exclusively};
@@ -187,21 +186,24 @@ async fn password(workspace: &Workspace, role: &str) -> Result<(), Failure> {
     let work = async {
         secrets.write()?;
         let leader = super::switchover::leader(workspace, &fleet).await?;
-        let link = fleet.link(workspace.node(&leader)?).await?;
+        let leader = workspace.node(&leader)?;
+        let mut strange = Vec::new();
         for role in secrets.next_roles() {
-            declare::set_password(&link.session, &role, secrets.next_verifier(&role)).await?;
+            strange.extend(role_password::change(&fleet, leader, &role).await?);
         }
-        Ok(workspace.turned(&Turn::FinishPasswords).await?.write()?)
+        workspace.turned(&Turn::FinishPasswords).await?.write()?;
+        Ok(strange)
     };
-    exclusively(workspace, &fleet, PURPOSE, Unguarded::Refuse, work).await?;
+    let strange = exclusively(workspace, &fleet, PURPOSE, Unguarded::Refuse, work).await?;
     for role in secrets.next_roles() {
         let file = secrets.path(&format!("passwords/{role}"));
         print::note(&format!("new sessions of {role} need the password in {}", file.display()));
     }
-    if workspace.cluster.pgbouncer.pool_mode == PoolMode::Transaction {
-        print::note(
-            "log in with it within 30 s at every pooler in use: else that cuts its open sessions",
+    for pooler in strange {
+        let text = format!(
+            "{pooler}; it cuts the role's sessions until a client has come with the new password"
         );
+        print::marked(&print::yellow("warning:"), &text);
     }
     Ok(())
 }

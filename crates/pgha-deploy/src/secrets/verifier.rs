@@ -1,0 +1,39 @@
+//! What PostgreSQL keeps of a password (SCRAM-SHA-256, RFC 5802): nobody who reads it can log in with it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use pbkdf2::hmac::{Hmac, KeyInit, Mac};
+use pbkdf2::pbkdf2_hmac_array;
+use pbkdf2::sha2::Sha256;
+
+/// The verifier of a password, as PostgreSQL writes it: `SCRAM-SHA-256$ROUNDS:SALT$STORED_KEY:SERVER_KEY`.
+pub fn scram_verifier(password: &str) -> String {
+    postgres_protocol::password::scram_sha_256(password.as_bytes())
+}
+
+/// Whether a verifier is one of this password. Of a password with other than ASCII letters, as nobody but a person writes it, it is not.
+pub(super) fn is_of(verifier: &str, password: &str) -> bool {
+    server_key(verifier, password).is_some_and(|key| verifier.trim().ends_with(&format!(":{key}")))
+}
+
+/// The server key (RFC 5802, 3) of a password with a verifier's salt.
+fn server_key(verifier: &str, password: &str) -> Option<String> {
+    let (rounds, rest) = verifier.strip_prefix("SCRAM-SHA-256$")?.split_once(':')?;
+    let salt = STANDARD.decode(rest.split_once('$')?.0).ok()?;
+    let salted = pbkdf2_hmac_array::<Sha256, 32>(password.as_bytes(), &salt, rounds.parse().ok()?);
+    let key = Hmac::<Sha256>::new_from_slice(&salted).ok()?.chain_update("Server Key");
+    Some(STANDARD.encode(key.finalize().into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verifier_is_of_one_password() {
+        let verifier = scram_verifier("correct horse");
+        assert!(is_of(&verifier, "correct horse"));
+        assert!(!is_of(&verifier, "correct horse\n"));
+        assert!(!is_of("md5of nothing", "correct horse"));
+    }
+}
