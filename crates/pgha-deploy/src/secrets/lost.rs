@@ -6,14 +6,24 @@ use super::error::Cure;
 use super::trust::AUTHORITIES;
 use super::{NEXT, OPERATOR, Secrets, SecretsError, host_key};
 
+/// What helps where nobody can sign any more.
+pub(super) const NEW_AUTHORITIES: Cure = Cure::Rotate("authorities");
+
 impl Secrets {
     /// Fails where something is lost or was edited that no `apply` can make anew.
-    pub(super) fn nothing_lost(&self, cluster: &Cluster) -> Result<(), SecretsError> {
+    /// But for what is `excused`.
+    pub(super) fn nothing_lost(
+        &self,
+        cluster: &Cluster,
+        excused: Option<&Cure>,
+    ) -> Result<(), SecretsError> {
         if self.running.is_empty() {
             return Ok(());
         }
         let known = self.known_to_nodes(cluster);
-        if let Some(name) = known.into_iter().find(|name| !self.is_known(name)) {
+        if let Some(name) =
+            known.into_iter().find(|name| !self.is_known(name) && excused != Some(&cure(name)))
+        {
             return Err(self.lost(&name));
         }
         let mut users = cluster.postgresql.users.iter();
@@ -66,9 +76,7 @@ fn cure(name: &str) -> Cure {
     let role = name.strip_prefix("passwords/").or(name.strip_prefix("verifiers/"));
     match role {
         Some(role) => Cure::RotateRole(role.to_owned()),
-        None if AUTHORITIES.iter().any(|file| name == format!("{file}.key")) => {
-            Cure::Rotate("authorities")
-        }
+        None if AUTHORITIES.iter().any(|file| name == format!("{file}.key")) => NEW_AUTHORITIES,
         None => Cure::Backup,
     }
 }

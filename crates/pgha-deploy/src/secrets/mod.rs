@@ -100,11 +100,16 @@ impl Secrets {
         cluster: &Cluster,
         running: &[String],
     ) -> Result<Self, SecretsError> {
-        Self::read(dir, cluster, running)?.completed(cluster)
+        Self::read(dir, cluster, running)?.completed(cluster, None)
     }
 
-    fn completed(mut self, cluster: &Cluster) -> Result<Self, SecretsError> {
-        self.complete(cluster)?;
+    /// `excused`: with what is lost and helped by this something else goes on.
+    fn completed(
+        mut self,
+        cluster: &Cluster,
+        excused: Option<&Cure>,
+    ) -> Result<Self, SecretsError> {
+        self.complete(cluster, excused)?;
         // Last: its presence says that a first run came to its end.
         self.ensure_file("cluster", || Ok(cluster.name.clone()))?;
         Ok(self)
@@ -164,9 +169,9 @@ impl Secrets {
         Ok(())
     }
 
-    fn complete(&mut self, cluster: &Cluster) -> Result<(), SecretsError> {
+    fn complete(&mut self, cluster: &Cluster, excused: Option<&Cure>) -> Result<(), SecretsError> {
         self.ensure_next()?;
-        self.nothing_lost(cluster)?;
+        self.nothing_lost(cluster, excused)?;
         // Git must never see it, whatever the user's own ignore file says.
         self.ensure_file(".gitignore", || Ok("*\n".to_owned()))?;
         let users = cluster.postgresql.users.iter().map(String::as_str);

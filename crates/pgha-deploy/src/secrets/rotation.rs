@@ -16,6 +16,7 @@ use std::path::Path;
 use pgha_core::Cluster;
 use serde::{Deserialize, Serialize};
 
+use super::lost::NEW_AUTHORITIES;
 use super::trust::{self, AUTHORITIES};
 use super::{NEXT, OPERATOR, PREVIOUS, SYSTEM_PASSWORDS, Secret, Secrets, SecretsError, host_key};
 
@@ -132,7 +133,9 @@ impl Secrets {
             Turn::BeginPasswords(role) => secrets.begin_passwords(role, cluster)?,
             Turn::FinishPasswords => secrets.finish_passwords(),
         }
-        secrets.completed(cluster)
+        // Both may be lost: one of them has to come first.
+        let password = matches!(turn, Turn::BeginPasswords(_) | Turn::FinishPasswords);
+        secrets.completed(cluster, password.then_some(&NEW_AUTHORITIES))
     }
 
     /// The rotation of the secrets in `dir`, whatever else they lack. Absent: there is none.

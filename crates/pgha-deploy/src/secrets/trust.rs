@@ -28,9 +28,12 @@ pub(super) fn ensure_authority(
 ) -> Result<Authority, SecretsError> {
     let (trusted, key, next) =
         (format!("{file}.crt"), format!("{file}.key"), format!("{NEXT}{file}.key"));
-    if !secrets.files.contains_key(&key) && !secrets.files.contains_key(&next) {
+    let nobody_signs = !secrets.files.contains_key(&key) && !secrets.files.contains_key(&next);
+    if nobody_signs && secrets.running.is_empty() {
         secrets.put(&key, authority::key().map_err(failed(file))?);
         secrets.files.remove(&trusted);
+    } else if nobody_signs && !secrets.files.contains_key(&trusted) {
+        return Err(secrets.lost(&key));
     }
     for key in [&key, &next] {
         ensure_trusted(secrets, &trusted, key, name)?;

@@ -177,6 +177,21 @@ fn an_edited_password_is_named_and_followed_by_a_new_one() {
 }
 
 #[test]
+fn a_lost_password_does_not_wait_for_a_lost_authority() {
+    let lab = Lab::new();
+    for file in ["ca.key", "passwords/app"] {
+        std::fs::remove_file(lab.path().join(file)).expect("lost");
+    }
+    let authorities = Turn::Begin([Kind::Authorities].into());
+    let Err(lost) = lab.turned(&authorities) else { panic!("the password is not missed") };
+    assert!(lost.cure().is_some_and(|cure| cure.contains("pgha rotate --role app")));
+    for turn in [Turn::BeginPasswords("app".to_owned()), Turn::FinishPasswords] {
+        lab.turned(&turn).and_then(|secrets| secrets.write()).expect("written");
+    }
+    lab.turn(&authorities);
+}
+
+#[test]
 fn what_is_made_anew_fits_together() {
     let lab = Lab::new();
     let before = lab.read();
