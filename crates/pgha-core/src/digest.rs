@@ -5,7 +5,6 @@ use std::fmt;
 use std::hash;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// As many digits as are compared. A label of Hetzner Cloud holds 63 characters, so a whole digest is too long for one
@@ -24,11 +23,6 @@ impl Digest {
         let mut hasher = Hasher::default();
         hasher.raw(bytes);
         hasher.finish()
-    }
-
-    /// The digest of a JSON value, as it is written without spaces.
-    pub fn of_json(value: &Value) -> Self {
-        Self::of(value.to_string().as_bytes())
     }
 
     /// The first eight hexadecimal digits.

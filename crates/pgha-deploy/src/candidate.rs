@@ -6,8 +6,10 @@
 
 use std::fmt::Write;
 
+use pgha_core::Dynamic;
+use pgha_core::dynamic::ACCESS;
 use pgha_platform::ssh::{Session, SshError};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::declare::{literal, sql};
 use crate::node_error::NodeError;
@@ -17,7 +19,7 @@ use crate::node_error::NodeError;
 ///
 /// # Errors
 /// When nothing was judged there: the node does not answer, or has no room for it.
-pub(crate) async fn judged(session: &Session, dynamic: &Value) -> Result<String, NodeError> {
+pub(crate) async fn judged(session: &Session, dynamic: &Dynamic) -> Result<String, NodeError> {
     let judge = "runuser -u postgres -- /bin/sh /etc/pgha/lib/pgha-judge";
     let candidate = json!({ "parameters": parameters(dynamic), "access": access(dynamic) });
     let judge = judge.split(' ').collect::<Vec<_>>();
@@ -34,7 +36,7 @@ pub(crate) async fn judged(session: &Session, dynamic: &Value) -> Result<String,
 ///
 /// # Errors
 /// When psql fails.
-pub(crate) async fn in_use(session: &Session, dynamic: &Value) -> Result<String, SshError> {
+pub(crate) async fn in_use(session: &Session, dynamic: &Dynamic) -> Result<String, SshError> {
     let query = IN_USE.replace("{wanted}", &wanted(dynamic));
     Ok(sql(session, "postgres", &query).await?.trim().to_owned())
 }
@@ -44,7 +46,10 @@ pub(crate) async fn in_use(session: &Session, dynamic: &Value) -> Result<String,
 ///
 /// # Errors
 /// When psql fails.
-pub(crate) async fn not_taken(session: &Session, dynamic: &Value) -> Result<Vec<String>, SshError> {
+pub(crate) async fn not_taken(
+    session: &Session,
+    dynamic: &Dynamic,
+) -> Result<Vec<String>, SshError> {
     let query = NOT_TAKEN
         .replace("{wanted}", &wanted(dynamic))
         .replace("{lines}", &access_lines(dynamic))
@@ -178,19 +183,20 @@ WHERE NOT EXISTS (SELECT FROM pg_file_settings f JOIN pg_settings s ON lower(s.n
     AND NOT EXISTS (SELECT FROM pg_settings s WHERE lower(s.name) = wanted.name AND source = 'command line')";
 
 /// Name and value of each parameter.
-fn pairs(dynamic: &Value) -> impl Iterator<Item = (&String, String)> {
-    let all = dynamic["postgresql"]["parameters"].as_object().into_iter().flatten();
-    all.map(|(name, value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+fn pairs(dynamic: &Dynamic) -> impl Iterator<Item = (&String, String)> {
+    let text =
+        |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    dynamic.parameters().map(move |(name, value)| (name, text(value)))
 }
 
-fn wanted(dynamic: &Value) -> String {
+fn wanted(dynamic: &Dynamic) -> String {
     let rows = pairs(dynamic)
         .map(|(name, value)| format!("({}, {})", literal(&name.to_lowercase()), literal(&value)));
     format!("VALUES {}", rows.collect::<Vec<_>>().join(", "))
 }
 
 /// As Patroni 4.1 writes them (`postgresql/config.py`).
-fn parameters(dynamic: &Value) -> String {
+fn parameters(dynamic: &Dynamic) -> String {
     let mut lines = String::new();
     for (name, value) in pairs(dynamic) {
         let value = value.replace('\\', "\\\\").replace('\'', "''");
@@ -199,19 +205,14 @@ fn parameters(dynamic: &Value) -> String {
     lines
 }
 
-fn access(dynamic: &Value) -> String {
-    lines(dynamic, "pg_hba").fold(String::new(), |all, line| all + line + "\n")
-}
-
-fn lines<'d>(dynamic: &'d Value, key: &str) -> impl Iterator<Item = &'d str> + use<'d> {
-    let lines = dynamic["postgresql"][key].as_array().into_iter().flatten();
-    lines.filter_map(Value::as_str)
+fn access(dynamic: &Dynamic) -> String {
+    dynamic.access("pg_hba").fold(String::new(), |all, line| all + line + "\n")
 }
 
 /// File, number and text of each line that says who may connect, for SQL.
-fn access_lines(dynamic: &Value) -> String {
-    let rows = ["pg_hba", "pg_ident"].map(|key| {
-        let rows = lines(dynamic, key).enumerate();
+fn access_lines(dynamic: &Dynamic) -> String {
+    let rows = ACCESS.map(|key| {
+        let rows = dynamic.access(key).enumerate();
         rows.map(move |(n, line)| format!("('{key}.conf', {n}, {})", literal(line)))
     });
     rows.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -223,9 +224,9 @@ mod tests {
 
     #[test]
     fn values_are_quoted_for_the_file_and_for_sql() {
-        let dynamic = json!({ "postgresql": {
+        let dynamic = Dynamic::from(json!({ "postgresql": {
             "parameters": { "A": r"it's \d", "b": 0.9, "c": true }, "pg_hba": ["x", "y"],
-        } });
+        } }));
         assert_eq!(parameters(&dynamic), "A = 'it''s \\\\d'\nb = '0.9'\nc = 'true'\n");
         assert_eq!(wanted(&dynamic), r"VALUES ('a', 'it''s \d'), ('b', '0.9'), ('c', 'true')");
         assert_eq!(access(&dynamic), "x\ny\n");

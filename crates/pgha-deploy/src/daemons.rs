@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
+use pgha_core::Dynamic;
 use pgha_core::cluster::Node;
 use pgha_core::inventory::Ailment;
 use pgha_core::{Cluster, Object};
-use serde_json::Value;
 
 use crate::health::Health;
 use crate::node_error::NodeError;
@@ -32,7 +32,7 @@ pub trait Daemons: Sync {
     fn health(&self) -> impl Future<Output = Health> + Send;
 
     /// The dynamic configuration, from the first Patroni that answers.
-    fn config(&self) -> impl Future<Output = Option<Value>> + Send;
+    fn config(&self) -> impl Future<Output = Option<Dynamic>> + Send;
 
     /// Whether etcd says that no bootstrap of PostgreSQL has come to its end, and that nobody leads:
     /// Patroni writes the dynamic configuration there first, then the leader.
@@ -54,11 +54,15 @@ pub trait Daemons: Sync {
 
     /// What PostgreSQL says against a dynamic configuration before it is written: whether it starts
     /// with it, and with what is in use. Empty: nothing.
-    fn judge(&self, config: &Value) -> impl Future<Output = Result<String, NodeError>> + Send;
+    fn judge(&self, config: &Dynamic) -> impl Future<Output = Result<String, NodeError>> + Send;
 
     /// What any of these members has not taken of the dynamic configuration, or has beside it, in
     /// PostgreSQL's words. Empty: all of them have all of it.
-    fn not_taken(&self, members: &[&Node], config: &Value) -> impl Future<Output = Untaken> + Send;
+    fn not_taken(
+        &self,
+        members: &[&Node],
+        config: &Dynamic,
+    ) -> impl Future<Output = Untaken> + Send;
 
     /// What somebody has changed on nodes since their boot, of their images and seeds.
     fn altered(&self, nodes: &[Node])
@@ -71,7 +75,7 @@ pub trait Daemons: Sync {
     fn barred(&self, leader: &Node, cluster: &Cluster) -> impl Future<Output = Vec<String>> + Send;
 
     /// Replaces the dynamic configuration, through the first Patroni that takes it.
-    fn set_config(&self, config: &Value) -> impl Future<Output = Done> + Send;
+    fn set_config(&self, config: &Dynamic) -> impl Future<Output = Done> + Send;
 
     /// Restarts PostgreSQL if a changed parameter waits for it; `false` when nothing waits.
     fn restart_if_pending(

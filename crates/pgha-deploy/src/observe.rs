@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pgha_core::Cluster;
+use pgha_core::Dynamic;
 use pgha_core::cluster::Node;
 use pgha_core::inventory::{Ailment, Inventory, Observed, Pending, Server};
-use pgha_core::render::durability;
 use pgha_platform::{Provider, ProviderError};
 use tokio::time::Instant;
 
@@ -148,7 +148,7 @@ pub(crate) async fn ailing<D: Daemons>(
 async fn untaken<D: Daemons>(
     daemons: &D,
     members: &[&Node],
-    dynamic: &serde_json::Value,
+    dynamic: &Dynamic,
     patience: Duration,
 ) -> Untaken {
     let until = Instant::now() + patience;
@@ -162,8 +162,11 @@ async fn untaken<D: Daemons>(
 }
 
 /// The cluster as it runs now: with the durability that is in etcd.
-pub(crate) fn running(cluster: &Cluster, dynamic: Option<&serde_json::Value>) -> Cluster {
-    Cluster { durability: dynamic.map_or(cluster.durability, durability), ..cluster.clone() }
+pub(crate) fn running(cluster: &Cluster, dynamic: Option<&Dynamic>) -> Cluster {
+    Cluster {
+        durability: dynamic.map_or(cluster.durability, Dynamic::durability),
+        ..cluster.clone()
+    }
 }
 
 /// One that does not run waits for more than a restart, and what it says may come from damaged data.

@@ -1,5 +1,6 @@
 //! Patroni's REST interface.
 
+use pgha_core::Dynamic;
 use std::collections::BTreeMap;
 
 use pgha_platform::command::shortened;
@@ -137,7 +138,7 @@ impl Patroni {
     ///
     /// # Errors
     /// When Patroni does not answer.
-    pub async fn config(&self) -> Result<Value, NodeError> {
+    pub async fn config(&self) -> Result<Dynamic, NodeError> {
         self.read("config").await
     }
 
@@ -155,7 +156,7 @@ impl Patroni {
     ///
     /// # Errors
     /// When Patroni refuses or does not answer.
-    pub async fn set_config(&self, config: &Value) -> Result<(), NodeError> {
+    pub async fn set_config(&self, config: &Dynamic) -> Result<(), NodeError> {
         self.write(self.client.put(format!("{}/config", self.url)).json(config)).await.map(drop)
     }
 

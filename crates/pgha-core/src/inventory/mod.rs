@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::digest::Digest;
+use crate::dynamic::Dynamic;
 use crate::object::Object;
 
 pub use server::{Given, Labels, Server};
@@ -64,7 +63,7 @@ pub struct Observed {
     /// Whether etcd takes no writes, because a member's database has reached its quota.
     pub etcd_is_full: bool,
     /// The dynamic configuration in etcd.
-    pub dynamic: Option<Value>,
+    pub dynamic: Option<Dynamic>,
     /// What a member has not taken of it, or has beside it, in PostgreSQL's words.
     pub untaken: BTreeMap<String, Vec<String>>,
     /// Changed parameters that wait for a restart of PostgreSQL.
@@ -127,8 +126,8 @@ impl Inventory {
 
     /// Whether the cluster has not been healthy with this dynamic configuration yet, as far as the
     /// servers' labels tell.
-    pub fn is_unproven(&self, dynamic: &Value) -> bool {
-        let digest = Digest::of_json(dynamic);
+    pub fn is_unproven(&self, dynamic: &Dynamic) -> bool {
+        let digest = dynamic.digest();
         let mut known = self.servers.iter().filter_map(|server| server.dynamic.as_ref()).peekable();
         known.peek().is_some() && known.all(|known| *known != digest)
     }

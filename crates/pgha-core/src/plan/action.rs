@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cost;
 use crate::digest::Digest;
+use crate::dynamic::Dynamic;
 use crate::object::Object;
 
 /// One step.
@@ -158,6 +159,8 @@ pub enum Action {
     SetDynamic {
         /// What changes, as people read it.
         changes: Vec<String>,
+        /// What is written.
+        values: Dynamic,
     },
     /// Restart PostgreSQL of a node, through Patroni.
     Restart {

@@ -1,25 +1,10 @@
 //! Changes of the dynamic configuration: Patroni applies them, some only after a restart of
 //! PostgreSQL.
 
-use std::collections::BTreeSet;
-
-use serde_json::Value;
-
 use super::{Action, Cost, Desired, Gate, Step};
-use crate::cluster::parameter::{waits_for_restart, whole};
 use crate::cluster::{Durability, Fault, Role};
+use crate::dynamic::{Dynamic, NOT_LESS_ON_STANDBY};
 use crate::inventory::{Inventory, Observed, Pending, UNTOLD};
-use crate::render::durability;
-
-/// A standby refuses to start with less of these than its primary has: when they shrink, the
-/// primary goes first.
-const NOT_LESS_ON_STANDBY: &[&str] = &[
-    "max_connections",
-    "max_locks_per_transaction",
-    "max_prepared_transactions",
-    "max_wal_senders",
-    "max_worker_processes",
-];
 
 /// Seconds PostgreSQL may take to be back after a restart.
 const RESTART_SECONDS: u32 = 120;
@@ -30,7 +15,7 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
         return pending(desired, observed, leader);
     };
     let set = restore(observed).chain([set(old, desired.dynamic)]);
-    if !needs_restart(old, desired.dynamic) {
+    if !old.needs_restart(desired.dynamic) {
         // What an earlier change still waits for is not forgotten over this one.
         let waiting = pending(desired, observed, leader);
         return set.chain([gate()]).chain(waiting).collect();
@@ -55,18 +40,14 @@ pub(super) fn restore(observed: &Observed) -> impl Iterator<Item = Step> {
 /// not take it.
 pub(super) fn access(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
     let old = changed(desired, observed).filter(|_| observed.sick.is_empty())?;
-    let mut adapted = old.clone();
-    for key in ["pg_hba", "pg_ident"] {
-        adapted["postgresql"][key] = desired.dynamic["postgresql"][key].clone();
-    }
-    (adapted == *desired.dynamic)
+    (old.with_access_of(desired.dynamic) == *desired.dynamic)
         .then(|| restore(observed).chain([set(old, desired.dynamic), gate()]).collect())
 }
 
 /// Whether PostgreSQL has to be restarted for what the dynamic configuration is to be.
 pub(super) fn restarts_follow(desired: &Desired<'_>, observed: &Observed) -> bool {
     let changed = changed(desired, observed);
-    !observed.pending.is_empty() || changed.is_some_and(|old| needs_restart(old, desired.dynamic))
+    !observed.pending.is_empty() || changed.is_some_and(|old| old.needs_restart(desired.dynamic))
 }
 
 /// A configuration with which PostgreSQL does not start, or with which the cluster has never been
@@ -77,7 +58,7 @@ pub(super) fn cure(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>
     // What a person has changed in an emergency is not pgha's to take back unasked: a pause, or
     // durability given up so that writes go on.
     let old = changed(desired, observed)
-        .filter(|old| !observed.paused && durability(old) == durability(desired.dynamic))?;
+        .filter(|old| !observed.paused && old.durability() == desired.dynamic.durability())?;
     let may_be_the_cause = !observed.unmet.is_empty() && world.is_unproven(old);
     if observed.stuck.is_empty() && !may_be_the_cause {
         return None;
@@ -97,32 +78,28 @@ pub(super) fn restart_hung(desired: &Desired<'_>, observed: &Observed) -> Vec<St
         Step::new(Action::RestartPatroni { node, leads }, cost)
     };
     // Under async a restart that takes long would promote a replica that lacks rows.
-    let may = |node: &&String| !leads(node) || durability(dynamic) != Durability::Async;
+    let may = |node: &&String| !leads(node) || dynamic.durability() != Durability::Async;
     let mut hung = observed.hung.iter().filter(may).collect::<Vec<_>>();
     hung.sort_by_key(|node| leads(node));
     hung.into_iter().map(restart).collect()
 }
 
-fn cost_of_restart(desired: &Desired<'_>, dynamic: &Value, node: &str, leads: bool) -> Cost {
+fn cost_of_restart(desired: &Desired<'_>, dynamic: &Dynamic, node: &str, leads: bool) -> Cost {
     if leads {
         let stop = desired.cluster.write_stop(Fault::PostgresKilled);
         Cost::writes_stop(stop.worst_seconds)
     } else {
-        Cost::of_stopped(desired.cluster, durability(dynamic), node)
+        Cost::of_stopped(desired.cluster, dynamic.durability(), node)
     }
 }
 
 /// The dynamic configuration in etcd, if it is not what it should be.
-fn changed<'o>(desired: &Desired<'_>, observed: &'o Observed) -> Option<&'o Value> {
+fn changed<'o>(desired: &Desired<'_>, observed: &'o Observed) -> Option<&'o Dynamic> {
     observed.dynamic.as_ref().filter(|old| *old != desired.dynamic)
 }
 
-fn needs_restart(old: &Value, new: &Value) -> bool {
-    changed_parameters(old, new).iter().any(|name| waits_for_restart(name))
-}
-
-fn set(old: &Value, new: &Value) -> Step {
-    Step::free(Action::SetDynamic { changes: changes(old, new) })
+fn set(old: &Dynamic, new: &Dynamic) -> Step {
+    Step::free(Action::SetDynamic { changes: old.diff(new), values: new.clone() })
 }
 
 pub(super) fn gate() -> Step {
@@ -150,7 +127,7 @@ fn lowers(pending: &Pending) -> bool {
 /// `dynamic` is in force by then.
 fn restarts(
     desired: &Desired<'_>,
-    dynamic: &Value,
+    dynamic: &Dynamic,
     leader: &str,
     primary_first: bool,
     which: impl Fn(&str) -> bool,
@@ -167,59 +144,13 @@ fn restarts(
     names.into_iter().flat_map(one).collect()
 }
 
-fn parameter<'v>(dynamic: &'v Value, name: &str) -> &'v Value {
-    &dynamic["postgresql"]["parameters"][name]
-}
-
-fn changed_parameters(old: &Value, new: &Value) -> Vec<String> {
-    let names = |value: &Value| {
-        value["postgresql"]["parameters"]
-            .as_object()
-            .map(|p| p.keys().cloned().collect::<BTreeSet<_>>())
-            .unwrap_or_default()
-    };
-    let all = names(old).union(&names(new)).cloned().collect::<Vec<_>>();
-    all.into_iter().filter(|name| parameter(old, name) != parameter(new, name)).collect()
-}
-
 /// Whether the leader is to have less of something. It may never have taken up what is in etcd:
 /// then it runs with what `pending` says.
-fn shrinks(old: &Value, new: &Value, pending: &[&Pending]) -> bool {
-    let number = |value: &Value, name: &str| whole(parameter(value, name));
+fn shrinks(old: &Dynamic, new: &Dynamic, pending: &[&Pending]) -> bool {
     let runs_with = |name: &str| {
         let waits = pending.iter().find(|pending| pending.parameter == name);
-        waits.map_or_else(|| number(old, name), |pending| pending.old.parse().ok())
+        waits.map_or_else(|| old.number(name), |pending| pending.old.parse().ok())
     };
-    let pairs = NOT_LESS_ON_STANDBY.iter().map(|name| runs_with(name).zip(number(new, name)));
+    let pairs = NOT_LESS_ON_STANDBY.iter().map(|name| runs_with(name).zip(new.number(name)));
     pairs.flatten().any(|(old, new)| new < old)
-}
-
-/// `work_mem: "16MB" -> "32MB"`, and the same for every other key.
-fn changes(old: &Value, new: &Value) -> Vec<String> {
-    let parameters = changed_parameters(old, new);
-    let mut changes = parameters
-        .iter()
-        .map(|name| format!("{name}: {} -> {}", parameter(old, name), parameter(new, name)))
-        .collect::<Vec<_>>();
-    let keys = |value: &Value| {
-        value
-            .as_object()
-            .map(|object| object.keys().cloned().collect::<BTreeSet<_>>())
-            .unwrap_or_default()
-    };
-    for key in keys(old)
-        .union(&keys(new))
-        .filter(|key| *key != "postgresql" && old[key.as_str()] != new[key.as_str()])
-    {
-        changes.push(format!("{key}: {} -> {}", old[key], new[key]));
-    }
-    let (old, new) = (&old["postgresql"], &new["postgresql"]);
-    let told = |key: &String| key == "parameters" || old[key.as_str()] == new[key.as_str()];
-    for key in keys(old).union(&keys(new)).filter(|key| !told(key)) {
-        changes.push(match key.as_str() {
-            "pg_hba" | "pg_ident" => key.clone(),
-            key => format!("postgresql.{key}: {} -> {}", old[key], new[key]),
-        });
-    }
-    changes
 }

@@ -1,7 +1,6 @@
 //! Forming a cluster from nothing, or from what an interrupted run left.
 
 use super::{Action, Cost, Desired, Gate, Refused, Step};
-use crate::digest::Digest;
 use crate::inventory::{Inventory, Server};
 
 /// Seconds a new cluster may take: bootstrap, base backups and the first checks.
@@ -65,7 +64,7 @@ fn begun_otherwise(server: &Server) -> Refused {
 
 /// Its first start reads the dynamic configuration from its seed, whose digest does not tell.
 fn is_configured_otherwise(desired: &Desired<'_>, server: &Server) -> bool {
-    let dynamic = Digest::of_json(desired.dynamic);
+    let dynamic = desired.dynamic.digest();
     server.dynamic.as_ref().is_some_and(|begun_with| *begun_with != dynamic)
 }
 

@@ -20,7 +20,6 @@ mod wake;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 pub use action::{Action, Gate, Step};
 pub use cost::{Cost, Data, Sessions};
@@ -28,6 +27,7 @@ pub use cost::{Cost, Data, Sessions};
 use crate::cluster::Cluster;
 use crate::data_format::DataFormat;
 use crate::digest::{Digest, Hasher};
+use crate::dynamic::Dynamic;
 use crate::inventory::{Inventory, Observed, Server};
 
 /// What the cluster should be.
@@ -42,7 +42,7 @@ pub struct Desired<'c> {
     /// What the image of each node that holds data writes, by node name.
     pub data: BTreeMap<String, DataFormat>,
     /// The dynamic configuration.
-    pub dynamic: &'c Value,
+    pub dynamic: &'c Dynamic,
 }
 
 impl Desired<'_> {
@@ -180,7 +180,9 @@ pub fn plan_destroy(cluster: &str, world: &Inventory) -> Plan {
 
 fn fingerprint(desired: &Desired<'_>, world: &Inventory) -> Digest {
     let mut hasher = Hasher::default();
-    hasher.part(desired.cluster.name.as_bytes()).part(desired.dynamic.to_string().as_bytes());
+    hasher
+        .part(desired.cluster.name.as_bytes())
+        .part(desired.dynamic.json().to_string().as_bytes());
     hasher.part(desired.wish().as_str().as_bytes());
     hash_world(&mut hasher, world);
     hasher.finish()
@@ -196,7 +198,8 @@ fn hash_world(hasher: &mut Hasher, world: &Inventory) {
     }
     if let Some(observed) = &world.observed {
         hasher.part(observed.leader.as_deref().unwrap_or_default().as_bytes());
-        hasher.part(observed.dynamic.as_ref().map(Value::to_string).unwrap_or_default().as_bytes());
+        let dynamic = observed.dynamic.as_ref().map(|dynamic| dynamic.json().to_string());
+        hasher.part(dynamic.unwrap_or_default().as_bytes());
         for object in observed.objects.iter().flatten() {
             hasher.part(object.to_string().as_bytes());
         }

@@ -124,7 +124,7 @@ impl fmt::Display for Action {
                 "switchover  {from} -> {}",
                 to.as_deref().unwrap_or("its synchronous replica")
             ),
-            Self::SetDynamic { changes } => write!(f, "dynamic     {}", changes.join(", ")),
+            Self::SetDynamic { changes, .. } => write!(f, "dynamic     {}", changes.join(", ")),
             Self::Restart { node, leads } => {
                 write!(f, "restart     PostgreSQL of {node}{}", leader(*leads))
             }

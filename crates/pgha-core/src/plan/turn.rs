@@ -3,8 +3,8 @@
 use super::order::successor;
 use super::{Action, Cost, Desired, Gate, Step};
 use crate::cluster::Durability;
+use crate::dynamic::Dynamic;
 use crate::inventory::{Observed, Server};
-use crate::render::durability;
 
 /// Seconds a healthy cluster may take to say so.
 pub(super) const QUICK_SECONDS: u32 = 60;
@@ -21,12 +21,12 @@ pub(super) fn hold(desired: &Desired<'_>, within_seconds: u32) -> Gate {
 
 /// Whether only the synchronous replica may take over.
 pub(super) fn is_strict(observed: &Observed) -> bool {
-    observed.dynamic.as_ref().map(durability) == Some(Durability::Strict)
+    observed.dynamic.as_ref().map(Dynamic::durability) == Some(Durability::Strict)
 }
 
 /// What it costs to stop a node that does not lead, by the durability that runs.
 pub(super) fn cost(desired: &Desired<'_>, observed: &Observed, node: &str) -> Cost {
-    let running = observed.dynamic.as_ref().map_or(desired.cluster.durability, durability);
+    let running = observed.dynamic.as_ref().map_or(desired.cluster.durability, Dynamic::durability);
     Cost::of_stopped(desired.cluster, running, node)
 }
 

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Durability, Role, parameter};
+use crate::dynamic::Dynamic;
 
-pub(super) fn render(cluster: &Cluster) -> Value {
+pub(super) fn render(cluster: &Cluster) -> Dynamic {
     let timing = &cluster.timing;
-    json!({
+    Dynamic::from(json!({
         "ttl": timing.ttl,
         "loop_wait": timing.loop_wait,
         "retry_timeout": timing.retry_timeout,
@@ -30,7 +31,7 @@ pub(super) fn render(cluster: &Cluster) -> Value {
             "pg_hba": hba(cluster),
             "pg_ident": ident(cluster),
         },
-    })
+    }))
 }
 
 /// Patroni's roles have no password. On its own node it is the user of the system, on others the name
@@ -46,15 +47,6 @@ fn synchronous_mode(durability: Durability) -> Value {
         Durability::Quorum => json!("quorum"),
         Durability::Strict => json!(true),
         Durability::Async => json!(false),
-    }
-}
-
-/// The durability that a dynamic configuration asks for.
-pub fn durability(dynamic: &Value) -> Durability {
-    match &dynamic["synchronous_mode"] {
-        Value::String(_) => Durability::Quorum,
-        Value::Bool(true) => Durability::Strict,
-        _ => Durability::Async,
     }
 }
 

@@ -16,17 +16,14 @@ mod tree;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 pub use contract::SEED_FILES_DIR;
-pub use dynamic::durability;
 pub use files::{File, Tree};
 pub use nix::FLAKE;
 pub use seed::Seed;
 pub(crate) use template::fill;
 
 use crate::cluster::{Cluster, RoleSet};
-use crate::digest::Digest;
+use crate::dynamic::Dynamic;
 
 /// Everything a cluster file becomes.
 #[derive(Debug, Clone)]
@@ -38,14 +35,7 @@ pub struct Rendered {
     /// The part of each node's seed that is no secret, by node name.
     pub seeds: BTreeMap<String, Seed>,
     /// What Patroni keeps in etcd: timings, synchronous mode, parameters, access lines.
-    pub dynamic: Value,
-}
-
-impl Rendered {
-    /// The digest of the dynamic configuration.
-    pub fn dynamic_digest(&self) -> Digest {
-        Digest::of_json(&self.dynamic)
-    }
+    pub dynamic: Dynamic,
 }
 
 /// A template that does not fit the cluster: a defect of pgha, or a value no rule had refused.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use pgha_core::inventory::{Given, Inventory, Observed, Pending, Server};
 use pgha_core::object::declared;
-use pgha_core::plan::{Desired, Plan, Refused};
-use pgha_core::{Cluster, DataFormat, Digest, render};
-use serde_json::Value;
+use pgha_core::plan::{Action, Desired, Plan, Refused};
+use pgha_core::{Cluster, DataFormat, Digest, Dynamic, render};
+use serde_json::{Value, json};
 
 /// A wish and a world that fits it: every server runs the wanted image, healthy, the first node
 /// leads.
 pub(crate) struct Case {
     pub(crate) cluster: Cluster,
-    pub(crate) dynamic: Value,
+    pub(crate) dynamic: Dynamic,
     pub(crate) world: Inventory,
 }
 
@@ -75,8 +75,19 @@ impl Case {
     }
 
     pub(crate) fn parameter(mut self, name: &str, value: Value) -> Self {
-        self.dynamic["postgresql"]["parameters"][name] = value;
+        edit(&mut self.dynamic, |json| json["postgresql"]["parameters"][name] = value);
         self
+    }
+
+    /// The dynamic configuration that is written is the wanted one, and has golden files of its own.
+    pub(crate) fn without_values(&self, mut plan: Plan) -> Plan {
+        for step in &mut plan.steps {
+            if let Action::SetDynamic { values, .. } = &mut step.action {
+                assert_eq!(*values, self.dynamic);
+                *values = json!("<as wanted>").into();
+            }
+        }
+        plan
     }
 
     pub(crate) fn desired(&self) -> Desired<'_> {
@@ -101,6 +112,17 @@ impl Case {
             dynamic: &self.dynamic,
         }
     }
+}
+
+/// Changes what is in etcd.
+pub(crate) fn edit_etcd(observed: &mut Observed, change: impl FnOnce(&mut Value)) {
+    edit(observed.dynamic.as_mut().expect("a configuration"), change);
+}
+
+fn edit(dynamic: &mut Dynamic, change: impl FnOnce(&mut Value)) {
+    let mut json = dynamic.json().clone();
+    change(&mut json);
+    *dynamic = json.into();
 }
 
 pub(crate) fn pending(nodes: &[&str], old: &str, new: &str) -> Vec<Pending> {

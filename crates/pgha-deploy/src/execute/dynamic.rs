@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use pgha_core::Digest;
+use pgha_core::Dynamic;
 use pgha_core::cluster::{Node, Role};
 use pgha_core::plan::{Action, Gate};
 use pgha_platform::Provider;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
@@ -27,14 +26,15 @@ const HANGS: Duration = Duration::from_secs(10);
 const BACK: Duration = Duration::from_secs(30);
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    /// Writes the wanted dynamic configuration. `previous`: what to go back to if a member does not
+    /// Writes a dynamic configuration. `previous`: what to go back to if a member does not
     /// take it. Absent: nobody wants that back.
     pub(super) async fn set_dynamic(
         &self,
         changes: &[String],
-        previous: Option<&Value>,
+        wanted: &Dynamic,
+        previous: Option<&Dynamic>,
     ) -> Result<(), ExecuteError> {
-        let (daemons, wanted) = (self.operator.daemons, &self.operator.rendered.dynamic);
+        let daemons = self.operator.daemons;
         let against = daemons.judge(wanted).await?;
         if !against.is_empty() {
             return Err(ExecuteError::Unfit(against));
@@ -55,7 +55,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     /// What some member has not taken after the time that takes.
-    async fn not_taken(&self, members: &[&Node], config: &Value) -> Option<String> {
+    async fn not_taken(&self, members: &[&Node], config: &Dynamic) -> Option<String> {
         let read_by = self.read_by();
         loop {
             let untaken = self.operator.daemons.not_taken(members, config).await;
@@ -144,7 +144,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         &self,
         name: &str,
         leads: bool,
-        previous: Option<&Value>,
+        previous: Option<&Dynamic>,
     ) -> Result<(), ExecuteError> {
         match (self.restart_pending(name, leads).await?, previous) {
             (None, _) => Ok(()),
@@ -187,7 +187,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
     /// The dynamic configuration, unless it is one that PostgreSQL does not run with, or one that has
     /// never held a gate: to that nobody wants to go back.
-    pub(super) async fn good_config(&self) -> Result<Option<Value>, ExecuteError> {
+    pub(super) async fn good_config(&self) -> Result<Option<Dynamic>, ExecuteError> {
         let daemons = self.operator.daemons;
         if !daemons.health().await.stuck().is_empty() {
             return Ok(None);
@@ -204,7 +204,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let waits = daemons.health().await.view().is_none_or(|view| view.waits_for_restart());
         match daemons.config().await.filter(|_| !waits) {
             Some(config) => {
-                let digest = Digest::of_json(&config);
+                let digest = config.digest();
                 self.note_all(|server| server.dynamic = Some(digest.clone())).await
             }
             None => Ok(()),

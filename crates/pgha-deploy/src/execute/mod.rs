@@ -8,13 +8,13 @@ mod error;
 mod request;
 mod undo;
 
+use pgha_core::Dynamic;
 use pgha_core::cluster::Node;
 use pgha_core::inventory::Given;
 use pgha_core::plan::{Action, Gate, Plan};
 use pgha_core::{Cluster, Digest};
 use pgha_platform::files;
 use pgha_platform::{Provider, ProviderError};
-use serde_json::Value;
 
 pub use error::ExecuteError;
 
@@ -95,8 +95,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     async fn step_and_way_back(
         &self,
         action: &Action,
-        replaced: Option<Value>,
-    ) -> Result<Option<Value>, ExecuteError> {
+        replaced: Option<Dynamic>,
+    ) -> Result<Option<Dynamic>, ExecuteError> {
         let previous = match action {
             Action::SetDynamic { .. } => self.good_config().await?,
             _ => None,
@@ -109,7 +109,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         })
     }
 
-    async fn step(&self, action: &Action, replaced: Option<&Value>) -> Result<(), ExecuteError> {
+    async fn step(&self, action: &Action, replaced: Option<&Dynamic>) -> Result<(), ExecuteError> {
         let provider = self.operator.provider;
         match action {
             Action::CreateNetwork => Ok(provider.create_network().await?),
@@ -154,7 +154,9 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             Action::Declare { .. } => self.declare().await,
             Action::Seal => self.seal().await,
             Action::Switchover { from, to } => self.switchover(from, to.as_deref()).await,
-            Action::SetDynamic { changes } => self.set_dynamic(changes, replaced).await,
+            Action::SetDynamic { changes, values } => {
+                self.set_dynamic(changes, values, replaced).await
+            }
             Action::Restart { node, leads } => self.restart(node, *leads, replaced).await,
             Action::DeleteServer { node } => Ok(provider.delete_server(node).await?),
             Action::DeleteNetwork => Ok(provider.delete_network().await?),

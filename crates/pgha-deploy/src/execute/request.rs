@@ -15,7 +15,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// A server that is to be made. Its cluster begins with the wanted dynamic configuration.
     pub(super) fn made(&self, name: &str) -> Result<Server, ExecuteError> {
         let blank = Server::read(name, self.node(name)?.address, false, &Labels::new(), 0);
-        let dynamic = Some(self.operator.rendered.dynamic_digest());
+        let dynamic = Some(self.operator.rendered.dynamic.digest());
         Ok(Server { dynamic, ..self.rolled(blank) })
     }
 

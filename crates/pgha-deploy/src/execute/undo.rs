@@ -3,9 +3,9 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use pgha_core::Dynamic;
 use pgha_core::plan::{self, Action, Gate};
 use pgha_platform::Provider;
-use serde_json::Value;
 
 use super::{ExecuteError, Executor};
 use crate::daemons::Daemons;
@@ -17,7 +17,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     pub(super) async fn pass_or_undo(
         &self,
         gate: &Gate,
-        replaced: Option<&Value>,
+        replaced: Option<&Dynamic>,
     ) -> Result<(), ExecuteError> {
         match (self.gate(gate).await, gate.proves.as_slice(), replaced) {
             (Ok(()), proven, _) => {
@@ -86,7 +86,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     pub(super) async fn set_back(
         &self,
         gate: &Gate,
-        previous: &Value,
+        previous: &Dynamic,
         why: &str,
     ) -> Result<(), ExecuteError> {
         tracing::warn!("the changed configuration does not hold: setting it back");

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use pgha_core::Dynamic;
 use pgha_core::cluster::{Node, Role};
 use pgha_core::inventory::{Ailment, UNTOLD};
 use pgha_core::service::etcd::PEER_PORT;
 use pgha_core::{Cluster, Object};
-use serde_json::Value;
 
 use super::{Fleet, Link, with_causes};
 use crate::daemons::{Daemons, Untaken};
@@ -25,7 +25,7 @@ impl Daemons for Fleet {
         Health::observe(self).await
     }
 
-    async fn config(&self) -> Option<Value> {
+    async fn config(&self) -> Option<Dynamic> {
         let ask = |link: Arc<Link>| async move { link.patroni()?.config().await };
         self.first_answer(Role::Postgres, ask).await.ok()
     }
@@ -59,7 +59,7 @@ impl Daemons for Fleet {
         self.with_routes(from, hand_over).await
     }
 
-    async fn judge(&self, config: &Value) -> Result<String, NodeError> {
+    async fn judge(&self, config: &Dynamic) -> Result<String, NodeError> {
         let health = Health::observe(self).await;
         let leads = |node: &Node| health.leader().is_some_and(|leader| leader.name == node.name);
         match self.in_use(self.nodes.iter().find(|node| leads(node)), config).await {
@@ -75,7 +75,7 @@ impl Daemons for Fleet {
         self.first_of(members, Role::Postgres, ask).await
     }
 
-    async fn not_taken(&self, members: &[&Node], config: &Value) -> Untaken {
+    async fn not_taken(&self, members: &[&Node], config: &Dynamic) -> Untaken {
         let asked = join_all(members.iter().map(async |node| {
             let said = match self.link(node).await {
                 Ok(link) => {
@@ -110,7 +110,7 @@ impl Daemons for Fleet {
         asked.inspect_err(|error| tracing::debug!("{error}")).unwrap_or_default()
     }
 
-    async fn set_config(&self, config: &Value) -> Done {
+    async fn set_config(&self, config: &Dynamic) -> Done {
         let ask = |link: Arc<Link>| async move { link.patroni()?.set_config(config).await };
         self.first_answer(Role::Postgres, ask).await
     }
@@ -220,7 +220,7 @@ impl Fleet {
     }
 
     /// What clients have in use on the leader and could not keep with a dynamic configuration.
-    async fn in_use(&self, leader: Option<&Node>, config: &Value) -> Result<String, NodeError> {
+    async fn in_use(&self, leader: Option<&Node>, config: &Dynamic) -> Result<String, NodeError> {
         let leader = leader.ok_or(NodeError::Absent("the leader"))?;
         Ok(candidate::in_use(&self.link(leader).await?.session, config).await?)
     }

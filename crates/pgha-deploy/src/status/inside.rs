@@ -1,6 +1,7 @@
 //! What only the node itself can tell.
 
 use futures_util::future::join_all;
+use pgha_core::Dynamic;
 use pgha_core::cluster::Node;
 use pgha_platform::command::shortened;
 
@@ -23,7 +24,7 @@ pub(super) struct Inside {
     pub(super) certificate_days: Option<i64>,
     pub(super) volume: Option<Volume>,
     pub(super) pooler: Vec<Pool>,
-    pub(super) config: Option<serde_json::Value>,
+    pub(super) config: Option<Dynamic>,
 }
 
 impl Inside {

@@ -8,6 +8,7 @@ mod warnings;
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use pgha_core::Dynamic;
 use pgha_core::cluster::{Node, Role};
 use pgha_core::inventory::Inventory;
 use pgha_core::render::Rendered;
@@ -119,7 +120,7 @@ impl Status {
             join_all(fleet.nodes.iter().map(|node| inside(fleet, node, &health.nodes[&node.name])))
                 .await;
         let config = insides.iter().find_map(|inside| inside.config.as_ref());
-        let dynamic = config.map(|config| Digest::of_json(config).short().to_owned());
+        let dynamic = config.map(|config| config.digest().short().to_owned());
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
         let conditions = conditions(cluster, fleet, &health, config).await;
         let mut warnings = warnings::of(cluster, &health);
@@ -169,7 +170,7 @@ async fn conditions(
     cluster: &Cluster,
     fleet: &Fleet,
     health: &Health,
-    config: Option<&serde_json::Value>,
+    config: Option<&Dynamic>,
 ) -> Vec<Condition> {
     let mut conditions = health.conditions(cluster);
     if let Some(config) = config.filter(|_| health.leader().is_some()) {

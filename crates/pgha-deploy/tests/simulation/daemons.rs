@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pgha_core::Dynamic;
 use pgha_core::cluster::{Cluster, Node, Role};
 use pgha_core::inventory::Ailment;
 use pgha_core::object::{Object, declared};
@@ -16,7 +17,6 @@ use pgha_deploy::probe::{Answer, Sessions};
 use pgha_deploy::secrets::Secrets;
 use pgha_deploy::units::{Unit, Units};
 use rand::RngExt;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::effect::Effect;
@@ -195,7 +195,7 @@ impl Daemons for Pgha<'_> {
         Health { nodes }
     }
 
-    async fn config(&self) -> Option<Value> {
+    async fn config(&self) -> Option<Dynamic> {
         let mut state = self.world.state();
         let silent = !state.calm && state.rng.random_bool(0.02);
         (state.has_quorum() && !silent).then(|| state.dynamic.clone())
@@ -219,11 +219,11 @@ impl Daemons for Pgha<'_> {
     }
 
     /// The storm's parameter is one that PostgreSQL finds out about only when it starts.
-    async fn judge(&self, _: &Value) -> Result<String, NodeError> {
+    async fn judge(&self, _: &Dynamic) -> Result<String, NodeError> {
         Ok(String::new())
     }
 
-    async fn not_taken(&self, _: &[&Node], _: &Value) -> Untaken {
+    async fn not_taken(&self, _: &[&Node], _: &Dynamic) -> Untaken {
         Untaken::new()
     }
 
@@ -239,7 +239,7 @@ impl Daemons for Pgha<'_> {
         Vec::new()
     }
 
-    async fn set_config(&self, config: &Value) -> Result<(), NodeError> {
+    async fn set_config(&self, config: &Dynamic) -> Result<(), NodeError> {
         self.ask("etcd", Effect::SetConfig(config.clone())).await.map(drop)
     }
 

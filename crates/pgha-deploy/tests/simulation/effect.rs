@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use pgha_core::Dynamic;
 
-use crate::state::{Damage, State};
+use crate::state::{Damage, State, max_connections};
 
 /// A request that changes something.
 #[derive(Debug, Clone)]
 pub(crate) enum Effect {
-    SetConfig(Value),
+    SetConfig(Dynamic),
     Switchover { from: String, to: Option<String> },
     Restart(String),
     Reclone(String),
@@ -20,8 +20,7 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SetConfig(config) => {
-                let parameters = &config["postgresql"]["parameters"];
-                write!(f, "max_connections becomes {}", parameters["max_connections"])
+                write!(f, "max_connections becomes {}", max_connections(config))
             }
             Self::Switchover { from, to } => write!(f, "switchover from {from} to {to:?}"),
             Self::Restart(name) => write!(f, "restart of {name}"),

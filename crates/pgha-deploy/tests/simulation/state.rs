@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use pgha_core::Dynamic;
 use pgha_core::cluster::{Cluster, Durability, Node, Role, RoleSet};
 use pgha_core::inventory::{Given, Labels, Server};
 use pgha_core::{DataFormat, Digest};
 use rand::rngs::StdRng;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::effect::Effect;
@@ -105,7 +105,7 @@ pub(crate) struct State {
     /// Whether every commit waits for one certain replica.
     pub(crate) strict: bool,
     pub(crate) synchronous: Option<String>,
-    pub(crate) dynamic: Value,
+    pub(crate) dynamic: Dynamic,
     /// Requests that were taken but not answered: when they are carried out.
     pub(crate) under_way: Vec<(Instant, Effect)>,
     /// Who stops and boots which node.
@@ -127,7 +127,7 @@ pub(crate) struct State {
 
 impl State {
     /// A formed cluster that runs what its file says.
-    pub(crate) fn formed(cluster: &Cluster, wish: Wish, dynamic: Value, rng: StdRng) -> Self {
+    pub(crate) fn formed(cluster: &Cluster, wish: Wish, dynamic: Dynamic, rng: StdRng) -> Self {
         let databases = wish::with(cluster, Role::Postgres);
         let given = wish.given(cluster).into_iter();
         let machines = given.map(|(name, (image, collations))| {
@@ -265,7 +265,7 @@ impl State {
 
     /// The value in etcd.
     pub(crate) fn max_connections(&self) -> u32 {
-        self.dynamic["postgresql"]["parameters"]["max_connections"].as_u64().unwrap_or(0) as u32
+        max_connections(&self.dynamic)
     }
 
     /// Whether a changed parameter waits for a restart.
@@ -284,4 +284,9 @@ impl State {
         let database = self.databases.contains(name) && reads;
         self.machine(name).runs_with = (database && wanted != TOO_MANY).then(|| wanted.max(least));
     }
+}
+
+pub(crate) fn max_connections(dynamic: &Dynamic) -> u32 {
+    let value = dynamic.parameters().find(|(name, _)| *name == "max_connections");
+    value.and_then(|(_, value)| value.as_u64()).unwrap_or(0) as u32
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use pgha_core::Digest;
+use pgha_core::Dynamic;
 use pgha_core::cluster::{Cluster, Node, Role, RoleSet};
 use pgha_core::manifest::{Artifact, Image, Layer, Layers, Manifest};
 use pgha_core::plan::Desired;
@@ -14,7 +15,7 @@ use pgha_deploy::archive::Archive;
 use pgha_deploy::secrets::Secrets;
 use pgha_deploy::seed::BlankDisk;
 use pgha_platform::files::{self, FileError};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Three nodes under quorum, five of which one is synchronous, and two that route to three.
 const FILES: [&str; 3] = [
@@ -124,12 +125,12 @@ impl Wish {
         }
     }
 
-    pub(crate) fn dynamic(&self, subject: &Subject) -> Value {
-        let mut dynamic = subject.rendered.dynamic.clone();
+    pub(crate) fn dynamic(&self, subject: &Subject) -> Dynamic {
+        let mut dynamic = subject.rendered.dynamic.json().clone();
         let parameters = &mut dynamic["postgresql"]["parameters"];
         parameters["max_connections"] = json!(self.max_connections);
         parameters["work_mem"] = json!(format!("{}MB", self.work_mem));
-        dynamic
+        dynamic.into()
     }
 }
 

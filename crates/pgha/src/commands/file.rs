@@ -121,7 +121,7 @@ fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), FileError> {
             )?;
         }
     }
-    put(&dir.join("dynamic.json"), &format!("{:#}\n", rendered.dynamic), 0o644)?;
+    put(&dir.join("dynamic.json"), &format!("{:#}\n", rendered.dynamic.json()), 0o644)?;
     put(&dir.join("digests.json"), &format!("{:#}\n", digests(workspace)), 0o644)
 }
 
@@ -138,6 +138,6 @@ fn digests(workspace: &Workspace) -> serde_json::Value {
     serde_json::json!({
         "image": trees.collect::<serde_json::Map<_, _>>(),
         "seed": seeds.collect::<serde_json::Map<_, _>>(),
-        "dynamic": rendered.dynamic_digest(),
+        "dynamic": rendered.dynamic.digest(),
     })
 }
