@@ -22,37 +22,14 @@ pub(super) fn steps(
     if let Some(steps) = repair::before_anything(desired, world)? {
         return Ok((steps, true));
     }
-    let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
-    if !off.is_empty() {
-        let fits = |server: &Server| takeover::possible(desired, server).is_ok();
-        let is_old = |server: &Server| !desired.is_current(server) && fits(server);
-        let change = |server: &Server| is_old(server).then(|| rebuild(desired, server));
-        return Ok((wake(desired, world, &off, change), true));
-    }
-    if let Some(cure) = dynamic::cure(desired, world) {
-        return Ok((cure, true));
-    }
-    let observed = observed(world)?;
-    if let Some(steps) = repair::of_what_runs(desired, observed) {
+    if let Some(steps) = wake_all(desired, world).or_else(|| dynamic::cure(desired, world)) {
         return Ok((steps, true));
     }
-    let unproven = unproven(desired, world);
-    let outdated =
-        world.servers.iter().filter(|server| !desired.is_current(server)).collect::<Vec<_>>();
-    let cures = copies::cures(desired, world, observed, &unproven);
-    if !cures.is_empty() {
-        return Ok((cures, true));
-    }
-    if !observed.unmet.is_empty() && !unproven.is_empty() {
-        if let Some(step) = hand_over_from_unproven(desired, observed, &unproven) {
-            return Ok((vec![step], true));
-        }
-        // A run ended before this one's gate opened. It opens yet, or its node goes back.
-        let gate = hold(desired, REJOIN_SECONDS).proving(unproven);
-        return Ok((vec![Step::gate(gate.despite(sick(observed, &outdated)))], true));
-    }
-    if let Some(wait) = copies::wait(observed) {
-        return Ok((wait, true));
+    let observed = observed(world)?;
+    let outdated = world.servers.iter().filter(|server| !desired.is_current(server));
+    let outdated = outdated.collect::<Vec<_>>();
+    if let Some(steps) = heal(desired, world, observed, &outdated) {
+        return Ok((steps, true));
     }
     if outdated.is_empty() {
         // What somebody has changed on a node no gate looks at: its turn comes once nobody else is sick.
@@ -61,25 +38,70 @@ pub(super) fn steps(
     }
     outdated.iter().try_for_each(|server| takeover::possible(desired, server))?;
     let order = order(desired, observed, &outdated)?;
-    if let Some(steps) = dynamic::access(desired, observed) {
-        return Ok((steps, true));
+    match dynamic::access(desired, observed) {
+        Some(steps) => Ok((steps, true)),
+        None => Ok(roll_and_change(desired, world, observed, &order)),
     }
-    let mut steps = seal(world);
-    steps.extend(roll(desired, observed, &order, unproven, |server| rebuild(desired, server)));
-    // Who leads once the roll is through, and what PostgreSQL runs with then, as far as it is known.
-    let handed_over = handed_over(observed, &order);
+}
+
+/// Powers on whoever is off, with what it is to run. Absent: nobody is.
+fn wake_all(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>> {
+    let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
+    let fits = |server: &Server| takeover::possible(desired, server).is_ok();
+    let is_old = |server: &Server| !desired.is_current(server) && fits(server);
+    let change = |server: &Server| is_old(server).then(|| rebuild(desired, server));
+    (!off.is_empty()).then(|| wake(desired, world, &off, change))
+}
+
+/// What comes before a roll where something is sick. Absent: nothing.
+fn heal(
+    desired: &Desired<'_>,
+    world: &Inventory,
+    observed: &Observed,
+    outdated: &[&Server],
+) -> Option<Vec<Step>> {
+    if let Some(steps) = repair::of_what_runs(desired, observed) {
+        return Some(steps);
+    }
+    let unproven = unproven(desired, world);
+    let cures = copies::cures(desired, world, observed, &unproven);
+    if !cures.is_empty() {
+        return Some(cures);
+    }
+    if observed.unmet.is_empty() || unproven.is_empty() {
+        return copies::wait(observed);
+    }
+    // A run ended before this one's gate opened. It opens yet, or its node goes back.
+    let step = hand_over_from_unproven(desired, observed, &unproven).unwrap_or_else(|| {
+        let gate = hold(desired, REJOIN_SECONDS).proving(unproven);
+        Step::gate(gate.despite(sick(observed, outdated)))
+    });
+    Some(vec![step])
+}
+
+/// The roll, and what follows it, as far as that can be known before.
+fn roll_and_change(
+    desired: &Desired<'_>,
+    world: &Inventory,
+    observed: &Observed,
+    order: &[&Server],
+) -> (Vec<Step>, bool) {
+    let (mut steps, unproven) = (seal(world), unproven(desired, world));
+    steps.extend(roll(desired, observed, order, unproven, |server| rebuild(desired, server)));
+    // Who leads once the roll is through, and what PostgreSQL runs with then.
+    let handed_over = handed_over(observed, order);
     let unknown = handed_over.is_some() && is_strict(observed) || !observed.pending.is_empty();
     if unknown && dynamic::restarts_follow(desired, observed) {
-        return Ok((steps, true));
+        return (steps, true);
     }
     let leader = match handed_over {
         Some(leader) if is_strict(observed) => leader.to_owned(),
-        Some(leader) => successor(desired, &order, leader),
+        Some(leader) => successor(desired, order, leader),
         None => observed.leader.clone().unwrap_or_default(),
     };
     steps.extend(dynamic::steps(desired, observed, &leader));
     steps.push(Step::free(Action::Declare { missing: drift::missing(desired.cluster, observed) }));
-    Ok((steps, false))
+    (steps, false)
 }
 
 /// Servers that run what is wanted and have not held a gate with it: a run was interrupted.
