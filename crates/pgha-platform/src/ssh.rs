@@ -1,7 +1,9 @@
 //! SSH with a pinned host key: run a program on a node, or tunnel to one of its ports.
 
+mod tunnel;
+
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +12,9 @@ use russh::client::{self, Handle, Handler};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{ChannelMsg, ChannelOpenFailure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 
 use crate::command;
+pub use tunnel::Tunnel;
 
 /// Where and as whom to connect.
 #[derive(Clone)]
@@ -280,44 +281,6 @@ impl Session {
         let stderr = command::last_lines(stderr.as_bytes(), 8);
         let call = command::shortened(&arguments.join(" "), 500);
         SshError::Failed { address: self.address, call, status, stderr }
-    }
-
-    /// Opens a port of this machine's loopback that leads to `port` of the node's loopback. It
-    /// closes with the value.
-    ///
-    /// # Errors
-    /// When this machine has no free port.
-    pub async fn tunnel(&self, port: u16) -> std::io::Result<Tunnel> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let handle = Arc::clone(&self.handle);
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(forward(Arc::clone(&handle), client, port));
-            }
-        });
-        Ok(Tunnel { address, task })
-    }
-}
-
-/// A port of this machine that leads to a node.
-pub struct Tunnel {
-    /// Where to connect.
-    pub address: SocketAddr,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// An error only ends this one connection: its client sees it closed.
-async fn forward(handle: Arc<Handle<Pinned>>, mut client: TcpStream, port: u16) {
-    if let Ok(channel) = handle.channel_open_direct_tcpip(LOOPBACK, port.into(), LOOPBACK, 0).await
-    {
-        let _ = tokio::io::copy_bidirectional(&mut client, &mut channel.into_stream()).await;
     }
 }
 
