@@ -9,7 +9,7 @@ use pgha_core::cluster::Node;
 use pgha_core::inventory::Ailment;
 use pgha_core::{Cluster, Object};
 
-use crate::health::Health;
+use crate::health::{Health, Heir};
 use crate::node_error::NodeError;
 use crate::secrets::Secrets;
 
@@ -48,9 +48,9 @@ pub trait Daemons: Sync {
     /// Failed units of a node with their last lines. Absent: it cannot be reached.
     fn failed_units(&self, node: &Node) -> impl Future<Output = Option<String>> + Send;
 
-    /// Hands the leadership over; `to` absent leaves the choice to Patroni. Clients of poolers of
-    /// transactions are held back until the other one takes their writes.
-    fn switchover(&self, from: &Node, to: Option<&str>) -> impl Future<Output = Done> + Send;
+    /// Hands the leadership over. Clients of poolers of transactions are held back until the other one
+    /// takes their writes.
+    fn switchover(&self, from: &Node, to: &Heir) -> impl Future<Output = Done> + Send;
 
     /// What PostgreSQL says against a dynamic configuration before it is written: whether it starts
     /// with it, and with what is in use. Empty: nothing.

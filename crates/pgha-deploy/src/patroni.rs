@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
+use crate::health::Heir;
 use crate::instance::Instance;
 use crate::node_error::{ANSWER, NodeError};
 use crate::seed::PATRONI_SECRETS;
@@ -209,8 +210,8 @@ impl Patroni {
     ///
     /// # Errors
     /// When Patroni refuses or does not answer.
-    pub async fn switchover(&self, leader: &str, candidate: Option<&str>) -> Result<(), NodeError> {
-        let body = json!({ "leader": leader, "candidate": candidate });
+    pub async fn switchover(&self, leader: &str, to: &Heir) -> Result<(), NodeError> {
+        let body = json!({ "leader": leader, "candidate": to.name() });
         let request = self.client.post(format!("{}/switchover", self.url)).json(&body);
         self.write(request).await.map(drop)
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
 use crate::daemons::Daemons;
-use crate::health::Health;
+use crate::health::{Health, Heir};
 use crate::units::STEADIES;
 
 /// One late answer is no reason to stop, nor is a unit that crashed just now: it is looked at again
@@ -16,8 +16,8 @@ const SETTLE: Duration = STEADIES;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What one look tells of a step.
-enum Look {
-    GoOn,
+enum Look<T = ()> {
+    GoOn(T),
     /// It may pass.
     NotYet(ExecuteError),
     Stop(ExecuteError),
@@ -25,11 +25,11 @@ enum Look {
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// Looks until `judge` says what is to be done; what may pass is given its time.
-    async fn look(&self, judge: impl Fn(&Health) -> Look) -> Result<(), ExecuteError> {
+    async fn look<T>(&self, judge: impl Fn(&Health) -> Look<T>) -> Result<T, ExecuteError> {
         let until = Instant::now() + SETTLE;
         loop {
             match judge(&self.operator.daemons.health().await) {
-                Look::GoOn => return Ok(()),
+                Look::GoOn(found) => return Ok(found),
                 Look::Stop(error) => return Err(error),
                 Look::NotYet(error) if Instant::now() > until => return Err(error),
                 Look::NotYet(_) => tokio::time::sleep(PAUSE).await,
@@ -64,7 +64,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             others.retain(|name| name != node);
             let (node, sick) = (node.to_owned(), others.join(", "));
             if others.is_empty() {
-                Look::GoOn
+                Look::GoOn(())
             } else {
                 Look::NotYet(ExecuteError::Needed { node, sick })
             }
@@ -79,7 +79,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         leads: bool,
     ) -> Result<(), ExecuteError> {
         let judge = |health: &Health| match health.leader() {
-            Some(leader) if (leader.name == node) == leads => Look::GoOn,
+            Some(leader) if (leader.name == node) == leads => Look::GoOn(()),
             Some(_) => Look::Stop(ExecuteError::LeaderMoved(node.to_owned())),
             None => Look::NotYet(ExecuteError::NoLeader),
         };
@@ -98,16 +98,15 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             tracing::info!("{} leads already", leader.name);
             return Ok(());
         }
-        self.can_lead(to).await?;
-        let heir = to.unwrap_or("its synchronous replica");
-        tracing::info!("handing the leadership from {from} to {heir}");
-        Ok(self.operator.daemons.switchover(leader, to).await?)
+        let heir = self.heir(to).await?;
+        tracing::info!("handing the leadership from {from} to {}", heir.name());
+        Ok(self.operator.daemons.switchover(leader, &heir).await?)
     }
 
-    async fn can_lead(&self, wanted: Option<&str>) -> Result<(), ExecuteError> {
+    async fn heir(&self, wanted: Option<&str>) -> Result<Heir, ExecuteError> {
         let running = self.running().await;
         let judge = |health: &Health| match health.heir(&running, wanted) {
-            Ok(_) => Look::GoOn,
+            Ok(heir) => Look::GoOn(heir),
             Err(why) => Look::NotYet(ExecuteError::NoHeir(why)),
         };
         self.look(judge).await

@@ -12,7 +12,7 @@ use pgha_core::{Cluster, Object};
 
 use super::{Fleet, Link, with_causes};
 use crate::daemons::{Daemons, Untaken};
-use crate::health::Health;
+use crate::health::{Health, Heir};
 use crate::node_error::NodeError;
 use crate::pooler::{self, Pooler};
 use crate::secrets::Secrets;
@@ -50,7 +50,7 @@ impl Daemons for Fleet {
         Some(units::report(&link.session, &link.units).await)
     }
 
-    async fn switchover(&self, from: &Node, to: Option<&str>) -> Done {
+    async fn switchover(&self, from: &Node, to: &Heir) -> Done {
         self.prepare(from).await;
         let hand_over = async {
             self.end_readers(from).await;

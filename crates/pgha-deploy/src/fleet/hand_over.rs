@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Fleet, Link};
 use crate::haproxy;
+use crate::health::Heir;
 use crate::node_error::{NodeError, with_causes};
 use crate::pooler::{self, Pooler};
 
@@ -34,7 +35,7 @@ const TIMER: &str = "pgha-resume";
 impl Fleet {
     /// Any Patroni takes the request. Only one that cannot be reached leaves it to the next: another
     /// might have been carried out.
-    pub(super) async fn hand_over(&self, from: &Node, to: Option<&str>) -> Done {
+    pub(super) async fn hand_over(&self, from: &Node, to: &Heir) -> Done {
         let mut members = self.nodes.iter().collect::<Vec<_>>();
         members.sort_by_key(|node| node.name != from.name);
         let reached = async |link: Arc<Link>| Ok(link);

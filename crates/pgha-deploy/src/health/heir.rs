@@ -10,12 +10,23 @@ use crate::patroni::Member;
 /// them, and writes stop meanwhile.
 const PROMPT_REPLAY: u64 = 16 << 20;
 
+/// Who may take over: nobody else makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heir(String);
+
+impl Heir {
+    /// Its node.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Health {
     /// Who is to take over: `wanted`, or the replica with the least to replay.
     ///
     /// # Errors
     /// When that one, or every one, would lose rows or let writers wait: why.
-    pub fn heir(&self, cluster: &Cluster, wanted: Option<&str>) -> Result<String, String> {
+    pub fn heir(&self, cluster: &Cluster, wanted: Option<&str>) -> Result<Heir, String> {
         let members = self.view().map_or(&[][..], |view| &view.members).iter();
         let asked = members.filter(|member| match wanted {
             Some(wanted) => member.name == wanted,
@@ -29,7 +40,7 @@ impl Health {
             }
         }
         let to_replay = |member: &&&Member| self.lag(member).map(|lag| lag.replayed);
-        let heir = able.iter().min_by_key(to_replay).map(|member| member.name.clone());
+        let heir = able.iter().min_by_key(to_replay).map(|member| Heir(member.name.clone()));
         let nobody = || format!("{} is no replica", wanted.unwrap_or("nobody"));
         let why = || if reasons.is_empty() { nobody() } else { reasons.join(", ") };
         heir.ok_or_else(why)

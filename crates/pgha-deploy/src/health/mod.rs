@@ -19,6 +19,7 @@ use crate::probe::{Sessions, WRITERS};
 use crate::units::Unit;
 
 pub use conditions::Condition;
+pub use heir::Heir;
 pub use node::NodeHealth;
 
 /// Bytes of WAL a replica of a healthy cluster may lack.

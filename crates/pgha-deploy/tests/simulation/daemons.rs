@@ -9,7 +9,7 @@ use pgha_core::object::{Object, declared};
 use pgha_deploy::daemons::{Daemons, Untaken};
 use pgha_deploy::etcd::EtcdStatus;
 use pgha_deploy::haproxy::Pools;
-use pgha_deploy::health::{Health, NodeHealth};
+use pgha_deploy::health::{Health, Heir, NodeHealth};
 use pgha_deploy::instance::{Instance, Stream};
 use pgha_deploy::node_error::NodeError;
 use pgha_deploy::patroni::{Change, Member, View};
@@ -213,8 +213,8 @@ impl Daemons for Pgha<'_> {
         self.world.state().answers(&node.name).then(|| "haproxy.service".to_owned())
     }
 
-    async fn switchover(&self, from: &Node, to: Option<&str>) -> Result<(), NodeError> {
-        let (from, to) = (from.name.clone(), to.map(str::to_owned));
+    async fn switchover(&self, from: &Node, to: &Heir) -> Result<(), NodeError> {
+        let (from, to) = (from.name.clone(), to.name().to_owned());
         self.ask(&from.clone(), Effect::Switchover { from, to }).await.map(drop)
     }
 

@@ -10,7 +10,7 @@ use crate::state::{Damage, State, max_connections};
 #[derive(Debug, Clone)]
 pub(crate) enum Effect {
     SetConfig(Dynamic),
-    Switchover { from: String, to: Option<String> },
+    Switchover { from: String, to: String },
     Restart(String),
     Reclone(String),
     RejoinEtcd(String),
@@ -22,7 +22,7 @@ impl fmt::Display for Effect {
             Self::SetConfig(config) => {
                 write!(f, "max_connections becomes {}", max_connections(config))
             }
-            Self::Switchover { from, to } => write!(f, "switchover from {from} to {to:?}"),
+            Self::Switchover { from, to } => write!(f, "switchover from {from} to {to}"),
             Self::Restart(name) => write!(f, "restart of {name}"),
             Self::Reclone(name) => write!(f, "{name} is copied anew"),
             Self::RejoinEtcd(name) => write!(f, "etcd of {name} joins again"),
@@ -44,11 +44,8 @@ impl Effect {
                     let fits = !state.strict || state.synchronous.as_ref() == Some(name);
                     fits && state.has_all(name) && !state.leads(name)
                 };
-                let heir = match to {
-                    Some(to) => Some(to).filter(candidate),
-                    None => state.heir(Some(&from)),
-                };
-                let heir = heir.filter(|_| state.leads(&from) && state.has_quorum());
+                let heir =
+                    Some(to).filter(candidate).filter(|_| state.leads(&from) && state.has_quorum());
                 state.leader = Some(heir.ok_or("no candidate")?);
                 state.turn();
                 Ok(true)

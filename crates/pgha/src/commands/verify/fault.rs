@@ -9,7 +9,7 @@ use pgha_platform::{Faults, Provider};
 use pgha_verify::Scenario;
 
 use super::stall;
-use crate::commands::apply;
+use crate::commands::{apply, switchover};
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
@@ -23,7 +23,10 @@ pub(super) async fn break_it(
     match scenario {
         Scenario::LeaderPowerOff => Ok(workspace.provider.power_cut(&leader.name).await?),
         Scenario::LeaderCutOff => Ok(fleet.isolate(leader).await?),
-        Scenario::Switchover => Ok(fleet.switchover(leader, None).await?),
+        Scenario::Switchover => {
+            let heir = switchover::heir(workspace, &Health::observe(fleet).await, None)?;
+            Ok(fleet.switchover(leader, &heir).await?)
+        }
         // Boxed: it is by far the largest of these futures.
         Scenario::Roll => Box::pin(apply::again(workspace)).await,
         Scenario::LeaderKillPostgres => {
