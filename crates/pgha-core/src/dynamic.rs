@@ -73,6 +73,20 @@ impl Dynamic {
         Self(json)
     }
 
+    /// The same with whatever another one has more of, of what a standby may not have less of than its primary.
+    #[must_use]
+    pub(crate) fn with_more_of(&self, other: &Self) -> Self {
+        let mut json = self.0.clone();
+        for name in NOT_LESS_ON_STANDBY {
+            let grows =
+                self.number(name).zip(other.number(name)).is_some_and(|(old, new)| new > old);
+            if grows {
+                json["postgresql"]["parameters"][name] = other.parameter(name).clone();
+            }
+        }
+        Self(json)
+    }
+
     pub(crate) fn parameter(&self, name: &str) -> &Value {
         &self.0["postgresql"]["parameters"][name]
     }

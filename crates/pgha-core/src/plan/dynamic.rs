@@ -35,13 +35,18 @@ pub(super) fn restore(observed: &Observed) -> impl Iterator<Item = Step> {
     })
 }
 
-/// The steps that change who may connect, where nothing else is to be changed: no image is needed for that, and a node that is
-/// given something new may have to come in by the new way. Not while one is sick whose turn in the roll is what cures it: it would
-/// not take it.
-pub(super) fn access(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
+/// The steps that come before a roll: who may connect, for a node that is given something new may have to come in by the new way, and
+/// more connections, for its poolers may open more. Neither needs another image. Not while one is sick whose turn in the roll is
+/// what cures it: it would not take it. Gives what is in etcd then, too. Absent: nothing.
+pub(super) fn before_a_roll(
+    desired: &Desired<'_>,
+    observed: &Observed,
+) -> Option<(Vec<Step>, Dynamic)> {
     let old = changed(desired, observed).filter(|_| observed.sick.is_empty())?;
-    (old.with_access_of(desired.dynamic) == *desired.dynamic)
-        .then(|| restore(observed).chain([set(old, desired.dynamic), gate()]).collect())
+    let first = old.with_access_of(desired.dynamic).with_more_of(desired.dynamic);
+    let leader = observed.leader.as_deref().filter(|_| first != *old)?;
+    let sooner = Desired { dynamic: &first, ..desired.clone() };
+    Some((steps(&sooner, observed, leader), first))
 }
 
 /// Whether PostgreSQL has to be restarted for what the dynamic configuration is to be.

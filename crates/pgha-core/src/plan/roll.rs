@@ -38,10 +38,13 @@ pub(super) fn steps(
     }
     outdated.iter().try_for_each(|server| takeover::possible(desired, server))?;
     let order = order(desired, observed, &outdated)?;
-    match dynamic::access(desired, observed) {
-        Some(steps) => Ok((steps, true)),
-        None => Ok(roll_and_change(desired, world, observed, &order)),
-    }
+    let Some((mut steps, in_etcd)) = dynamic::before_a_roll(desired, observed) else {
+        return Ok(roll_and_change(desired, world, observed, &order));
+    };
+    let observed = Observed { dynamic: Some(in_etcd), pending: Vec::new(), ..observed.clone() };
+    let (roll, more) = roll_and_change(desired, world, &observed, &order);
+    steps.extend(roll);
+    Ok((steps, more))
 }
 
 /// Powers on whoever is off, with what it is to run. Absent: nobody is.
