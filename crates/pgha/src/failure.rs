@@ -12,7 +12,7 @@ use pgha_deploy::operate::OperateError;
 use pgha_deploy::secrets::SecretsError;
 use pgha_platform::ProviderError;
 
-use crate::print;
+use crate::{cure, print};
 
 /// A run that did not succeed.
 pub(crate) struct Failure {
@@ -38,7 +38,7 @@ impl Failure {
         let system = std::iter::once(error)
             .chain(causes())
             .filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-        let hint = system.filter_map(|error| cure(error.kind())).next().map(str::to_owned);
+        let hint = system.filter_map(|error| of_system(error.kind())).next().map(str::to_owned);
         Self {
             code: 2,
             error: error.to_string(),
@@ -74,7 +74,7 @@ impl Failure {
 }
 
 /// What helps against an error of the operating system, whatever met it.
-fn cure(kind: std::io::ErrorKind) -> Option<&'static str> {
+fn of_system(kind: std::io::ErrorKind) -> Option<&'static str> {
     match kind {
         std::io::ErrorKind::PermissionDenied => {
             Some("run pgha as a user who may do that, or name another place")
@@ -247,6 +247,6 @@ impl From<SecretsError> for Failure {
 
 impl From<pgha_core::plan::Refused> for Failure {
     fn from(refused: pgha_core::plan::Refused) -> Self {
-        Self::no(format!("no plan: {}", refused.reason)).hint(refused.cure)
+        Self::no(format!("no plan: {refused}")).hint(cure::of(&refused))
     }
 }

@@ -7,6 +7,7 @@ mod clean;
 mod cli;
 mod cluster_file;
 mod commands;
+mod cure;
 mod failure;
 mod print;
 mod progress;

@@ -68,31 +68,18 @@ pub(super) fn wait(observed: &Observed) -> Option<Vec<Step>> {
 /// # Errors
 /// When a copy ails and no step ends that: it need not be its data, or another copy is lost, too.
 pub(super) fn none_beyond_cure(observed: &Observed) -> Result<(), Refused> {
-    let named = observed.ailing.iter().map(|(name, ailment)| format!("`{name}`: {ailment}"));
-    let named = named.collect::<Vec<_>>().join("; ");
-    if named.is_empty() {
-        return Ok(());
+    let nodes = |is: fn(&Ailment) -> bool| {
+        let such = observed.ailing.iter().filter(|(_, ailment)| is(ailment));
+        such.map(|(node, _)| node.clone()).collect::<Vec<_>>()
+    };
+    let silent = nodes(|ailment| *ailment == Ailment::Silent);
+    let full = nodes(|ailment| *ailment == Ailment::Full);
+    match (silent, full) {
+        _ if observed.ailing.is_empty() => Ok(()),
+        (nodes, _) if nodes.len() == observed.ailing.len() => Err(Refused::Silent { nodes }),
+        (_, nodes) if !nodes.is_empty() => Err(Refused::Full { nodes }),
+        _ => Err(Refused::Ailing { ailing: observed.ailing.clone() }),
     }
-    let is_silent = |ailment: &Ailment| *ailment == Ailment::Silent;
-    if observed.ailing.values().all(is_silent) {
-        return Err(Refused::new(
-            named.replace("it runs", "runs"),
-            "more than one copy may be amiss: nothing is stopped. See `pgha doctor`, and look at the network between here and there",
-        ));
-    }
-    let is_full = |(_, ailment): &(&String, &Ailment)| **ailment == Ailment::Full;
-    let full = observed.ailing.iter().filter(is_full).map(|(name, _)| name.as_str());
-    let full = full.collect::<Vec<_>>().join(", ");
-    if !full.is_empty() {
-        return Err(Refused::new(
-            format!("the data volume of {full} is full: its copy is not whole"),
-            "give the volume more room, or delete what is not PostgreSQL's: it goes on by itself then; where replication slots hold WAL, see `max_slot_wal_keep_size`",
-        ));
-    }
-    Err(Refused::new(
-        format!("PostgreSQL does not start, and nothing is deleted for that: {named}"),
-        "find the reason with `pgha logs NODE patroni`. Data is copied anew where nothing else can be the reason, and every other copy is whole",
-    ))
 }
 
 fn rejoin(node: &str) -> Step {

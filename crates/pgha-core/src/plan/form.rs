@@ -19,7 +19,7 @@ pub(super) fn steps(
     let configured = world.servers.iter().any(|server| is_configured_otherwise(desired, server));
     match other {
         _ if world.is_blank && (other.is_some() || configured) => Ok((anew(desired, world), false)),
-        Some(server) => Err(begun_otherwise(server)),
+        Some(server) => Err(Refused::BegunOtherwise { node: server.name.clone() }),
         None => Ok((first(desired, world), configured)),
     }
 }
@@ -51,17 +51,6 @@ fn anew(desired: &Desired<'_>, world: &Inventory) -> Vec<Step> {
     empty.chain(first(desired, &Inventory::default())).collect()
 }
 
-fn begun_otherwise(server: &Server) -> Refused {
-    let reason = format!(
-        "`{}` was started with another image or seed, and the cluster has never been healthy, but may hold data",
-        server.name
-    );
-    Refused::new(
-        reason,
-        "as far as its labels say there is none to keep yet: run `pgha destroy` and start again",
-    )
-}
-
 /// Its first start reads the dynamic configuration from its seed, whose digest does not tell.
 fn is_configured_otherwise(desired: &Desired<'_>, server: &Server) -> bool {
     let dynamic = desired.dynamic.digest();
@@ -72,10 +61,10 @@ fn is_configured_otherwise(desired: &Desired<'_>, server: &Server) -> bool {
 pub(super) fn an_image_for_every_node(desired: &Desired<'_>) -> Result<(), Refused> {
     match desired.cluster.nodes.iter().find(|node| !desired.images.contains_key(&node.name)) {
         None => Ok(()),
-        Some(node) => Err(Refused::new(
-            format!("no image has the roles of `{}`, which are {}", node.name, node.role_set),
-            "build the images from this cluster file: `pgha build`",
-        )),
+        Some(node) => {
+            let (node, roles) = (node.name.clone(), node.role_set.to_string());
+            Err(Refused::NoImage { node, roles })
+        }
     }
 }
 
@@ -87,26 +76,14 @@ pub(super) fn no_changed_servers(desired: &Desired<'_>, world: &Inventory) -> Re
         .iter()
         .filter_map(|server| Some((server, desired.cluster.node(&server.name)?)))
     {
+        let name = node.name.clone();
         if node.address != server.address {
-            let reason = format!(
-                "`{}` has the address {}, but the cluster file says {}",
-                node.name, server.address, node.address
-            );
-            return Err(Refused::new(
-                reason,
-                "put the address back, or run `pgha destroy` and start again",
-            ));
+            let (has, wanted) = (server.address.to_string(), node.address.to_string());
+            return Err(Refused::OtherAddress { node: name, has, wanted });
         }
         let wanted = node.role_set.to_string();
-        if let Some(roles) = server.roles.as_ref().filter(|roles| **roles != wanted) {
-            let reason = format!(
-                "`{}` was made for the roles {roles}, but the cluster file says {wanted}",
-                node.name
-            );
-            return Err(Refused::new(
-                reason,
-                "this version cannot change the roles of a node: put them back, or destroy and start again",
-            ));
+        if let Some(has) = server.roles.clone().filter(|roles| *roles != wanted) {
+            return Err(Refused::OtherRoles { node: name, has, wanted });
         }
     }
     Ok(())
@@ -115,12 +92,6 @@ pub(super) fn no_changed_servers(desired: &Desired<'_>, world: &Inventory) -> Re
 pub(super) fn no_foreign_servers(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
     match world.servers.iter().find(|server| desired.cluster.node(&server.name).is_none()) {
         None => Ok(()),
-        Some(server) => Err(Refused::new(
-            format!("`{}` is running but no longer in the cluster file", server.name),
-            format!(
-                "put node `{}` back into the file, or run `pgha destroy` and start again",
-                server.name
-            ),
-        )),
+        Some(server) => Err(Refused::NotInFile { node: server.name.clone() }),
     }
 }

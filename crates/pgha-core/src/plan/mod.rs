@@ -10,6 +10,7 @@ mod drift;
 mod dynamic;
 mod form;
 mod order;
+mod refused;
 mod repair;
 mod roll;
 mod takeover;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use action::{Action, Gate, Step};
 pub use cost::{Cost, Data, Sessions};
+pub use refused::Refused;
 
 use crate::cluster::Cluster;
 use crate::data_format::DataFormat;
@@ -88,22 +90,6 @@ impl Plan {
     /// what is off does no harm.
     pub fn disturbs(&self) -> bool {
         self.steps.iter().any(|step| step.action.disturbs())
-    }
-}
-
-/// Why there is no plan, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Refused {
-    /// Why.
-    pub reason: String,
-    /// The cure.
-    pub cure: String,
-}
-
-impl Refused {
-    fn new(reason: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { reason: reason.into(), cure: cure.into() }
     }
 }
 

@@ -9,13 +9,7 @@ use crate::inventory::{Inventory, Observed, Server};
 pub(super) fn nothing_lost(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
     match desired.cluster.nodes.iter().find(|node| world.server(&node.name).is_none()) {
         None => Ok(()),
-        Some(node) => Err(Refused::new(
-            format!(
-                "node `{}` is in the file, but the cluster was formed without it or has lost it",
-                node.name
-            ),
-            "this version can neither add nor replace nodes of a formed cluster: make the file name the nodes that there are, or destroy and start again",
-        )),
+        Some(node) => Err(Refused::Lost { node: node.name.clone() }),
     }
 }
 
@@ -23,25 +17,15 @@ pub(super) fn nothing_lost(desired: &Desired<'_>, world: &Inventory) -> Result<(
 pub(super) fn observed(world: &Inventory) -> Result<&Observed, Refused> {
     match &world.observed {
         // Paused, Patroni starts no PostgreSQL after a boot.
-        Some(observed) if observed.paused => Err(Refused::new(
-            "Patroni is paused: a person has taken over",
-            "give it back with `pgha ssh NODE -- /etc/pgha/bin/patronictl resume`, then plan again",
-        )),
+        Some(observed) if observed.paused => Err(Refused::Paused),
         Some(observed) if observed.leader.is_some() && observed.dynamic.is_none() => {
-            Err(Refused::new(
-                "no Patroni told the dynamic configuration",
-                "see `pgha status` and `pgha logs NODE patroni`, then run the command again",
-            ))
+            Err(Refused::DynamicUntold)
         }
         Some(observed) if observed.leader.is_some() => Ok(observed),
-        Some(observed) if !observed.stuck.is_empty() => Err(Refused::new(
-            format!("no node leads: PostgreSQL of {} does not start", observed.stuck.join(", ")),
-            "see `pgha logs NODE patroni`; if a parameter is the cause, correct it in the cluster file and run the command again",
-        )),
-        _ => Err(Refused::new(
-            "nobody says that a node leads",
-            "see `pgha status` and `pgha doctor`",
-        )),
+        Some(observed) if !observed.stuck.is_empty() => {
+            Err(Refused::LeaderStuck { nodes: observed.stuck.clone() })
+        }
+        _ => Err(Refused::NoLeader),
     }
 }
 
@@ -59,10 +43,7 @@ pub(super) fn order<'w>(
         return Err(degraded(observed));
     }
     if desired.cluster.nodes_with(Role::Postgres).count() < 2 {
-        return Err(Refused::new(
-            "the leader is the only PostgreSQL node",
-            "nobody could take over while it is rebuilt",
-        ));
+        return Err(Refused::LoneLeader);
     }
     let turn = |server: &&Server| {
         let name = &server.name;
@@ -84,25 +65,8 @@ fn curable(observed: &Observed, servers: &[&Server]) -> bool {
 }
 
 pub(super) fn degraded(observed: &Observed) -> Refused {
-    let look_at = match observed.sick.is_empty() {
-        true => String::new(),
-        false => format!(" (look at {})", observed.sick.join(", ")),
-    };
-    Refused::new(
-        format!("the cluster is not healthy: {}{look_at}", observed.unmet.join("; ")),
-        "nothing is rolled through a cluster that could not bear the loss of another node: see `pgha status` and `pgha logs NODE`, cure what they show, then plan again",
-    )
-}
-
-pub(super) fn untaken(observed: &Observed) -> Refused {
-    let said = observed.untaken.iter().map(|(node, said)| format!("{node}: {}", said.join("; ")));
-    Refused::new(
-        format!(
-            "the dynamic configuration is not in force everywhere: {}",
-            said.collect::<Vec<_>>().join("; ")
-        ),
-        "see `pgha logs NODE patroni` for what keeps that member from it",
-    )
+    let (unmet, sick) = (observed.unmet.clone(), observed.sick.clone());
+    Refused::NotHealthy { unmet, sick, begun: false }
 }
 
 /// Who takes over from `leader`: the replica that was changed last, for it has held its gate;

@@ -110,15 +110,7 @@ fn renewal(desired: &Desired<'_>, world: &Inventory) -> Result<Option<Vec<Step>>
 fn renew(desired: &Desired<'_>, server: &Server) -> Result<Step, Refused> {
     let (name, image) = (&server.name, &server.given.image);
     if desired.images.get(name) != Some(image) {
-        return Err(Refused::new(
-            format!(
-                "the certificates of `{name}` have ended, and it is to have another image, too"
-            ),
-            format!(
-                "put back what changed, or give the images that the nodes run with --manifest ({})",
-                image.short()
-            ),
-        ));
+        return Err(Refused::EndedAndOutdated { node: name.clone(), image: image.clone() });
     }
     let seed = desired.seeds[name].compared();
     Ok(Step::new(Action::Renew { node: name.clone(), image: image.clone(), seed }, Cost::NODE))

@@ -1,6 +1,6 @@
 //! Rolling a formed cluster: replica by replica, the leader last.
 
-use super::order::{degraded, nothing_lost, observed, order, successor, untaken};
+use super::order::{degraded, nothing_lost, observed, order, successor};
 use super::turn::{
     QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS, cost, hold, is_strict, sick, switchover,
 };
@@ -156,7 +156,7 @@ fn finish(
         (nothing_to_do, false) => {
             copies::none_beyond_cure(observed)?;
             if nothing_to_do && !observed.untaken.is_empty() {
-                return Err(untaken(observed));
+                return Err(Refused::NotInForce { untaken: observed.untaken.clone() });
             }
             // Whoever crashes again and again must not be taken for well, and planned for again.
             let held = if observed.altered.is_empty() { SHORT_SECONDS } else { STEADY_SECONDS };
@@ -174,16 +174,10 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step
     let back =
         world.servers.iter().filter(|server| server.generation == newest).collect::<Vec<_>>();
     if back.is_empty() {
-        return Err(Refused::new(
-            "the last roll is undone",
-            "nothing of it is left; change the cluster file, then `pgha apply`",
-        ));
+        return Err(Refused::Undone);
     }
     if back.iter().any(|server| server.previous.is_none()) {
-        return Err(Refused::new(
-            "the nodes have nothing older to go back to",
-            "change the cluster file, then `pgha apply`",
-        ));
+        return Err(Refused::NothingOlder);
     }
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     if !off.is_empty() {
@@ -195,9 +189,9 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step
         return Ok((steps, left));
     }
     let observed = observed(world)?;
-    let order = order(desired, observed, &back).map_err(|refused| Refused {
-        cure: format!("{}; or go on with what was begun: `pgha apply`", refused.cure),
-        ..refused
+    let order = order(desired, observed, &back).map_err(|refused| match refused {
+        Refused::NotHealthy { unmet, sick, .. } => Refused::NotHealthy { unmet, sick, begun: true },
+        refused => refused,
     })?;
     Ok((roll(desired, observed, &order, Vec::new(), revert), false))
 }
@@ -211,10 +205,7 @@ pub(super) fn again(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step
     nothing_lost(desired, world)?;
     let other = |server: &&Server| !server.running || !desired.is_current(server);
     if let Some(server) = world.servers.iter().find(other) {
-        return Err(Refused::new(
-            format!("`{}` is off or not what the cluster file says", server.name),
-            "run `pgha apply` first",
-        ));
+        return Err(Refused::NotCurrent { node: server.name.clone() });
     }
     let observed = observed(world)?;
     let order = order(desired, observed, &world.servers.iter().collect::<Vec<_>>())?;

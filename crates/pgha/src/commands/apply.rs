@@ -2,18 +2,20 @@
 
 use std::process::ExitCode;
 
-use pgha_core::plan::{self, Plan};
+use pgha_core::plan;
 use pgha_deploy::execute;
 use pgha_deploy::observe;
-use pgha_deploy::operate::Goal;
+use pgha_deploy::operate::{Goal, OperateError};
 use pgha_deploy::secrets::ARCHIVE;
 use pgha_platform::{Provider, files};
+use serde_json::json;
 
 use super::connect::Endpoints;
 use super::exclusive::{Unguarded, exclusion};
 use super::preflight;
 use super::prepared::Prepared;
 use crate::cli::{ApplyArgs, ImagesArgs};
+use crate::cure;
 use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
@@ -26,8 +28,14 @@ pub(super) async fn plan(
     json: bool,
     detailed: bool,
 ) -> Result<ExitCode, Failure> {
-    let plan = wanted(workspace, images).await;
-    let plan = plan.map_err(|failure| if detailed { failure.exit_with(1) } else { failure })?;
+    let failed = |failure: Failure| if detailed { failure.exit_with(1) } else { failure };
+    let prepared = Prepared::new(workspace, images.manifest.as_deref(), Vec::new, false).await;
+    let plan = prepared.map_err(failed)?.operator().plan(Goal::Apply).await;
+    if let (true, Err(OperateError::Refused(refused))) = (json, &plan) {
+        let (reason, hint) = (refused.to_string(), cure::of(refused));
+        print::json(&json!({ "refused": refused, "reason": reason, "hint": hint }));
+    }
+    let plan = plan.map_err(|error| failed(error.into()))?;
     if json {
         print::json(&plan);
     } else {
@@ -42,11 +50,6 @@ fn tell_updates(workspace: &Workspace) {
     if let Some(updates) = workspace.builder.updates() {
         print::note(&updates);
     }
-}
-
-async fn wanted(workspace: &Workspace, images: &ImagesArgs) -> Result<Plan, Failure> {
-    let prepared = Prepared::new(workspace, images.manifest.as_deref(), Vec::new, false).await?;
-    Ok(prepared.operator().plan(Goal::Apply).await?)
 }
 
 pub(super) async fn apply(workspace: &Workspace, args: &ApplyArgs) -> Result<(), Failure> {
