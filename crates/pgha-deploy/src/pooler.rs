@@ -62,11 +62,14 @@ pub(crate) fn door(unit: &str) -> Option<&str> {
 }
 
 impl Pooler {
-    /// Its pools, but for the console's. None when it does not answer.
-    pub(crate) async fn pools(&self, session: &Session) -> Vec<Pool> {
-        let rows = self.ask(session, &["SHOW POOLS"]).await.unwrap_or_default();
+    /// Its pools, but for the console's.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(crate) async fn pools(&self, session: &Session) -> Result<Vec<Pool>, ConsoleError> {
+        let rows = self.ask(session, &["SHOW POOLS"]).await?;
         let pools = rows.iter().filter_map(|row| self.pool(row));
-        pools.filter(|pool| pool.database != "pgbouncer").collect()
+        Ok(pools.filter(|pool| pool.database != "pgbouncer").collect())
     }
 
     fn pool(&self, row: &SimpleQueryRow) -> Option<Pool> {

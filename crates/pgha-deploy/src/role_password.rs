@@ -7,60 +7,89 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use pgha_core::cluster::Node;
-use tokio::time::Instant;
+use pgha_core::cluster::{Node, Role};
+use tokio::time::{Instant, sleep};
 
-use crate::declare;
+use crate::declare::{self, literal};
 use crate::fleet::{Fleet, Link};
-use crate::node_error::NodeError;
+use crate::node_error::{NodeError, with_causes};
 use crate::pooler::{Pool, Pooler};
 use crate::probe::Login;
 
-/// A replica has to replay it first.
+/// For replicas to replay it, and then for poolers to learn it.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Gives a role the password that is to come. Gives the poolers that do not know it yet, in words.
+/// Gives a role the password that is to come. Gives whoever may not know it yet, in words.
 ///
 /// # Errors
 /// When the leader does not answer, or there is no such role.
 pub async fn change(fleet: &Fleet, leader: &Node, role: &str) -> Result<Vec<String>, NodeError> {
     let link = fleet.link(leader).await?;
     declare::set_password(&link.session, role, fleet.secrets().next_verifier(role)).await?;
-    let told = fleet.nodes.iter().map(async |node| match fleet.link(node).await {
-        Ok(link) => tell(fleet, &link, &node.name, role).await,
-        // Its clients are elsewhere.
-        Err(_) => Vec::new(),
+    let mut strange = Vec::new();
+    if !replayed(&link).await? {
+        strange.push("a replica has not replayed it yet".to_owned());
+    }
+    let until = Instant::now() + PATIENCE;
+    let routers = fleet.nodes.iter().filter(|node| node.role_set.has(Role::Haproxy));
+    let told = routers.map(async |node| match fleet.link(node).await {
+        Ok(link) => tell(fleet, &link, node, role, until).await,
+        Err(error) => vec![format!("poolers of {}: {}", node.name, with_causes(&error))],
     });
-    Ok(join_all(told).await.concat())
+    strange.extend(join_all(told).await.concat());
+    Ok(strange)
+}
+
+/// Whether every replica that follows has what the leader behind `link` has written, in time. A pooler asks whichever it is led to.
+async fn replayed(link: &Link) -> Result<bool, NodeError> {
+    let place = declare::sql(&link.session, "postgres", "SELECT pg_current_wal_lsn()").await?;
+    let query = format!(
+        "SELECT coalesce(bool_and(replay_lsn >= {}), true) FROM pg_stat_replication WHERE state = 'streaming'",
+        literal(place.trim())
+    );
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let all = declare::sql(&link.session, "postgres", &query).await?.trim() == "t";
+        if all || Instant::now() > until {
+            return Ok(all);
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 /// Logs in at each pooler of a node wherever it has had sessions of the role.
-async fn tell(fleet: &Fleet, link: &Link, node: &str, role: &str) -> Vec<String> {
-    let mut failed = Vec::new();
-    for pooler in link.poolers() {
-        let pools = pooler.pools(&link.session).await;
-        for pool in pools.iter().filter(|pool| pool.role == role) {
-            if let Err(why) = log_in(fleet, link, &pooler, pool).await {
-                failed.push(format!(
-                    "pooler {} of {node}, database {}: {why}",
-                    pool.pooler, pool.database
-                ));
-            }
-        }
-    }
-    failed
+async fn tell(fleet: &Fleet, link: &Link, node: &Node, role: &str, until: Instant) -> Vec<String> {
+    let poolers = link.poolers().map(async |pooler| {
+        let name = format!("pooler {} of {}", pooler.door, node.name);
+        let pools = match pooler.pools(&link.session).await {
+            Ok(pools) => pools,
+            Err(error) => return vec![format!("{name}: {}", with_causes(&error))],
+        };
+        let pools = pools.iter().filter(|pool| pool.role == role);
+        let tried = pools.map(async |pool| {
+            let why = log_in(fleet, link, &pooler, pool, until).await.err()?;
+            Some(format!("{name}, database {}: {why}", pool.database))
+        });
+        join_all(tried).await.into_iter().flatten().collect()
+    });
+    join_all(poolers).await.concat()
 }
 
-async fn log_in(fleet: &Fleet, link: &Link, pooler: &Pooler, pool: &Pool) -> Result<(), String> {
+async fn log_in(
+    fleet: &Fleet,
+    link: &Link,
+    pooler: &Pooler,
+    pool: &Pool,
+    until: Instant,
+) -> Result<(), String> {
     let password = fleet.secrets().next_password(&pool.role);
     let login = Login { role: &pool.role, password, database: &pool.database };
-    let until = Instant::now() + PATIENCE;
     loop {
         let outcome = link.probe.log_in(&link.session, pooler.port, &login).await;
         if outcome.is_ok() || Instant::now() > until {
             return outcome;
         }
-        tokio::time::sleep(PAUSE).await;
+        sleep(PAUSE).await;
     }
 }

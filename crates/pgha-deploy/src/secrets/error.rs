@@ -53,14 +53,6 @@ pub enum SecretsError {
         /// What helps.
         cure: Cure,
     },
-    /// Somebody has changed a password that PostgreSQL knows.
-    #[error("{} was edited: PostgreSQL knows another password", path.display())]
-    Edited {
-        /// The file.
-        path: PathBuf,
-        /// What helps.
-        cure: Cure,
-    },
     /// The servers were made by another cluster of the same name.
     #[error("the servers called `{cluster}` belong to another cluster, whose secrets are in {}", secrets.display())]
     Anothers {
@@ -147,7 +139,7 @@ impl SecretsError {
                 Some("put it back from your backup; if no server was made with it yet, remove it".to_owned())
             }
             Self::Foreign { .. } => Some("give every cluster file a name of its own: its secrets live in NAME.secrets beside it".to_owned()),
-            Self::Lost { cure, .. } | Self::Edited { cure, .. } => Some(cure.to_string()),
+            Self::Lost { cure, .. } => Some(cure.to_string()),
             Self::Anothers { own, .. } if own.exists() => Some(format!(
                 "give this cluster another name; if those secrets are gone for good, `pgha destroy` deletes the servers once {} is moved away",
                 own.display()

@@ -1,4 +1,4 @@
-//! Secrets that are gone, or were edited, while nodes know them.
+//! Secrets that are gone while nodes know them.
 
 use pgha_core::Cluster;
 
@@ -10,7 +10,7 @@ use super::{NEXT, OPERATOR, Secrets, SecretsError, host_key};
 pub(super) const NEW_AUTHORITIES: Cure = Cure::Rotate("authorities");
 
 impl Secrets {
-    /// Fails where something is lost or was edited that no `apply` can make anew.
+    /// Fails where something is lost that no `apply` can make anew.
     /// But for what is `excused`.
     pub(super) fn nothing_lost(
         &self,
@@ -20,15 +20,9 @@ impl Secrets {
         if self.running.is_empty() {
             return Ok(());
         }
-        let known = self.known_to_nodes(cluster);
-        if let Some(name) =
-            known.into_iter().find(|name| !self.is_known(name) && excused != Some(&cure(name)))
-        {
-            return Err(self.lost(&name));
-        }
-        let mut users = cluster.postgresql.users.iter();
-        match users.find(|user| self.is_edited(user) && !self.has_next(user)) {
-            Some(user) => Err(self.edited(&format!("passwords/{user}"))),
+        let lost = |name: &String| !self.is_known(name) && excused != Some(&cure(name));
+        match self.known_to_nodes(cluster).into_iter().find(lost) {
+            Some(name) => Err(self.lost(&name)),
             None => Ok(()),
         }
     }
@@ -60,10 +54,6 @@ impl Secrets {
     /// Whether it is there, or one that is to come.
     fn is_known(&self, name: &str) -> bool {
         self.files.contains_key(name) || self.files.contains_key(&format!("{NEXT}{name}"))
-    }
-
-    fn edited(&self, name: &str) -> SecretsError {
-        SecretsError::Edited { path: self.dir.join(name), cure: cure(name) }
     }
 
     pub(super) fn lost(&self, name: &str) -> SecretsError {

@@ -34,7 +34,7 @@ impl Secrets {
         role: &str,
         cluster: &Cluster,
     ) -> Result<(), SecretsError> {
-        let lost = |role: &&String| self.is_half_lost(role) || self.is_edited(role);
+        let lost = |role: &&String| self.is_half_lost(role);
         let lost = cluster.postgresql.users.iter().filter(lost).cloned().collect::<Vec<_>>();
         std::iter::once(role)
             .chain(lost.iter().map(String::as_str))
@@ -54,15 +54,21 @@ impl Secrets {
         pair.is_some_and(|(password, verifier)| !is_of(verifier.expose(), password.expose()))
     }
 
-    /// Whether another password is to come for it.
-    pub(super) fn has_next(&self, role: &str) -> bool {
-        next_pair(role).iter().all(|name| self.files.contains_key(name))
+    /// Roles whose passwords somebody has edited, and what helps.
+    pub(super) fn edited(&self) -> impl Iterator<Item = String> {
+        let roles = self.files.keys().filter_map(|name| name.strip_prefix("passwords/"));
+        roles.filter(|role| self.is_edited(role)).map(|role| {
+            let file = self.path(&format!("passwords/{role}"));
+            format!("{} was edited: PostgreSQL may know another password. `pgha rotate --role {role}` gives it this one", file.display())
+        })
     }
 
-    /// An interrupted run may have made it, and told PostgreSQL.
+    /// An interrupted run may have made it, and told PostgreSQL. One that somebody wrote into the file is wanted.
     fn begin_password(&mut self, role: &str) -> Result<(), SecretsError> {
         let [password, verifier] = next_pair(role);
-        self.ensure_file(&password, || Ok(random_password()))?;
+        let own = self.files.get(&format!("passwords/{role}")).filter(|_| self.is_edited(role));
+        let own = own.map(|text| text.expose().trim_end().to_owned());
+        self.ensure_file(&password, || Ok(own.unwrap_or_else(random_password)))?;
         let text = self.file(&password).clone();
         self.ensure_file(&verifier, || Ok(scram_verifier(text.expose())))
     }

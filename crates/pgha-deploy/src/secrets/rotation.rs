@@ -174,7 +174,7 @@ impl Secrets {
         (!kinds.is_empty() || node).then_some(Rotation { kinds, stage })
     }
 
-    /// What `pgha rotate` has not brought to its end, and what does.
+    /// What `pgha rotate` has not brought to its end, or is to be told of, and what does that.
     pub fn unfinished(&self) -> Vec<String> {
         let rotation = self.rotation().ok().flatten();
         let rotation = rotation.map(|rotation| {
@@ -183,7 +183,7 @@ impl Secrets {
         let roles = self.next_roles().into_iter().map(|role| {
             format!("the new password of {role} may be in force already: `pgha rotate --role {role}` goes on with it")
         });
-        rotation.into_iter().chain(roles).collect()
+        rotation.into_iter().chain(roles).chain(self.edited()).collect()
     }
 
     fn note_rotation(&mut self, rotation: &Rotation) {

@@ -11,9 +11,14 @@ pub fn scram_verifier(password: &str) -> String {
     postgres_protocol::password::scram_sha_256(password.as_bytes())
 }
 
-/// Whether a verifier is one of this password. Of a password with other than ASCII letters, as nobody but a person writes it, it is not.
+/// Whether a verifier is one of this password, whatever ends its line.
 pub(super) fn is_of(verifier: &str, password: &str) -> bool {
-    server_key(verifier, password).is_some_and(|key| verifier.trim().ends_with(&format!(":{key}")))
+    let fits = |password: &str| {
+        let prepared = stringprep::saslprep(password);
+        let key = server_key(verifier, prepared.as_deref().unwrap_or(password));
+        key.is_some_and(|key| verifier.trim().ends_with(&format!(":{key}")))
+    };
+    fits(password) || fits(password.trim_end())
 }
 
 /// The server key (RFC 5802, 3) of a password with a verifier's salt.
@@ -31,9 +36,12 @@ mod tests {
 
     #[test]
     fn a_verifier_is_of_one_password() {
+        for password in ["correct horse", "ordinal \u{2168}", "ended\n"] {
+            assert!(is_of(&scram_verifier(password), password));
+        }
         let verifier = scram_verifier("correct horse");
-        assert!(is_of(&verifier, "correct horse"));
-        assert!(!is_of(&verifier, "correct horse\n"));
+        assert!(is_of(&verifier, "correct horse\n"), "as editors leave it");
+        assert!(!is_of(&verifier, "correct  horse"));
         assert!(!is_of("md5of nothing", "correct horse"));
     }
 }

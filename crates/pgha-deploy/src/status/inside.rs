@@ -87,7 +87,7 @@ pub(super) async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> In
 async fn pools(link: &Link) -> Vec<Pool> {
     let poolers = link.poolers().collect::<Vec<_>>();
     let pools = join_all(poolers.iter().map(|pooler| pooler.pools(&link.session))).await;
-    pools.into_iter().flatten().collect()
+    pools.into_iter().flatten().flatten().collect()
 }
 
 /// Days until the first of these certificates ends.

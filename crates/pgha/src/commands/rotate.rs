@@ -199,11 +199,13 @@ async fn password(workspace: &Workspace, role: &str) -> Result<(), Failure> {
         let file = secrets.path(&format!("passwords/{role}"));
         print::note(&format!("new sessions of {role} need the password in {}", file.display()));
     }
-    for pooler in strange {
-        let text = format!(
-            "{pooler}; it cuts the role's sessions until a client has come with the new password"
+    for why in &strange {
+        print::marked(&print::yellow("warning:"), why);
+    }
+    if !strange.is_empty() {
+        print::note(
+            "a pooler that does not know it cuts the role's open sessions until a client has come with the new one",
         );
-        print::marked(&print::yellow("warning:"), &text);
     }
     Ok(())
 }
