@@ -1,17 +1,35 @@
 //! How `verify` breaks something, and ends that.
 
+use std::time::Duration;
+
 use pgha_core::cluster::{Node, Role};
 use pgha_deploy::daemons::Daemons;
 use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
-use pgha_deploy::health::Health;
+use pgha_deploy::health::{Health, Heir};
 use pgha_platform::{Faults, Provider};
 use pgha_verify::Scenario;
+use tokio::time::Instant;
 
 use super::stall;
 use crate::commands::{apply, switchover};
 use crate::failure::Failure;
 use crate::workspace::Workspace;
+
+/// For so long nobody may be fit to take over: the load that verify makes lets replicas lag for moments.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who is to take over, once somebody may.
+async fn heir(workspace: &Workspace, fleet: &Fleet) -> Result<Heir, Failure> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let heir = switchover::heir(workspace, &Health::observe(fleet).await, None);
+        if heir.is_ok() || Instant::now() > until {
+            return heir;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
 
 /// Breaks it.
 pub(super) async fn break_it(
@@ -24,7 +42,7 @@ pub(super) async fn break_it(
         Scenario::LeaderPowerOff => Ok(workspace.provider.power_cut(&leader.name).await?),
         Scenario::LeaderCutOff => Ok(fleet.isolate(leader).await?),
         Scenario::Switchover => {
-            let heir = switchover::heir(workspace, &Health::observe(fleet).await, None)?;
+            let heir = heir(workspace, fleet).await?;
             Ok(fleet.switchover(leader, &heir).await?)
         }
         // Boxed: it is by far the largest of these futures.
