@@ -67,8 +67,9 @@ impl Dynamic {
     #[must_use]
     pub(crate) fn with_access_of(&self, other: &Self) -> Self {
         let mut json = self.0.clone();
-        for file in ACCESS {
-            json["postgresql"][file] = other.0["postgresql"][file].clone();
+        if let Some(part) = json.pointer_mut("/postgresql").and_then(Value::as_object_mut) {
+            let lines = |file: &str| other.0["postgresql"][file].clone();
+            part.extend(ACCESS.map(|file| (file.to_owned(), lines(file))));
         }
         Self(json)
     }

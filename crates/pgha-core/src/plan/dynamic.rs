@@ -42,9 +42,11 @@ pub(super) fn before_a_roll(
     desired: &Desired<'_>,
     observed: &Observed,
 ) -> Option<(Vec<Step>, Dynamic)> {
-    let old = changed(desired, observed).filter(|_| observed.sick.is_empty())?;
+    let old = observed.dynamic.as_ref().filter(|_| observed.sick.is_empty())?;
     let first = old.with_access_of(desired.dynamic).with_more_of(desired.dynamic);
-    let leader = observed.leader.as_deref().filter(|_| first != *old)?;
+    // A run may have ended before the restarts.
+    let is_due = first != *old || observed.pending.iter().any(raises);
+    let leader = observed.leader.as_deref().filter(|_| is_due)?;
     let sooner = Desired { dynamic: &first, ..desired.clone() };
     Some((steps(&sooner, observed, leader), first))
 }
@@ -124,9 +126,18 @@ fn of<'o>(observed: &'o Observed, node: &str) -> Vec<&'o Pending> {
 }
 
 fn lowers(pending: &Pending) -> bool {
-    let values = pending.old.parse::<i64>().ok().zip(pending.new.parse::<i64>().ok());
-    NOT_LESS_ON_STANDBY.contains(&pending.parameter.as_str())
-        && values.is_some_and(|(old, new)| new < old)
+    values(pending).is_some_and(|(old, new)| new < old)
+}
+
+fn raises(pending: &Pending) -> bool {
+    values(pending).is_some_and(|(old, new)| new > old)
+}
+
+/// Of what a standby may not have less of than its primary: what PostgreSQL runs with, and what it was given.
+fn values(pending: &Pending) -> Option<(i64, i64)> {
+    let matters = NOT_LESS_ON_STANDBY.contains(&pending.parameter.as_str());
+    let (old, new) = (pending.old.parse().ok()?, pending.new.parse().ok()?);
+    matters.then_some((old, new))
 }
 
 /// `dynamic` is in force by then.

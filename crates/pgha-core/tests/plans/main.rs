@@ -160,6 +160,14 @@ cases! {
     dynamic_restart: Case::new(THREE).parameter("shared_buffers", json!("1GB")),
     dynamic_shrink: Case::new(THREE).parameter("max_connections", json!(100)),
     image_and_dynamic: Case::new(THREE).with(old(&[0, 1, 2])).parameter("max_connections", json!(800)),
+    a_part_of_the_dynamic_configuration_comes_first: Case::new(THREE).with(old(&[0])).parameter("max_connections", json!(800))
+        .parameter("work_mem", json!("20MB")).observed(|observed| {
+            edit_etcd(observed, |json| json["postgresql"]["pg_hba"] = json!(["host all all all reject"]));
+        }),
+    larger_pools_wait_for_restarts: Case::new(THREE).with(old(&[0, 1, 2])).observed(|observed| {
+        observed.pending = pending(&["node-1", "node-2", "node-3"], "700", "800");
+        edit_etcd(observed, |json| json["postgresql"]["parameters"]["max_connections"] = json!(800));
+    }).parameter("max_connections", json!(800)),
     interrupted_half_way: Case::new(THREE).with(old(&[0, 1])),
     all_off: Case::new(THREE).with(|world| {
         world.servers.iter_mut().for_each(|server| server.running = false);

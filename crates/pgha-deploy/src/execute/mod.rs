@@ -11,7 +11,7 @@ mod undo;
 use pgha_core::Dynamic;
 use pgha_core::cluster::Node;
 use pgha_core::inventory::Given;
-use pgha_core::plan::{Action, Gate, Plan};
+use pgha_core::plan::{Action, Gate, Plan, Step};
 use pgha_core::{Cluster, Digest};
 use pgha_platform::files;
 use pgha_platform::{Provider, ProviderError};
@@ -62,12 +62,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.look_at_ways_back().await?;
         let (plan, journal) = (self.plan, self.operator.journal);
         let mut replaced = None;
-        for step in &plan.steps {
+        for (at, step) in plan.steps.iter().enumerate() {
             journal.note(plan, step, "begun");
             let result = self.step_and_way_back(&step.action, replaced).await;
             let outcome = result.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
             journal.note(plan, step, &outcome);
-            replaced = result?;
+            replaced = result?.filter(|_| is_under_way(&plan.steps[at..]));
         }
         Ok(())
     }
@@ -91,7 +91,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(())
     }
 
-    /// Gives the dynamic configuration that a later gate may be put down to, as it was before.
+    /// Gives the dynamic configuration that the next gate may be put down to, as it was before.
     async fn step_and_way_back(
         &self,
         action: &Action,
@@ -213,4 +213,15 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
 fn given(image: &Digest, seed: &Digest) -> Given {
     Given { image: image.clone(), seed: seed.clone() }
+}
+
+/// Whether a change of the dynamic configuration goes on after the first of these steps. It does over restarts; a gate that opened
+/// after the last of them has proven it.
+fn is_under_way(steps: &[Step]) -> bool {
+    match steps {
+        [gate, next, ..] if matches!(gate.action, Action::Gate(_)) => {
+            matches!(next.action, Action::Restart { .. })
+        }
+        _ => true,
+    }
 }
