@@ -135,7 +135,7 @@ impl<'g> Wait<'g> {
         let counts = |node: &&Node| !self.gate.despite.contains(&node.name);
         for Node { name, .. } in cluster.nodes.iter().filter(counts) {
             if self.lost(name).is_some()
-                || health.nodes[name].unreachable.is_some() && refused(provider, name).await
+                || health.silent().any(|silent| silent == name) && refused(provider, name).await
             {
                 lost.push(name.clone());
             }

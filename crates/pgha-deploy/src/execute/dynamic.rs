@@ -131,7 +131,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         tracing::info!("{name}: restarting Patroni and PostgreSQL");
         daemons.restart_patroni(self.node(name)?).await?;
         let runs = |health: &Health| {
-            let instance = health.nodes.get(name).and_then(|node| node.instance.as_ref());
+            let instance = health.instance(name);
             instance.is_some_and(Instance::runs)
         };
         let back = self.comes(BACK, PAUSE, runs).await;

@@ -159,7 +159,7 @@ impl Daemons for Fleet {
 
     async fn ailment(&self, node: &Node, health: &Health) -> Option<Ailment> {
         let link = self.link(node).await.ok()?;
-        copy::ailment(&link.session, health.nodes[&node.name].instance.as_ref()?).await
+        copy::ailment(&link.session, health.instance(&node.name)?).await
     }
 
     async fn has_lost_member(&self, node: &Node) -> bool {

@@ -6,7 +6,7 @@ mod hand_over;
 mod isolation;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -76,7 +76,7 @@ pub struct Fleet {
     secrets: Arc<Secrets>,
     /// For how long clients may be held back while the leader changes.
     longest_hold: Duration,
-    links: BTreeMap<String, Mutex<Slot>>,
+    links: std::sync::Mutex<BTreeMap<String, Arc<Mutex<Slot>>>>,
 }
 
 /// What is known of the way to a node.
@@ -94,11 +94,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 impl Fleet {
     /// The nodes of a cluster. Connects to none yet.
     pub fn new(cluster: &Cluster, secrets: Arc<Secrets>) -> Self {
-        let links =
-            cluster.nodes.iter().map(|node| (node.name.clone(), Mutex::default())).collect();
         let stop = cluster.write_stop(Fault::Switchover).worst_seconds;
         let longest_hold = Duration::from_secs_f64(stop);
-        Self { nodes: cluster.nodes.clone(), secrets, longest_hold, links }
+        Self { nodes: cluster.nodes.clone(), secrets, longest_hold, links: Default::default() }
     }
 
     /// The same nodes, connected to none: for a question after which they may be gone.
@@ -116,7 +114,8 @@ impl Fleet {
     /// # Errors
     /// When the node does not answer or refuses.
     pub async fn link(&self, node: &Node) -> Result<Arc<Link>, NodeError> {
-        let mut slot = self.links[&node.name].lock().await;
+        let slot = self.slot(&node.name);
+        let mut slot = slot.lock().await;
         if let Some(link) = slot.link.as_ref().filter(|link| !link.session.is_closed()) {
             return Ok(Arc::clone(link));
         }
@@ -129,6 +128,11 @@ impl Fleet {
         let link = Arc::new(opened?);
         slot.link = Some(Arc::clone(&link));
         Ok(link)
+    }
+
+    fn slot(&self, node: &str) -> Arc<Mutex<Slot>> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(links.entry(node.to_owned()).or_default())
     }
 
     /// Runs a program on a node.

@@ -32,7 +32,7 @@ impl Health {
     /// Adds the view of every node whose PostgreSQL is `asked`, and where that is now: later than
     /// the leader was asked, so that the WAL written between two answers does not pass for a lag.
     async fn see(&mut self, fleet: &Fleet, asked: impl Fn(&Instance) -> bool) {
-        let chosen = |node: &&Node| self.nodes[&node.name].instance.as_ref().is_some_and(&asked);
+        let chosen = |node: &&Node| self.instance(&node.name).is_some_and(&asked);
         let chosen = fleet.nodes.iter().filter(chosen).collect::<Vec<_>>();
         let seen = join_all(chosen.iter().map(|node| view(fleet, node))).await;
         for (node, seen) in chosen.into_iter().zip(seen) {

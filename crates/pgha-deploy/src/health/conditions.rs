@@ -55,16 +55,16 @@ impl Health {
     /// Those that do not run are named: which it is tells more than how many.
     fn running(&self, cluster: &Cluster, known: &[String]) -> Condition {
         let asked = self.nodes.iter().filter(|(node, _)| !known.contains(node));
-        let asked = asked.filter_map(|(node, heard)| Some((node, heard.units.as_ref()?)));
+        let asked = asked.filter_map(|(node, heard)| Some((node, heard, heard.units.as_ref()?)));
         let (mut count, mut down) = (known.len(), Vec::new());
-        for (node, units) in asked {
+        for (node, heard, units) in asked {
             let before = down.len();
             let stopped = units.iter().filter(|(_, unit)| !unit.is_active());
             down.extend(stopped.map(|(name, unit)| format!("{name} of {node} is {}", unit.state)));
-            let dumb = cluster.node(node).map(|own| self.nodes[node].dumb(own));
+            let dumb = cluster.node(node).map(|own| heard.dumb(own));
             let dumb = dumb.into_iter().flatten();
             down.extend(dumb.map(|name| format!("{name} of {node} does not answer")));
-            down.extend(self.nodes[node].held.iter().map(|(door, held)| {
+            down.extend(heard.held.iter().map(|(door, held)| {
                 format!("{} of {node} holds back {}", pooler::unit(door), held.join(" and "))
             }));
             count += usize::from(down.len() == before);
@@ -109,8 +109,7 @@ impl Health {
         let Some(leader) = self.leader() else {
             return condition(false, "no leader".to_owned());
         };
-        let own = self.nodes.get(&leader.name).and_then(|node| node.instance.as_ref());
-        match own {
+        match self.instance(&leader.name) {
             Some(own) if !own.takes_writes() => {
                 let text = format!("{} holds the leader lock and takes no writes", leader.name);
                 condition(false, text)

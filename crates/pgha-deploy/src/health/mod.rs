@@ -51,12 +51,7 @@ impl Health {
             view.members.iter().find(|member| member.is_leader()).map(|member| member.name.clone())
         };
         let has_quorum = |node: &NodeHealth| node.etcd.as_ref().is_none_or(|etcd| etcd.has_leader);
-        let leads = |name: &str| {
-            self.nodes
-                .get(name)
-                .and_then(|node| node.instance.as_ref())
-                .is_some_and(Instance::is_primary)
-        };
+        let leads = |name: &str| self.instance(name).is_some_and(Instance::is_primary);
         let alike =
             |view: &View| views().filter(|(_, other)| leader(other) == leader(view)).count();
         let rank = |(node, view): &(&NodeHealth, &View)| {
@@ -64,6 +59,11 @@ impl Health {
             (has_quorum(node), leader.as_deref().is_some_and(leads), leader.is_some(), alike(view))
         };
         views().max_by_key(rank).map(|(_, view)| view)
+    }
+
+    /// What PostgreSQL of a node says through its Patroni. Absent: nothing, or there is no such node.
+    pub(crate) fn instance(&self, name: &str) -> Option<&Instance> {
+        self.nodes.get(name)?.instance.as_ref()
     }
 
     /// The member that leads.
@@ -74,9 +74,9 @@ impl Health {
     /// What a replica lacks: by what it and the leader say at this moment, else by what Patroni
     /// keeps in etcd, which is up to `loop_wait` old and under load looks like a lag.
     pub fn lag(&self, member: &Member) -> Option<Lag> {
-        let instance = |name: &str| self.nodes.get(name)?.instance.as_ref();
         let now = || {
-            let (leader, own) = (instance(&self.leader()?.name)?, instance(&member.name)?);
+            let (leader, own) =
+                (self.instance(&self.leader()?.name)?, self.instance(&member.name)?);
             let end = leader.received()?;
             let behind = |position: u64| end.saturating_sub(position);
             Some(Lag { received: behind(own.received()?), replayed: behind(own.replayed()?) })
@@ -122,22 +122,20 @@ impl Health {
     /// Nodes whose PostgreSQL runs, whatever it tells. Another takes no configuration, and that is said
     /// elsewhere.
     pub(crate) fn taking<'c>(&self, cluster: &'c Cluster) -> Vec<&'c Node> {
-        let instance = |node: &Node| self.nodes.get(&node.name)?.instance.as_ref();
-        let runs =
-            |node: &&Node| instance(node).is_some_and(|own| own.runs() || own.is_unreadable());
+        let runs = |own: &Instance| own.runs() || own.is_unreadable();
+        let runs = |node: &&Node| self.instance(&node.name).is_some_and(runs);
         cluster.nodes.iter().filter(runs).collect()
     }
 
     /// Replicas whose copy is being made.
     pub(crate) fn copying<'c>(&self, cluster: &'c Cluster) -> impl Iterator<Item = &'c Node> {
-        let instance = |node: &Node| self.nodes[&node.name].instance.as_ref();
-        let copies = move |node: &&Node| instance(node).is_some_and(Instance::is_copied);
+        let copies = |node: &&Node| self.instance(&node.name).is_some_and(Instance::is_copied);
         cluster.nodes.iter().filter(copies)
     }
 
     /// Whether the node answers, should hold a copy of the database, and neither leads nor streams.
     pub(crate) fn lacks_its_copy(&self, node: &Node) -> bool {
-        self.nodes[&node.name].instance.is_some() && !self.leads_or_streams(node)
+        self.instance(&node.name).is_some() && !self.leads_or_streams(node)
     }
 
     /// Whether its copy of the database is whole, as far as Patroni says.

@@ -69,12 +69,11 @@ impl Health {
 
     /// Whether it believes that it streams, and the leader sends it nothing.
     pub(super) fn gets_nothing(&self, name: &str) -> bool {
-        let instance = |name: &str| self.nodes.get(name)?.instance.as_ref();
         let streams = self.view().is_some_and(|view| {
             view.members.iter().any(|member| member.name == name && member.is_streaming())
         });
-        let leader = self.leader().and_then(|leader| instance(&leader.name));
-        let runs = instance(name).is_some_and(Instance::runs);
+        let leader = self.leader().and_then(|leader| self.instance(&leader.name));
+        let runs = self.instance(name).is_some_and(Instance::runs);
         streams
             && runs
             && leader.is_some_and(|leader| leader.takes_writes() && !leader.sends_to(name))

@@ -36,8 +36,9 @@ impl Inside {
     }
 }
 
-pub(super) async fn inside(fleet: &Fleet, node: &Node, heard: &NodeHealth) -> Inside {
-    if heard.unreachable.is_some() {
+/// `heard`: what it said before. One that was silent is not asked again.
+pub(super) async fn inside(fleet: &Fleet, node: &Node, heard: Option<&NodeHealth>) -> Inside {
+    if heard.is_none_or(|heard| heard.unreachable.is_some()) {
         return Inside::default();
     }
     let Ok(link) = fleet.link(node).await else {

@@ -116,9 +116,8 @@ impl Status {
         world: &Inventory,
     ) -> Self {
         let health = Health::observe(fleet).await;
-        let insides =
-            join_all(fleet.nodes.iter().map(|node| inside(fleet, node, &health.nodes[&node.name])))
-                .await;
+        let look = |node| inside(fleet, node, health.nodes.get(&node.name));
+        let insides = join_all(fleet.nodes.iter().map(look)).await;
         let config = insides.iter().find_map(|inside| inside.config.as_ref());
         let dynamic = config.map(|config| config.digest().short().to_owned());
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
@@ -206,7 +205,7 @@ fn one(
     world: &Inventory,
     wanted: Wanted<'_>,
 ) -> NodeStatus {
-    let heard = &health.nodes[&node.name];
+    let heard = health.nodes.get(&node.name).cloned().unwrap_or_default();
     let member =
         health.view().and_then(|view| view.members.iter().find(|member| member.name == node.name));
     let server = world.server(&node.name);
@@ -215,16 +214,16 @@ fn one(
         name: node.name.clone(),
         address: node.address,
         running: server.is_some_and(|server| server.running),
-        unreachable: heard.unreachable.clone(),
+        unreachable: heard.unreachable,
         role: member.map(|member| member.role.clone()),
         state: member.map(|member| member.state.clone()),
         timeline: member.and_then(|member| member.timeline),
         lag_bytes: lag.map(|lag| lag.received),
         replay_lag_bytes: lag.map(|lag| lag.replayed),
         pending_restart: member.is_some_and(|member| member.pending_restart),
-        etcd: heard.etcd.clone(),
-        sessions: heard.sessions.clone().unwrap_or_default().doors,
-        haproxy: heard.pools.clone(),
+        etcd: heard.etcd,
+        sessions: heard.sessions.unwrap_or_default().doors,
+        haproxy: heard.pools,
         image: server.map(|server| server.given.image.short().to_owned()).unwrap_or_default(),
         seed: server.map(|server| server.given.seed.short().to_owned()).unwrap_or_default(),
         since: server.and_then(|server| server.since.clone()),

@@ -126,7 +126,8 @@ pub(super) fn took_effect(
         Scenario::NodePausedStandbyStalled => led_by_another && stall::is_seen(victim, during),
         Scenario::LeaderKillPostgres => restarted,
         Scenario::EtcdOneDown => {
-            during.nodes[&victim.name].etcd.is_none() || !victim.role_set.has(Role::Etcd)
+            let heard = during.nodes.get(&victim.name);
+            !victim.role_set.has(Role::Etcd) || heard.is_some_and(|heard| heard.etcd.is_none())
         }
     }
 }
