@@ -8,6 +8,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("pgha-platform", &[]),
     ("pgha-deploy", &["pgha-core", "pgha-platform"]),
     ("pgha-verify", &["pgha-core", "pgha-platform"]),
+    ("pgha-hetzner", &[]),
+    ("hetzner-fake", &[]),
     ("pgha", &["pgha-core", "pgha-platform", "pgha-deploy", "pgha-verify"]),
 ];
 

@@ -1,0 +1,78 @@
+//! Waits for actions.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::api::Api;
+use crate::error::ApiError;
+use crate::model::{Action, Progress};
+
+/// Actions that one request asks for.
+const AT_ONCE: usize = 25;
+
+/// Looks are this much rarer in the end than in the beginning.
+const SLOWEST: u32 = 3;
+
+/// An answer that speaks of actions: of one, of some, or of none.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Actions {
+    action: Option<Action>,
+    #[serde(default)]
+    next_actions: Vec<Action>,
+    #[serde(default)]
+    actions: Vec<Action>,
+}
+
+impl Actions {
+    pub(crate) fn all(self) -> Vec<Action> {
+        self.action.into_iter().chain(self.next_actions).chain(self.actions).collect()
+    }
+}
+
+impl Api {
+    /// Waits until every one of these actions has succeeded.
+    ///
+    /// # Errors
+    /// When one fails, is not known any more, or has not ended after `patience`.
+    pub async fn ended(&self, actions: &[Action], patience: Duration) -> Result<(), ApiError> {
+        let (until, mut pause) = (Instant::now() + patience, self.pause);
+        let mut running = still_running(actions.to_vec())?;
+        while let Some(first) = running.first() {
+            if Instant::now() > until {
+                let command = first.command.clone();
+                return Err(ApiError::Late { command, seconds: patience.as_secs() });
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause + self.pause / 2).min(self.pause * SLOWEST);
+            running = still_running(self.look(&running).await?)?;
+        }
+        Ok(())
+    }
+
+    async fn look(&self, actions: &[Action]) -> Result<Vec<Action>, ApiError> {
+        let mut seen = Vec::new();
+        for some in actions.chunks(AT_ONCE) {
+            let ids = some.iter().map(|action| action.id.to_string()).collect::<Vec<_>>();
+            let query = ids.iter().map(|id| ("id", id.as_str())).collect::<Vec<_>>();
+            seen.extend(self.list::<Action>("actions", &query).await?);
+        }
+        match actions.len() - seen.len().min(actions.len()) {
+            0 => Ok(seen),
+            gone => Err(ApiError::ActionsGone(gone)),
+        }
+    }
+}
+
+/// Those that have not ended.
+fn still_running(actions: Vec<Action>) -> Result<Vec<Action>, ApiError> {
+    if let Some(failed) = actions.iter().find(|action| action.status == Progress::Error) {
+        return Err(ApiError::ActionFailed {
+            id: failed.id,
+            command: failed.command.clone(),
+            message: failed.error.clone().unwrap_or_default().message,
+        });
+    }
+    Ok(actions.into_iter().filter(|action| action.status == Progress::Running).collect())
+}

@@ -1,0 +1,208 @@
+//! Answers that embed an image, a server or a server type: only what pgha reads of them. Whatever else is
+//! there, is missing or has a new word does no harm.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::Deserialize;
+
+/// Labels of a resource.
+pub type Labels = BTreeMap<String, String>;
+
+/// A server.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Server {
+    /// Its number.
+    pub id: u64,
+    /// Its name, unique in the project.
+    pub name: String,
+    /// Whether it runs.
+    pub status: Status,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: Labels,
+    /// Its public interface.
+    #[serde(default)]
+    pub public_net: PublicNet,
+    /// Its cards in private networks.
+    #[serde(default)]
+    pub private_net: Vec<PrivateNet>,
+    /// What it is.
+    #[serde(default)]
+    pub server_type: Named,
+    /// What its disk was written from last. Absent: that image is gone.
+    pub image: Option<Image>,
+    /// Volumes that it has.
+    #[serde(default)]
+    pub volumes: Vec<u64>,
+    /// Whether its next boot is into the rescue system.
+    #[serde(default)]
+    pub rescue_enabled: bool,
+    /// Whether an action runs on it.
+    #[serde(default)]
+    pub locked: bool,
+}
+
+/// What a server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It runs.
+    Running,
+    /// It is off.
+    Off,
+    /// It is on its way to another state.
+    #[serde(other)]
+    Changing,
+}
+
+/// The public interface of a server.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct PublicNet {
+    /// Its IPv4 address. Absent: it has none.
+    pub ipv4: Option<PublicIpv4>,
+}
+
+/// A public IPv4 address.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct PublicIpv4 {
+    /// The address.
+    pub ip: Ipv4Addr,
+}
+
+/// A card of a server in a private network.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct PrivateNet {
+    /// The network.
+    pub network: u64,
+    /// The address.
+    pub ip: Ipv4Addr,
+}
+
+/// Something of which the name alone is read.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct Named {
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// An image: a snapshot, or one of Hetzner's.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Image {
+    /// Its number.
+    pub id: u64,
+    /// Whether servers can be made from it.
+    pub status: ImageStatus,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: Labels,
+    /// Gigabytes that are paid for. Absent: not known yet.
+    pub image_size: Option<f64>,
+    /// Gigabytes that a server's disk must have at least.
+    #[serde(default)]
+    pub disk_size: f64,
+}
+
+/// What an image does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageStatus {
+    /// Servers can be made from it.
+    Available,
+    /// It is being made.
+    Creating,
+    /// Nothing can be made from it.
+    #[serde(other)]
+    Unavailable,
+}
+
+/// A kind of server.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ServerType {
+    /// Its name.
+    pub name: String,
+    /// `x86` or `arm`.
+    #[serde(default)]
+    pub architecture: String,
+    /// Gigabytes of its disk.
+    pub disk: u64,
+    /// Gigabytes of its memory.
+    pub memory: f64,
+    /// Where it is sold.
+    #[serde(default)]
+    pub locations: Vec<Place>,
+    /// What it costs there.
+    #[serde(default)]
+    pub prices: Vec<Price>,
+}
+
+/// A location where a kind of server is sold.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Place {
+    /// Name of the location.
+    pub name: String,
+    /// Whether one can be had at this moment.
+    #[serde(default)]
+    pub available: bool,
+}
+
+/// What a kind of server costs in a location.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Price {
+    /// Name of the location.
+    pub location: String,
+    /// For a month.
+    pub price_monthly: Amount,
+}
+
+/// An amount of money, as decimal text: no float may touch it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Amount {
+    /// Without taxes.
+    pub net: String,
+}
+
+/// Something that takes time.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Action {
+    /// Its number.
+    pub id: u64,
+    /// What is done.
+    #[serde(default)]
+    pub command: String,
+    /// How far it is.
+    pub status: Progress,
+    /// Why it failed.
+    pub error: Option<Failure>,
+}
+
+/// How far an action is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// It is done.
+    Success,
+    /// It failed.
+    Error,
+    /// It runs.
+    #[serde(other)]
+    Running,
+}
+
+/// Why an action failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Failure {
+    /// In words. Hetzner may say nothing.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// What was begun: the thing, and the actions that it takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Begun<T> {
+    /// The thing, as it is at the beginning.
+    pub thing: T,
+    /// What is to be waited for.
+    pub actions: Vec<Action>,
+}
