@@ -5,8 +5,8 @@ use crate::answer::Refusal;
 /// Something that goes wrong once.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// The HTTP method.
-    pub method: String,
+    /// The HTTP method. Absent: any.
+    pub method: Option<String>,
     /// What the path holds, such as `actions/rebuild`.
     pub path: String,
     /// So many matching requests pass before.
@@ -32,14 +32,15 @@ pub enum Trouble {
 
 /// Takes the trouble of a request out of what is to come.
 pub(crate) fn take(faults: &mut Vec<Fault>, method: &str, path: &str) -> Option<Trouble> {
-    let matches = |fault: &&mut Fault| fault.method == method && path.contains(&fault.path);
-    let fault = faults.iter_mut().find(matches)?;
+    let matches = |fault: &Fault| {
+        let is_method = fault.method.as_ref().is_none_or(|wanted| wanted == method);
+        is_method && path.contains(&fault.path)
+    };
+    let mut matching = faults.iter_mut().enumerate().filter(|(_, fault)| matches(fault));
+    let (at, fault) = matching.next()?;
     if fault.after > 0 {
         fault.after -= 1;
         return None;
     }
-    let at = faults.iter().position(|fault| {
-        fault.method == method && path.contains(&fault.path) && fault.after == 0
-    })?;
     Some(faults.remove(at).trouble)
 }

@@ -182,9 +182,9 @@ impl Inner {
         let trouble = fault::take(&mut self.faults, &request.method, &request.path);
         match trouble {
             _ if !is_known => {
-                Ok(self.told(Err(Refusal::new(401, "unauthorized", "the token is not valid"))))
+                Ok(self.respond(Err(Refusal::new(401, "unauthorized", "the token is not valid"))))
             }
-            Some(Trouble::Refused(refusal)) => Ok(self.told(Err(refusal))),
+            Some(Trouble::Refused(refusal)) => Ok(self.respond(Err(refusal))),
             Some(Trouble::Html(status)) => Ok(html(status)),
             Some(Trouble::CutBefore) => Err(Cut),
             Some(Trouble::CutAfter) => {
@@ -195,11 +195,11 @@ impl Inner {
                 self.project.actions.fails_next = Some(message);
                 let outcome = self.carry_out(request);
                 self.project.actions.fails_next = None;
-                Ok(self.told(outcome))
+                Ok(self.respond(outcome))
             }
             None => {
                 let outcome = self.carry_out(request);
-                Ok(self.told(outcome))
+                Ok(self.respond(outcome))
             }
         }
     }
@@ -215,7 +215,7 @@ impl Inner {
         self.project.call(&request.method, path, &query, &body)
     }
 
-    fn told(&self, outcome: Outcome) -> Response<Full<Bytes>> {
+    fn respond(&self, outcome: Outcome) -> Response<Full<Bytes>> {
         let (status, body) = match outcome {
             Ok(answer) => (answer.status, answer.body),
             Err(refusal) => (refusal.status, Some(refusal.body())),

@@ -70,7 +70,7 @@ impl Api {
     ) -> Result<Begun<models::Volume>, ApiError> {
         let params = volumes_api::CreateVolumeParams { create_volume_request: request };
         let call = || volumes_api::create_volume(&self.configuration, params.clone());
-        let made = self.through("POST volumes", false, call).await?;
+        let made = self.through_crate("POST volumes", false, call).await?;
         Ok(Begun { thing: *made.volume, actions: vec![begun(&made.action)] })
     }
 
@@ -84,7 +84,7 @@ impl Api {
     ) -> Result<models::Network, ApiError> {
         let params = networks_api::CreateNetworkParams { create_network_request: request };
         let call = || networks_api::create_network(&self.configuration, params.clone());
-        let made = self.through("POST networks", false, call).await?;
+        let made = self.through_crate("POST networks", false, call).await?;
         made.network.map(|network| *network).ok_or_else(|| nothing("POST networks"))
     }
 
@@ -98,7 +98,7 @@ impl Api {
     ) -> Result<models::Firewall, ApiError> {
         let params = firewalls_api::CreateFirewallParams { create_firewall_request: request };
         let call = || firewalls_api::create_firewall(&self.configuration, params.clone());
-        let made = self.through("POST firewalls", false, call).await?;
+        let made = self.through_crate("POST firewalls", false, call).await?;
         made.firewall.map(|firewall| *firewall).ok_or_else(|| nothing("POST firewalls"))
     }
 
@@ -115,7 +115,7 @@ impl Api {
         };
         let call =
             || placement_groups_api::create_placementgroup(&self.configuration, params.clone());
-        Ok(*self.through("POST placement_groups", false, call).await?.placement_group)
+        Ok(*self.through_crate("POST placement_groups", false, call).await?.placement_group)
     }
 
     /// Makes an SSH key known to the project.
@@ -128,7 +128,7 @@ impl Api {
     ) -> Result<models::SshKey, ApiError> {
         let params = ssh_keys_api::CreateSshKeyParams { create_ssh_key_request: request };
         let call = || ssh_keys_api::create_ssh_key(&self.configuration, params.clone());
-        Ok(*self.through("POST ssh_keys", false, call).await?.ssh_key)
+        Ok(*self.through_crate("POST ssh_keys", false, call).await?.ssh_key)
     }
 
     /// Deletes something. What is gone already is no error.
@@ -157,13 +157,14 @@ impl Api {
     }
 
     /// A call of the `hcloud` crate, again where that may help.
-    async fn through<T, E, F: Future<Output = Result<T, Error<E>>>>(
+    async fn through_crate<T, E, F: Future<Output = Result<T, Error<E>>>>(
         &self,
         name: &str,
         repeatable: bool,
         call: impl Fn() -> F,
     ) -> Result<T, ApiError> {
-        self.again(repeatable, || async { call().await.map_err(|error| told(name, error)) }).await
+        self.again(repeatable, || async { call().await.map_err(|error| api_error(name, error)) })
+            .await
     }
 }
 
@@ -182,7 +183,7 @@ fn nothing(call: &str) -> ApiError {
     ApiError::Empty { call: call.to_owned() }
 }
 
-fn told<E>(call: &str, error: Error<E>) -> ApiError {
+fn api_error<E>(call: &str, error: Error<E>) -> ApiError {
     let call = call.to_owned();
     match error {
         Error::Reqwest(source) => ApiError::Silent { call, source },

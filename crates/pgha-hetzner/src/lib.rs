@@ -11,8 +11,10 @@ mod ground;
 mod list;
 pub mod model;
 mod server;
+mod site;
 
 pub use api::{Api, Token};
 pub use error::{ApiError, Code};
 pub use ground::{Ground, Piece};
 pub use server::Power;
+pub use site::{Node, Rebuild, Site, SiteError, Wanted};

@@ -50,4 +50,13 @@ impl Api {
         }
         Ok(all)
     }
+
+    /// The one of a kind that has this name: names are unique in a project.
+    pub(crate) async fn only<T: DeserializeOwned>(
+        &self,
+        kinds: &str,
+        name: &str,
+    ) -> Result<Option<T>, ApiError> {
+        Ok(self.list(kinds, &[("name", name)]).await?.into_iter().next())
+    }
 }

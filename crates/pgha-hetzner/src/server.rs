@@ -49,7 +49,7 @@ impl Api {
     /// # Errors
     /// When the API refuses or is silent.
     pub async fn server_called(&self, name: &str) -> Result<Option<Server>, ApiError> {
-        Ok(self.list("servers", &[("name", name)]).await?.into_iter().next())
+        self.only("servers", name).await
     }
 
     /// Makes a server. It is paid for from then on.

@@ -31,7 +31,7 @@ fn request(name: &str) -> CreateServerRequest {
 }
 
 fn fault(method: &str, path: &str, trouble: Trouble) -> Fault {
-    Fault { method: method.to_owned(), path: path.to_owned(), after: 0, trouble }
+    Fault { method: Some(method.to_owned()), path: path.to_owned(), after: 0, trouble }
 }
 
 fn refused(status: u16, code: &str) -> Trouble {

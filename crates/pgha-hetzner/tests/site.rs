@@ -1,0 +1,228 @@
+//! The resources of a cluster against the fake: whatever is interrupted, doing it again gives the same.
+
+use std::time::Duration;
+
+use hcloud::models::{CreateNetworkRequest, CreateServerRequest};
+use hetzner_fake::{Fake, Fault, Options, Refusal, Trouble};
+use pgha_hetzner::model::{Labels, Status};
+use pgha_hetzner::{Api, Node, Rebuild, Site, SiteError, Token, Wanted};
+
+const TOKEN: &str = "a-token-that-nobody-may-see";
+const NODES: [(&str, &str); 3] =
+    [("node-1", "10.84.0.11"), ("node-2", "10.84.0.12"), ("node-3", "10.84.0.13")];
+
+fn api(fake: &Fake) -> Api {
+    Api::on_loopback(&Token::new(TOKEN), &fake.url, Duration::from_millis(1)).expect("a client")
+}
+
+fn site(fake: &Fake) -> Site {
+    let key =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1bxkqGyC8j1ZJyxJgWwq4Fh0eXkEJjRrK0mYbVnGhc pgha";
+    let wanted = Wanted {
+        cluster: "demo".to_owned(),
+        location: "fsn1".to_owned(),
+        network_zone: "eu-central".to_owned(),
+        server_types: ["cx23", "cx33"].map(str::to_owned).into(),
+        network: "10.84.0.0/24".to_owned(),
+        operators: vec!["192.0.2.0/24".to_owned()],
+        public_key: key.to_owned(),
+        volume_gb: 10,
+    };
+    Site::new(api(fake), wanted)
+}
+
+/// A project with two snapshots of images, and with things that are somebody else's.
+async fn project() -> Fake {
+    let options = Options { port: 0, token: TOKEN.to_owned(), pace: Duration::from_millis(1) };
+    let fake = Fake::start(options).await.expect("a free port");
+    let api = api(&fake);
+    let patience = Duration::from_secs(5);
+    let request =
+        CreateServerRequest::new("debian-12".to_owned(), "other".to_owned(), "cx23".to_owned());
+    let other = api.create_server(&request).await.expect("a server");
+    api.ended(&other.actions, patience).await.expect("made");
+    let network = CreateNetworkRequest::new("10.9.0.0/24".to_owned(), "other".to_owned());
+    api.create_network(network).await.expect("a network");
+    for image in ["image-a", "image-b"] {
+        let labels = [("pgha/image".to_owned(), image.to_owned())].into();
+        let made = api.create_snapshot(other.thing.id, image, &labels).await.expect("a snapshot");
+        api.ended(&made.actions, patience).await.expect("made");
+    }
+    fake
+}
+
+fn noted(image: &str) -> Labels {
+    [("pgha/running-image".to_owned(), image.to_owned())].into()
+}
+
+/// From nothing to three servers, one of them with another image.
+async fn story(fake: &Fake) -> Result<(), SiteError> {
+    let site = site(fake);
+    site.create_ground().await?;
+    for (name, address) in NODES {
+        let address = address.parse().expect("an address");
+        let labels = noted("image-a");
+        let node = Node { name, address, image: "image-a", user_data: "a seed", labels };
+        site.create_server(&node).await?;
+    }
+    let labels = noted("image-b");
+    let rebuild = Rebuild { name: "node-2", image: "image-b", user_data: "another seed", labels };
+    site.rebuild_server(&rebuild).await
+}
+
+/// What there is, without the numbers that Hetzner gives.
+async fn seen(fake: &Fake) -> Vec<String> {
+    let api = api(fake);
+    let mut seen = Vec::new();
+    for server in api.servers("").await.expect("servers") {
+        let addresses =
+            server.private_net.iter().map(|card| card.ip.to_string()).collect::<Vec<_>>();
+        let image = server.image.map(|image| image.labels);
+        let data = fake.user_data(&server.name);
+        seen.push(format!(
+            "server {} {:?} {:?} {addresses:?} {image:?} {data:?} {} volumes {}",
+            server.name,
+            server.status,
+            server.labels,
+            server.volumes.len(),
+            server.server_type.name
+        ));
+    }
+    let ground = api.ground("").await.expect("ground");
+    seen.extend(
+        ground.volumes.iter().map(|it| format!("volume {} {}", it.name, it.server.is_some())),
+    );
+    seen.extend(
+        ground.networks.iter().map(|it| format!("network {} {}", it.name, it.servers.len())),
+    );
+    seen.extend(
+        ground.firewalls.iter().map(|it| format!("firewall {} {}", it.name, it.applied_to.len())),
+    );
+    seen.extend(
+        ground.placement_groups.iter().map(|it| format!("group {} {}", it.name, it.servers.len())),
+    );
+    seen.extend(ground.ssh_keys.iter().map(|it| format!("key {}", it.name)));
+    seen.sort();
+    seen
+}
+
+async fn destroy(fake: &Fake) -> Result<(), SiteError> {
+    let site = site(fake);
+    for (name, _) in NODES {
+        site.delete_server(name).await?;
+    }
+    site.delete_ground().await
+}
+
+/// Does it again until it succeeds, as an operator would.
+async fn until_done<F: Future<Output = Result<(), SiteError>>>(what: impl Fn() -> F) -> u32 {
+    for tries in 1..5 {
+        if what().await.is_ok() {
+            return tries;
+        }
+    }
+    panic!("not even the fourth try succeeds: {:?}", what().await)
+}
+
+#[tokio::test]
+async fn a_cluster_comes_into_being_and_goes_and_nothing_else_is_touched() {
+    let fake = project().await;
+    let before = seen(&fake).await;
+    story(&fake).await.expect("three servers");
+    let servers = site(&fake).servers().await.expect("servers");
+    assert!(servers.len() == 3 && servers.iter().all(|server| server.status == Status::Running));
+    let there = seen(&fake).await;
+    let node = there.iter().find(|line| line.starts_with("server demo-node-2")).expect("node-2");
+    assert!(
+        node.contains("10.84.0.12") && node.contains("another seed") && node.contains("image-b"),
+        "{node}"
+    );
+    assert!(!node.contains("next-image") && node.contains("1 volumes"), "{node}");
+    destroy(&fake).await.expect("nothing");
+    assert_eq!(seen(&fake).await, before);
+    destroy(&fake).await.expect("to destroy what is gone is no error");
+}
+
+/// Every request, interrupted before and after its effect, by a proxy, and refused for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_interrupted_the_end_is_the_same() {
+    let fake = project().await;
+    let (began, before) = (fake.requests().len(), seen(&fake).await);
+    let began_again = fake.requests().len();
+    story(&fake).await.expect("three servers");
+    let requests = fake.requests().len() - began_again;
+    let wanted = seen(&fake).await;
+    assert!(requests > 60 && began > 0, "{requests} requests");
+    let troubles = [
+        Trouble::CutBefore,
+        Trouble::CutAfter,
+        Trouble::Html(502),
+        Trouble::Refused(Refusal::new(423, "locked", "of a test")),
+        Trouble::Refused(Refusal::new(500, "server_error", "of a test")),
+    ];
+    let runs =
+        (0..requests).flat_map(|at| troubles.iter().cloned().map(move |trouble| (at, trouble)));
+    let mut set = tokio::task::JoinSet::new();
+    for (at, trouble) in runs {
+        let (wanted, before) = (wanted.clone(), before.clone());
+        set.spawn(async move {
+            let fake = project().await;
+            let after = u32::try_from(at).expect("few");
+            let fault = |after| Fault {
+                method: None,
+                path: String::new(),
+                after,
+                trouble: trouble.clone(),
+            };
+            fake.inject(fault(after));
+            until_done(|| story(&fake)).await;
+            assert_eq!(seen(&fake).await, wanted, "request {at}: {trouble:?}");
+            fake.inject(fault(after % 20));
+            until_done(|| destroy(&fake)).await;
+            assert_eq!(seen(&fake).await, before, "request {at} of destroy: {trouble:?}");
+        });
+        while set.len() >= 8 {
+            set.join_next().await.expect("one").expect("no assertion failed");
+        }
+    }
+    while let Some(run) = set.join_next().await {
+        run.expect("no assertion failed");
+    }
+}
+
+#[tokio::test]
+async fn what_is_somebody_elses_is_named_and_left() {
+    let fake = project().await;
+    let request = CreateNetworkRequest::new("10.85.0.0/24".to_owned(), "demo".to_owned());
+    api(&fake).create_network(request).await.expect("a network");
+    let request = CreateServerRequest::new(
+        "debian-12".to_owned(),
+        "demo-node-1".to_owned(),
+        "cx23".to_owned(),
+    );
+    let made = api(&fake).create_server(&request).await.expect("a server");
+    api(&fake).ended(&made.actions, Duration::from_secs(5)).await.expect("made");
+    let before = seen(&fake).await;
+    let error = story(&fake).await.expect_err("the name is taken");
+    assert!(
+        matches!(&error, SiteError::Foreign { kind: "network", name } if name == "demo"),
+        "{error}"
+    );
+    let error = destroy(&fake).await.expect_err("it is not ours");
+    assert!(matches!(&error, SiteError::Foreign { kind: "server", .. }), "{error}");
+    assert_eq!(seen(&fake).await, before);
+}
+
+#[tokio::test]
+async fn what_is_sold_out_is_replaced_by_the_next_kind_or_named() {
+    let fake = project().await;
+    fake.set_available("cx23", "fsn1", false);
+    story(&fake).await.expect("of the second kind");
+    let servers = site(&fake).servers().await.expect("servers");
+    assert!(servers.iter().all(|server| server.server_type.name == "cx33"));
+    destroy(&fake).await.expect("nothing");
+    fake.set_available("cx33", "fsn1", false);
+    let error = story(&fake).await.expect_err("sold out");
+    assert!(error.to_string().contains("cx23, cx33 in fsn1"), "{error}");
+    assert!(site(&fake).servers().await.expect("servers").is_empty());
+}
