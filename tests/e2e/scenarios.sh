@@ -73,6 +73,6 @@ cut_power "${replicas[1]}"
 sleep 5
 pgha status >"$work/status.out"
 grep -q 'etcd has no quorum' "$work/status.out" || fail "$(cat "$work/status.out")"
-refused 'etcd keeps no lease now' 2 pgha switchover
+refused 'etcd grants no lease now' 2 pgha switchover
 pgha apply --yes 2>/dev/null
 [ "$(pgha status --json | jq .healthy)" = true ]

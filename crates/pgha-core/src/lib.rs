@@ -21,6 +21,7 @@ pub mod plan;
 pub mod render;
 pub mod service;
 mod spec;
+mod template;
 
 pub use cluster::Cluster;
 pub use data_format::DataFormat;

@@ -6,7 +6,15 @@ use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde::Serialize;
 
-use super::RenderError;
+/// A template that does not fit the cluster: a defect of pgha, or a value no rule had refused.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot render `{path}`: {reason}")]
+pub struct RenderError {
+    /// The file that was rendered.
+    pub path: String,
+    /// What the template engine says.
+    pub reason: String,
+}
 
 /// Fills in one template.
 pub(crate) fn fill(
@@ -36,7 +44,7 @@ fn engine() -> Result<Environment<'static>, Error> {
             .build()?,
     );
     // What several units have in common.
-    engine.add_template("sandbox.conf", include_str!("../../templates/sandbox.conf"))?;
+    engine.add_template("sandbox.conf", include_str!("../templates/sandbox.conf"))?;
     Ok(engine)
 }
 

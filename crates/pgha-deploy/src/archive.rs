@@ -149,7 +149,7 @@ impl Archive {
     ///
     /// # Errors
     /// Why it could not.
-    pub fn has(&self, given: Option<&Given>) -> Result<(), ArchiveError> {
+    pub fn check_bootable(&self, given: Option<&Given>) -> Result<(), ArchiveError> {
         let given = given.ok_or(ArchiveError::Nothing)?;
         self.seed(&given.seed)?;
         self.image(&given.image).map(drop)
@@ -267,6 +267,6 @@ mod tests {
         assert!(matches!(archive.seed(&digest), Err(ArchiveError::Missing { .. })));
         archive.keep_seed(&digest, b"not a seed").expect("kept");
         assert!(matches!(archive.seed(&digest), Err(ArchiveError::DamagedSeed { .. })));
-        assert!(matches!(archive.has(None), Err(ArchiveError::Nothing)));
+        assert!(matches!(archive.check_bootable(None), Err(ArchiveError::Nothing)));
     }
 }

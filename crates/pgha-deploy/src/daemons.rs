@@ -9,7 +9,7 @@ use pgha_core::cluster::Node;
 use pgha_core::inventory::Ailment;
 use pgha_core::{Cluster, Object};
 
-use crate::health::{Health, Heir};
+use crate::health::{Candidate, Health};
 use crate::node_error::NodeError;
 use crate::secrets::Secrets;
 
@@ -19,7 +19,7 @@ type Done = Result<(), NodeError>;
 pub type Untaken = BTreeMap<String, Vec<String>>;
 
 /// The same, one in each line.
-pub(crate) fn told(untaken: &Untaken) -> Vec<String> {
+pub(crate) fn per_member_lines(untaken: &Untaken) -> Vec<String> {
     let said = |(node, said): (&String, &Vec<String>)| {
         said.iter().map(|line| format!("{node}: {line}")).collect::<Vec<_>>()
     };
@@ -50,7 +50,7 @@ pub trait Daemons: Sync {
 
     /// Hands the leadership over. Clients of poolers of transactions are held back until the other one
     /// takes their writes.
-    fn switchover(&self, from: &Node, to: &Heir) -> impl Future<Output = Done> + Send;
+    fn switchover(&self, from: &Node, to: &Candidate) -> impl Future<Output = Done> + Send;
 
     /// What PostgreSQL says against a dynamic configuration before it is written: whether it starts
     /// with it, and with what is in use. Empty: nothing.
@@ -86,13 +86,13 @@ pub trait Daemons: Sync {
     /// Replication slots that are on the leader alone: whoever takes over has none of them.
     fn slots(&self, leader: &Node) -> impl Future<Output = Vec<String>> + Send;
 
-    /// Starts units of a node; those of them that are `dumb` are killed before, and a pooler lets through
+    /// Starts units of a node; those of them that are `unresponsive` are killed before, and a pooler lets through
     /// whom it holds back. Returns when that has begun.
     fn start(
         &self,
         node: &Node,
         units: &[String],
-        dumb: &[String],
+        unresponsive: &[String],
     ) -> impl Future<Output = Done> + Send;
 
     /// Restarts Patroni of a node, and its PostgreSQL with it.

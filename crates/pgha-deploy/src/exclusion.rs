@@ -3,7 +3,7 @@
 
 use pgha_platform::{Provider, ProviderError, clock};
 
-use crate::lease::{Holder, Lease, LeaseError, Store};
+use crate::lease::{Holder, Lease, LeaseError, Store, TTL};
 use crate::node_error::NodeError;
 use crate::observe;
 
@@ -27,14 +27,15 @@ pub enum ExclusionError {
     Held(LeaseError),
     /// Nobody could be kept away.
     #[error(
-        "etcd keeps no lease now, so nobody could be kept from working on the cluster at the same time"
+        "etcd grants no lease now, so another operator could change the cluster at the same time"
     )]
     NoLease(#[source] NodeError),
     /// What was under way stopped where it was.
     #[error(
-        "stopped: this pgha was suspended or did not reach etcd for 30 s, and its lease ran out"
+        "stopped: this pgha was suspended or did not reach etcd for {} s, and its lease ran out",
+        TTL.as_secs()
     )]
-    RanOut,
+    LeaseExpired,
 }
 
 /// What keeps others from working on a cluster.
@@ -66,7 +67,7 @@ impl<'e, P: Provider, S: Store> Exclusion<'e, P, S> {
             // may have overtaken.
             biased;
             // What is under way stops where it is; a later run goes on from there.
-            () = lease.keep() => Err(ExclusionError::RanOut),
+            () = lease.keep_alive() => Err(ExclusionError::LeaseExpired),
             result = work => {
                 lease.release().await;
                 Ok(result)
@@ -89,7 +90,7 @@ impl<'e, P: Provider, S: Store> Exclusion<'e, P, S> {
         }
         // Not since somebody began to read the plan.
         let holder = Holder { since: clock::now(), ..self.holder.clone() };
-        match Lease::take(self.store, self.cluster, &holder).await {
+        match Lease::acquire(self.store, self.cluster, &holder).await {
             Ok(lease) => Ok(Some(lease)),
             Err(held @ LeaseError::Held(_)) => Err(ExclusionError::Held(held)),
             Err(LeaseError::Node(error)) if unguarded == Unguarded::Refuse => {
@@ -97,7 +98,7 @@ impl<'e, P: Provider, S: Store> Exclusion<'e, P, S> {
             }
             Err(LeaseError::Node(error)) => {
                 tracing::warn!(
-                    "etcd keeps no lease now, so pgha on another machine would not be noticed: {error}"
+                    "etcd grants no lease now, so pgha on another machine would not be noticed: {error}"
                 );
                 Ok(None)
             }

@@ -43,12 +43,12 @@ impl Store for Fleet {
 }
 
 /// After this long the work of a pgha that vanished may be taken over.
-const TTL: Duration = Duration::from_secs(30);
+pub const TTL: Duration = Duration::from_secs(30);
 
 /// Ends once the machine has slept for so long that the lease may have run out: while it sleeps,
 /// timers stand still and etcd goes on counting. Wakes nobody; it is to be polled before whatever
 /// goes on.
-async fn overslept() {
+async fn machine_slept() {
     let before = clock::slept();
     let check = |_: &mut Context<'_>| match clock::slept().saturating_sub(before) > TTL / 3 {
         true => Poll::Ready(()),
@@ -122,12 +122,12 @@ impl<'s, S: Store> Lease<'s, S> {
     ///
     /// # Errors
     /// [`LeaseError::Held`] when another machine has it; otherwise when no etcd member answers.
-    pub async fn take(store: &'s S, cluster: &str, this: &Holder) -> Result<Self, LeaseError> {
+    pub async fn acquire(store: &'s S, cluster: &str, this: &Holder) -> Result<Self, LeaseError> {
         let (asked, ttl) = (Instant::now(), json!({ "TTL": TTL.as_secs().to_string() }));
         let granted = store.call("lease/grant", &ttl).await?;
         let id = granted["ID"].as_str().unwrap_or_default().to_owned();
         let lease = Self { store, id, asked };
-        match lease.seize(cluster, this).await {
+        match lease.claim(cluster, this).await {
             Ok(None) => Ok(lease),
             Ok(Some(holder)) => {
                 lease.release().await;
@@ -142,7 +142,7 @@ impl<'s, S: Store> Lease<'s, S> {
     }
 
     /// Puts the key, unless another has it: who that is.
-    async fn seize(&self, cluster: &str, this: &Holder) -> Result<Option<Holder>, NodeError> {
+    async fn claim(&self, cluster: &str, this: &Holder) -> Result<Option<Holder>, NodeError> {
         let key = STANDARD.encode(format!("/pgha/{cluster}/operator"));
         let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": self.id } });
         let mut found = put_if(self.store, &key, "0", &put).await?;
@@ -156,10 +156,10 @@ impl<'s, S: Store> Lease<'s, S> {
     /// Renews it. Ends only when it may have run out, because this process or its machine was
     /// suspended, or did not reach etcd for too long: another may be at work then, and what was
     /// planned before is no longer good.
-    pub async fn keep(&self) {
+    pub async fn keep_alive(&self) {
         tokio::select! {
             biased;
-            () = overslept() => {}
+            () = machine_slept() => {}
             () = self.renew() => {}
         }
     }

@@ -9,8 +9,8 @@
 
 pub mod archive;
 mod barred;
-mod candidate;
 pub mod clients;
+mod config_check;
 mod contract;
 mod copy;
 pub mod daemons;

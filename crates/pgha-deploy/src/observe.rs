@@ -1,23 +1,21 @@
 //! The world as a plan needs it: the provider's servers, and what the daemons of a formed cluster
 //! say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pgha_core::Cluster;
-use pgha_core::Dynamic;
 use pgha_core::cluster::Node;
 use pgha_core::inventory::{Ailment, Inventory, Observed, Pending, Server};
+use pgha_core::{Cluster, Dynamic, Object};
 use pgha_platform::{Provider, ProviderError};
 use tokio::time::Instant;
 
-use crate::daemons::{Daemons, Untaken, told};
+use crate::daemons::{Daemons, Untaken, per_member_lines};
 use crate::health::{Condition, Health};
 use crate::patroni::Member;
 use crate::units::STEADIES;
 
-/// For so long something may look wrong that is not: the slowest check interval of preset fast, and one
-/// second more.
+/// How long a passing problem may last: the slowest check interval of preset fast, and one second more.
 pub(crate) const SETTLE: Duration = Duration::from_secs(6);
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -51,7 +49,7 @@ pub async fn world<P: Provider, D: Daemons>(
         |formed| world.servers.iter().any(|server| server.running && server.formed == formed);
     if runs(true) {
         let mut observed = observed(daemons, cluster, patience).await;
-        // One that is off is silent, and that does not ail it.
+        // A server that is off does not answer, and nothing is wrong with it.
         let is_off = |server: &Server| !server.running;
         for server in world.servers.iter().filter(|server| is_off(server)) {
             observed.ailing.remove(&server.name);
@@ -75,18 +73,10 @@ pub(crate) async fn observed<D: Daemons>(
     let running = running(cluster, dynamic.as_ref());
     let (health, altered) =
         tokio::join!(settled(daemons, &running, patience), daemons.altered(&cluster.nodes));
-    let leader = health.leader().and_then(|leader| cluster.node(&leader.name));
-    let (objects, slots, barred) = match leader {
-        Some(leader) => tokio::join!(
-            daemons.objects(leader, &running),
-            daemons.slots(leader),
-            daemons.barred(leader, &running)
-        ),
-        None => Default::default(),
-    };
+    let (objects, slots, barred) = told_by_leader(daemons, &running, &health).await;
     let untaken = match &dynamic {
         Some(dynamic) if health.leader().is_some() => {
-            untaken(daemons, &health.taking(cluster), dynamic, patience).await
+            untaken(daemons, &health.with_running_postgres(cluster), dynamic, patience).await
         }
         _ => Untaken::new(),
     };
@@ -95,8 +85,8 @@ pub(crate) async fn observed<D: Daemons>(
         leader: health.leader().map(|member| member.name.clone()),
         unmet: unmet
             .map(|condition| condition.text)
-            .chain(told(&untaken))
-            .chain(told(&altered))
+            .chain(per_member_lines(&untaken))
+            .chain(per_member_lines(&altered))
             .collect(),
         paused: health.view().is_some_and(|view| view.pause),
         sick: health.sick(&running),
@@ -116,6 +106,21 @@ pub(crate) async fn observed<D: Daemons>(
         untaken,
         dynamic,
     }
+}
+
+/// What is inside PostgreSQL, its slots, and what is kept from its clients. Nothing where nobody leads.
+async fn told_by_leader<D: Daemons>(
+    daemons: &D,
+    running: &Cluster,
+    health: &Health,
+) -> (Option<BTreeSet<Object>>, Vec<String>, Vec<String>) {
+    let leader = health.leader().and_then(|leader| running.node(&leader.name));
+    let Some(leader) = leader else { return Default::default() };
+    tokio::join!(
+        daemons.objects(leader, running),
+        daemons.slots(leader),
+        daemons.barred(leader, running)
+    )
 }
 
 /// The node whose etcd member has lost its data, while all others are whole.
@@ -171,7 +176,7 @@ pub(crate) fn running(cluster: &Cluster, dynamic: Option<&Dynamic>) -> Cluster {
 
 /// One that does not run waits for more than a restart, and what it says may come from damaged data.
 fn pending(health: &Health, cluster: &Cluster) -> Vec<Pending> {
-    let runs = health.taking(cluster);
+    let runs = health.with_running_postgres(cluster);
     let runs = |member: &&Member| runs.iter().any(|node| node.name == member.name);
     let members = health.view().map_or(&[][..], |view| &view.members);
     let waiting = members.iter().filter(runs).flat_map(|member| {

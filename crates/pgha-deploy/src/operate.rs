@@ -84,13 +84,13 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
     /// # Errors
     /// When the world or the secrets have changed, and when a step fails.
     pub async fn carry_out(&self, goal: Goal, plan: &Plan) -> Result<(), OperateError> {
-        // What looks as it did has had its time.
+        // A second look needs no patience where it shows the same.
         let at_once = self.plan_within(goal, Duration::ZERO).await;
         if !at_once.is_ok_and(|now| now == *plan) && self.plan(goal).await? != *plan {
             return Err(OperateError::Changed);
         }
         // Before the first step: no node may know what nobody has kept.
-        self.keep(goal, plan)?;
+        self.persist(goal, plan)?;
         Executor { operator: self, plan }.run().await?;
         self.archive.sweep(&observe::servers(self.provider).await?.servers);
         Ok(())
@@ -101,20 +101,20 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
     ///
     /// # Errors
     /// When something cannot be written.
-    pub fn keep(&self, goal: Goal, plan: &Plan) -> Result<(), OperateError> {
+    pub fn persist(&self, goal: Goal, plan: &Plan) -> Result<(), OperateError> {
         let creates = |step: &Step| matches!(step.action, Action::CreateServer { .. });
         if goal == Goal::Apply {
             self.secrets.write()?;
         }
         // A rollback gives nodes only what they had.
         if goal != Goal::Rollback {
-            self.keep_wanted(plan.steps.iter().any(creates))?;
+            self.persist_wanted(plan.steps.iter().any(creates))?;
         }
         Ok(())
     }
 
     /// `begins`: a first start reads of its seed what is no part of the digest.
-    fn keep_wanted(&self, begins: bool) -> Result<(), ExecuteError> {
+    fn persist_wanted(&self, begins: bool) -> Result<(), ExecuteError> {
         self.manifest.images.iter().try_for_each(|image| self.archive.keep_image(image))?;
         for node in &self.desired.cluster.nodes {
             let digest = &self.desired.seeds[&node.name];

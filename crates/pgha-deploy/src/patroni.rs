@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use crate::health::Heir;
 use crate::instance::Instance;
 use crate::node_error::{ANSWER, NodeError};
 use crate::seed::PATRONI_SECRETS;
@@ -210,8 +209,8 @@ impl Patroni {
     ///
     /// # Errors
     /// When Patroni refuses or does not answer.
-    pub async fn switchover(&self, leader: &str, to: &Heir) -> Result<(), NodeError> {
-        let body = json!({ "leader": leader, "candidate": to.name() });
+    pub async fn switchover(&self, leader: &str, to: &str) -> Result<(), NodeError> {
+        let body = json!({ "leader": leader, "candidate": to });
         let request = self.client.post(format!("{}/switchover", self.url)).json(&body);
         self.write(request).await.map(drop)
     }

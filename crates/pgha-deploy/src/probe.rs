@@ -119,7 +119,7 @@ impl Sessions {
     }
 }
 
-/// As whom to come, and for what.
+/// What a login needs.
 pub(crate) struct Login<'l> {
     pub(crate) role: &'l str,
     pub(crate) password: &'l Secret,

@@ -32,7 +32,7 @@ pub async fn change(fleet: &Fleet, leader: &Node, role: &str) -> Result<Vec<Stri
         strange.push("a replica has not replayed it yet".to_owned());
     }
     let until = Instant::now() + PATIENCE;
-    let routers = fleet.nodes.iter().filter(|node| node.role_set.has(Role::Haproxy));
+    let routers = fleet.nodes_with(Role::Haproxy);
     let told = routers.map(async |node| match fleet.link(node).await {
         Ok(link) => tell(fleet, &link, node, role, until).await,
         Err(error) => vec![format!("poolers of {}: {}", node.name, with_causes(&error))],

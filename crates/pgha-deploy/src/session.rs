@@ -29,7 +29,7 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
     ///
     /// # Errors
     /// [`OperateError::Declined`] where the answer is no; when a plan is refused or a step fails; when others are at work.
-    pub async fn through<S: Store>(
+    pub async fn plan_and_apply<S: Store>(
         &self,
         goal: Goal,
         exclusion: &Exclusion<'_, P, S>,
@@ -41,7 +41,7 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
             consent.show(&plan);
             if plan.steps.is_empty() {
                 // What no node needs to know, such as a new certificate of the operator: nothing is to be asked.
-                return self.keep(goal, &plan);
+                return self.persist(goal, &plan);
             }
             if !consent.is_given() && !consent.ask().await {
                 return Err(OperateError::Declined);

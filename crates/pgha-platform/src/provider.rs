@@ -137,7 +137,7 @@ pub enum ProviderError {
     },
     /// A file of a server's image is not what it was.
     #[error(
-        "server `{server}` was left as it is: {file} {what}; was the image cache emptied or altered?"
+        "server `{server}` was left as it is: {file} {what}; was the image cache emptied or changed?"
     )]
     ImageChanged {
         /// The server.

@@ -60,7 +60,7 @@ impl Endpoint {
         tls: MakeRustlsConnect,
         warned: Arc<AtomicBool>,
     ) -> Option<Client> {
-        let host = self.hosts[turn % self.hosts.len()];
+        let host = self.hosts.get(turn % self.hosts.len().max(1))?;
         let mut config = tokio_postgres::Config::new();
         config
             .host(host.ip().to_string())

@@ -8,6 +8,7 @@ use pgha_deploy::exclusion::ExclusionError;
 use pgha_deploy::execute::ExecuteError;
 use pgha_deploy::image::ImageError;
 use pgha_deploy::image::given::GivenError;
+use pgha_deploy::lease;
 use pgha_deploy::operate::OperateError;
 use pgha_deploy::secrets::SecretsError;
 use pgha_platform::ProviderError;
@@ -222,14 +223,17 @@ impl From<ExclusionError> for Failure {
             ExclusionError::Provider(error) => error.into(),
             // As when the provider's lock is taken.
             ExclusionError::Held(_) => failure
-                .hint("wait until it is done; if that machine is gone, its lease ends within 30 s")
+                .hint(format!(
+                    "wait until it is done; if that machine is gone, its lease ends within {} s",
+                    lease::TTL.as_secs()
+                ))
                 .exit_with(2),
             ExclusionError::NoLease(why) => failure
                 .hint(format!(
                     "nothing was done ({why}); see `pgha status`, then run the command again"
                 ))
                 .exit_with(2),
-            ExclusionError::RanOut => failure.hint("another may have worked on the cluster since: see `pgha plan`, then run the same command again"),
+            ExclusionError::LeaseExpired => failure.hint("another may have worked on the cluster since: see `pgha plan`, then run the same command again"),
         }
     }
 }

@@ -63,9 +63,9 @@ impl Workspace {
     }
 
     /// The same after a turn of a rotation.
-    pub(crate) async fn turned(&self, turn: &Turn) -> Result<Arc<Secrets>, Failure> {
+    pub(crate) async fn after_turn(&self, turn: &Turn) -> Result<Arc<Secrets>, Failure> {
         let running = self.running().await?;
-        Ok(Arc::new(Secrets::turned(&self.secrets_dir(), &self.cluster, &running, turn)?))
+        Ok(Arc::new(Secrets::after_turn(&self.secrets_dir(), &self.cluster, &running, turn)?))
     }
 
     /// The rotation that is under way.

@@ -1,6 +1,5 @@
 //! A checked cluster: whoever holds a [`Cluster`] knows that every rule of `rules` holds.
 
-mod choices;
 pub(crate) mod contrib;
 mod number;
 pub(crate) mod parameter;
@@ -16,12 +15,14 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-pub use choices::{Base, Durability, PoolMode, Preset, ProviderKind, Role};
-pub use pooling::{Pgbouncer, PooledDatabase, PooledUser};
+pub use pooling::Pgbouncer;
 pub use timing::{Fault, Timing, WriteStop};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::spec;
+pub use crate::spec::{
+    Base, Durability, PoolMode, PooledDatabase, PooledUser, Preset, ProviderKind, Role,
+};
 
 /// A cluster whose file passed every check.
 #[derive(Debug, Clone)]
@@ -235,6 +236,11 @@ impl Cluster {
     /// The nodes that have `role`, by name.
     pub fn nodes_with(&self, role: Role) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.role_set.has(role))
+    }
+
+    /// How many copies of the database there are beside the leader's.
+    pub fn replicas(&self) -> usize {
+        self.nodes_with(Role::Postgres).count().saturating_sub(1)
     }
 
     /// The node called `name`.

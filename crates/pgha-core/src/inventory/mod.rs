@@ -72,6 +72,13 @@ pub struct Observed {
     pub objects: Option<BTreeSet<Object>>,
 }
 
+impl Observed {
+    /// Whether this node leads.
+    pub fn leads(&self, node: &str) -> bool {
+        self.leader.as_deref() == Some(node)
+    }
+}
+
 /// How a line of [`Observed::untaken`] begins where nobody knows what a member has taken.
 pub const UNTOLD: &str = "its PostgreSQL does not tell: ";
 

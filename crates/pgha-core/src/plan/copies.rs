@@ -18,10 +18,10 @@ pub(super) fn cures(
     let copies = copies.filter_map(|(name, ailment)| match ailment {
         _ if observed.leader.is_none() => None,
         // Somebody else has to lead before it is booted anew.
-        Ailment::Silent if leads(observed, name) => {
+        Ailment::Silent if observed.leads(name) => {
             is_alone(observed, name).then(|| switchover(desired, observed, &[], name))
         }
-        _ if leads(observed, name) => None,
+        _ if observed.leads(name) => None,
         // What it runs may be the reason: its turn in the roll is the cure, unless others have yet to
         // prove what it would be given.
         Ailment::Silent if unproven.is_empty() && !desired.is_current(world.server(name)?) => None,
@@ -101,10 +101,6 @@ fn reboot(
     let cost = Cost { data: Data::PerhapsCopiedAnew, ..cost(desired, observed, node) };
     let reboot = Action::Reboot { node: node.clone(), why: ailment.to_string() };
     is_alone(observed, node).then(|| Step::new(reboot, cost))
-}
-
-fn leads(observed: &Observed, node: &String) -> bool {
-    observed.leader.as_ref() == Some(node)
 }
 
 /// Whether every other copy of the database is whole.

@@ -77,7 +77,7 @@ impl Cost {
     /// A node that does not lead is stopped. Where commits wait for a certain replica, they wait
     /// until Patroni has chosen another.
     pub(super) fn of_stopped(cluster: &Cluster, durability: Durability, node: &str) -> Self {
-        let replicas = cluster.nodes_with(Role::Postgres).count() - 1;
+        let replicas = cluster.replicas();
         let is_replica = cluster.node(node).is_some_and(|node| node.role_set.has(Role::Postgres));
         match is_replica && !durability.bears_a_stopped_replica(replicas) {
             true => {

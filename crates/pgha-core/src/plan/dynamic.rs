@@ -35,9 +35,9 @@ pub(super) fn restore(observed: &Observed) -> impl Iterator<Item = Step> {
     })
 }
 
-/// The steps that come before a roll: who may connect, for a node that is given something new may have to come in by the new way, and
-/// more connections, for its poolers may open more. Neither needs another image. Not while one is sick whose turn in the roll is
-/// what cures it: it would not take it. Gives what is in etcd then, too. Absent: nothing.
+/// The steps that come before a roll: new access lines and more connections, because a rebuilt node and its poolers may
+/// need both. Neither needs another image. None while a node is sick: only its turn in the roll may cure it, and it would not take
+/// them. Also gives what is in etcd afterwards. Absent: nothing comes before.
 pub(super) fn before_a_roll(
     desired: &Desired<'_>,
     observed: &Observed,
@@ -78,7 +78,7 @@ pub(super) fn cure(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>
 /// configuration. The leader last.
 pub(super) fn restart_hung(desired: &Desired<'_>, observed: &Observed) -> Vec<Step> {
     let dynamic = observed.dynamic.as_ref().unwrap_or(desired.dynamic);
-    let leads = |node: &String| observed.leader.as_ref() == Some(node);
+    let leads = |node: &String| observed.leads(node);
     let restart = |node: &String| {
         let (node, leads) = (node.clone(), leads(node));
         let cost = cost_of_restart(desired, dynamic, &node, leads);

@@ -6,7 +6,10 @@ use crate::inventory::{Inventory, Observed, Server};
 
 /// A formed cluster that lacks a server has lost a copy. A new empty one must not pretend to be the
 /// old member.
-pub(super) fn nothing_lost(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
+pub(super) fn every_node_has_a_server(
+    desired: &Desired<'_>,
+    world: &Inventory,
+) -> Result<(), Refused> {
     match desired.cluster.nodes.iter().find(|node| world.server(&node.name).is_none()) {
         None => Ok(()),
         Some(node) => Err(Refused::Lost { node: node.name.clone() }),
@@ -47,7 +50,7 @@ pub(super) fn order<'w>(
     }
     let turn = |server: &&Server| {
         let name = &server.name;
-        let leads = observed.leader.as_ref() == Some(name);
+        let leads = observed.leads(name);
         (leads, !observed.lost.contains(name), !observed.sick.contains(name), name.clone())
     };
     let mut order = servers.to_vec();
@@ -59,7 +62,7 @@ pub(super) fn order<'w>(
 /// that goes on. That of the leader is the one all others are made from.
 fn curable(observed: &Observed, servers: &[&Server]) -> bool {
     let has_a_turn = |name: &String| servers.iter().any(|server| server.name == *name);
-    let leads = |name: &String| observed.leader.as_ref() == Some(name);
+    let leads = |name: &String| observed.leads(name);
     let copies = observed.lost.len() <= 1 && !observed.lost.iter().any(leads);
     copies && !observed.sick.is_empty() && observed.sick.iter().all(has_a_turn)
 }

@@ -29,11 +29,11 @@ pub enum Refused {
     Lost { node: String },
     #[error("Patroni is paused: a person has taken over")]
     Paused,
-    #[error("no Patroni told the dynamic configuration")]
+    #[error("no Patroni returned the dynamic configuration")]
     DynamicUntold,
     #[error("no node leads: PostgreSQL of {} does not start", nodes.join(", "))]
     LeaderStuck { nodes: Vec<String> },
-    #[error("nobody says that a node leads")]
+    #[error("no node says that it is the leader")]
     NoLeader,
     #[error("the leader is the only PostgreSQL node")]
     LoneLeader,

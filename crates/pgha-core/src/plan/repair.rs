@@ -36,9 +36,8 @@ fn start(idle: &BTreeMap<String, Vec<String>>) -> Vec<Step> {
     idle.iter().map(start).collect()
 }
 
-/// What must end before anything else of a cluster that is on and led: a PostgreSQL that only a start
-/// brings back to its work, files that are not what Patroni wrote, and what pgha itself lacks to see
-/// the rest.
+/// Repairs that come first where the cluster has a leader: a PostgreSQL that hangs, configuration files that
+/// somebody changed, and objects that pgha's own checks need.
 pub(super) fn of_what_runs(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
     if !observed.hung.is_empty() {
         let restarts = dynamic::restart_hung(desired, observed);
@@ -64,7 +63,7 @@ pub(super) fn of_what_runs(desired: &Desired<'_>, observed: &Observed) -> Option
 /// do, or cost another copy.
 fn boot_anew(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
     let altered = &observed.altered;
-    let leads = |node: &String| observed.leader.as_ref() == Some(node);
+    let leads = |node: &String| observed.leads(node);
     let node = altered.keys().min_by_key(|node| (!observed.lost.contains(node), leads(node)))?;
     let others = observed.sick.iter().any(|sick| !altered.contains_key(sick));
     if others || observed.lost.iter().any(|lost| lost != node) {

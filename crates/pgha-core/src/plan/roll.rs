@@ -1,6 +1,6 @@
 //! Rolling a formed cluster: replica by replica, the leader last.
 
-use super::order::{degraded, nothing_lost, observed, order, successor};
+use super::order::{degraded, every_node_has_a_server, observed, order, successor};
 use super::turn::{
     QUICK_SECONDS, REJOIN_SECONDS, SHORT_SECONDS, cost, hold, is_strict, sick, switchover,
 };
@@ -18,7 +18,7 @@ pub(super) fn steps(
     desired: &Desired<'_>,
     world: &Inventory,
 ) -> Result<(Vec<Step>, bool), Refused> {
-    nothing_lost(desired, world)?;
+    every_node_has_a_server(desired, world)?;
     if let Some(steps) = repair::before_anything(desired, world)? {
         return Ok((steps, true));
     }
@@ -158,7 +158,7 @@ fn finish(
             if nothing_to_do && !observed.untaken.is_empty() {
                 return Err(Refused::NotInForce { untaken: observed.untaken.clone() });
             }
-            // Whoever crashes again and again must not be taken for well, and planned for again.
+            // Long enough that a unit which crashes again and again does not pass for a healthy one.
             let held = if observed.altered.is_empty() { SHORT_SECONDS } else { STEADY_SECONDS };
             let wait = Step::gate(Gate::new(REJOIN_SECONDS, held));
             nothing_to_do.then(|| vec![wait]).ok_or_else(|| degraded(observed))
@@ -169,7 +169,7 @@ fn finish(
 /// Takes the last roll back: the servers it reached, no others. So a roll or a rollback that was
 /// interrupted is undone too.
 pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step>, bool), Refused> {
-    nothing_lost(desired, world)?;
+    every_node_has_a_server(desired, world)?;
     let newest = world.newest_generation();
     let back =
         world.servers.iter().filter(|server| server.generation == newest).collect::<Vec<_>>();
@@ -202,7 +202,7 @@ fn revert(server: &Server) -> Action {
 }
 
 pub(super) fn again(desired: &Desired<'_>, world: &Inventory) -> Result<Vec<Step>, Refused> {
-    nothing_lost(desired, world)?;
+    every_node_has_a_server(desired, world)?;
     let other = |server: &&Server| !server.running || !desired.is_current(server);
     if let Some(server) = world.servers.iter().find(other) {
         return Err(Refused::NotCurrent { node: server.name.clone() });
@@ -241,7 +241,7 @@ fn roll(
         steps.push(Step::gate(hold(desired, QUICK_SECONDS).proving(unproven)));
     }
     for (turn, server) in order.iter().enumerate() {
-        if observed.leader.as_ref() == Some(&server.name) {
+        if observed.leads(&server.name) {
             steps.extend(hand_over(desired, observed, order, server));
         }
         let action = action(server);

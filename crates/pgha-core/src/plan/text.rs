@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Action, Cost, Data, Gate, Plan, Sessions, Step};
 use crate::digest::Digest;
+use crate::object::Object;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,63 +76,86 @@ impl fmt::Display for Gate {
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<12}{}", self.verb(), self.object())
+    }
+}
+
+impl Action {
+    fn verb(&self) -> &'static str {
         match self {
-            Self::CreateNetwork => write!(f, "network     the cluster's switch"),
-            Self::CreateServer { node, image, .. } => {
-                write!(f, "create      {node}, image {}, empty data volume", image.short())
-            }
-            Self::Renew { node, .. } => {
-                write!(f, "renew       {node}, whose certificates ended: same image, new seed")
-            }
-            Self::PowerOn { node } => write!(f, "power on    {node}"),
-            Self::Gate(gate) => write!(f, "gate        {gate}"),
-            Self::Reboot { node, why } => write!(f, "reboot      {node}: {why}"),
-            Self::Start { node, units } => write!(f, "start       {node}: {}", units.join(", ")),
-            Self::RestartPatroni { node, leads } => {
-                write!(f, "restart     Patroni and PostgreSQL of {node}{}", leader(*leads))
-            }
-            Self::Restore { node, differs } => {
-                write!(f, "restore     configuration of {node}: {}", some(differs))
-            }
-            Self::RejoinEtcd { node } => {
-                write!(f, "rejoin      etcd of {node}: as a new member, copied from the others")
-            }
-            Self::Reclone { node, why } => write!(f, "reclone     {node}: {why}"),
-            Self::AwaitCopy { node } => {
-                write!(f, "wait        for the copy of {node}, while it grows")
-            }
-            Self::MakeRoom => write!(f, "make room   in etcd: compact, defragment, disarm"),
-            Self::Declare { missing } if missing.is_empty() => {
-                write!(f, "declare     missing roles, databases, owners and extensions")
-            }
-            Self::Declare { missing } => {
-                let missing = missing.iter().map(ToString::to_string).collect::<Vec<_>>();
-                write!(f, "declare     {}", missing.join(", "))
-            }
-            Self::Seal => write!(f, "seal        from now on no data volume may come up empty"),
-            Self::Rebuild { node, .. } if self.gives_new().is_none() => {
-                write!(f, "again       {node}, same image, same seed")
-            }
-            Self::Rebuild { node, from, image, .. } => {
-                let word = if from == image { "reseed" } else { "rebuild" };
-                write!(f, "{word:<12}{node}, {}", change(from, image))
-            }
-            Self::Revert { node, from, image, .. } => {
-                write!(f, "revert      {node}, image {} -> {}", from.short(), image.short())
-            }
-            Self::Switchover { from, to } => write!(
-                f,
-                "switchover  {from} -> {}",
-                to.as_deref().unwrap_or("its synchronous replica")
-            ),
-            Self::SetDynamic { changes, .. } => write!(f, "dynamic     {}", changes.join(", ")),
-            Self::Restart { node, leads } => {
-                write!(f, "restart     PostgreSQL of {node}{}", leader(*leads))
-            }
-            Self::DeleteServer { node } => write!(f, "delete      {node}"),
-            Self::DeleteNetwork => write!(f, "delete      the cluster's switch"),
+            Self::CreateNetwork => "network",
+            Self::CreateServer { .. } => "create",
+            Self::Renew { .. } => "renew",
+            Self::PowerOn { .. } => "power on",
+            Self::Gate(_) => "gate",
+            Self::Reboot { .. } => "reboot",
+            Self::Start { .. } => "start",
+            Self::RestartPatroni { .. } | Self::Restart { .. } => "restart",
+            Self::Restore { .. } => "restore",
+            Self::RejoinEtcd { .. } => "rejoin",
+            Self::Reclone { .. } => "reclone",
+            Self::AwaitCopy { .. } => "wait",
+            Self::MakeRoom => "make room",
+            Self::Declare { .. } => "declare",
+            Self::Seal => "seal",
+            Self::Rebuild { .. } if self.gives_new().is_none() => "again",
+            Self::Rebuild { from, image, .. } if from == image => "reseed",
+            Self::Rebuild { .. } => "rebuild",
+            Self::Revert { .. } => "revert",
+            Self::Switchover { .. } => "switchover",
+            Self::SetDynamic { .. } => "dynamic",
+            Self::DeleteServer { .. } | Self::DeleteNetwork => "delete",
         }
     }
+
+    fn object(&self) -> String {
+        match self {
+            Self::CreateNetwork | Self::DeleteNetwork => "the cluster's switch".to_owned(),
+            Self::CreateServer { node, image, .. } => {
+                format!("{node}, image {}, empty data volume", image.short())
+            }
+            Self::Renew { node, .. } => {
+                format!("{node}, whose certificates ended: same image, new seed")
+            }
+            Self::PowerOn { node } | Self::DeleteServer { node } => node.clone(),
+            Self::Gate(gate) => gate.to_string(),
+            Self::Reboot { node, why } => format!("{node}: {why}"),
+            Self::Start { node, units } => format!("{node}: {}", units.join(", ")),
+            Self::RestartPatroni { node, leads } => {
+                format!("Patroni and PostgreSQL of {node}{}", leader(*leads))
+            }
+            Self::Restore { node, differs } => {
+                format!("configuration of {node}: {}", some(differs))
+            }
+            Self::RejoinEtcd { node } => {
+                format!("etcd of {node}: as a new member, copied from the others")
+            }
+            Self::Reclone { node, why } => format!("{node}: {why}"),
+            Self::AwaitCopy { node } => format!("for the copy of {node}, while it grows"),
+            Self::MakeRoom => "in etcd: compact, defragment, disarm".to_owned(),
+            Self::Declare { missing } => declared(missing),
+            Self::Seal => "from now on no data volume may come up empty".to_owned(),
+            Self::Rebuild { node, .. } if self.gives_new().is_none() => {
+                format!("{node}, same image, same seed")
+            }
+            Self::Rebuild { node, from, image, .. } => format!("{node}, {}", change(from, image)),
+            Self::Revert { node, from, image, .. } => {
+                format!("{node}, image {} -> {}", from.short(), image.short())
+            }
+            Self::Switchover { from, to } => {
+                format!("{from} -> {}", to.as_deref().unwrap_or("its synchronous replica"))
+            }
+            Self::SetDynamic { changes, .. } => changes.join(", "),
+            Self::Restart { node, leads } => format!("PostgreSQL of {node}{}", leader(*leads)),
+        }
+    }
+}
+
+fn declared(missing: &[Object]) -> String {
+    if missing.is_empty() {
+        return "missing roles, databases, owners and extensions".to_owned();
+    }
+    missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn leader(leads: bool) -> &'static str {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, Durability, Role, parameter};
+use crate::cluster::{Cluster, Durability, OWN_ROLES, Role, parameter};
 use crate::dynamic::Dynamic;
 
 pub(super) fn render(cluster: &Cluster) -> Dynamic {
@@ -79,7 +79,7 @@ fn hba(cluster: &Cluster) -> Vec<String> {
         lines.collect::<Vec<_>>()
     };
     let routed = |who: &str| by("scram-sha-256", who);
-    let own = "postgres,replicator,rewind,pgbouncer,pgha_probe,pgha_verify all reject";
+    let own = format!("{} all reject", OWN_ROLES.join(","));
     lines.extend(by("cert", "postgres pgbouncer"));
     for who in ["postgres pgha_probe", "pgha_verify pgha_verify"] {
         lines.extend(routed(who));

@@ -11,7 +11,6 @@ mod files;
 mod firewall;
 mod nix;
 mod seed;
-mod template;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -20,10 +19,10 @@ pub use contract::SEED_FILES_DIR;
 pub use files::{File, Tree};
 pub use nix::FLAKE;
 pub use seed::Seed;
-pub(crate) use template::fill;
 
 use crate::cluster::{Cluster, RoleSet};
 use crate::dynamic::Dynamic;
+pub use crate::template::RenderError;
 
 /// Everything a cluster file becomes.
 #[derive(Debug, Clone)]
@@ -36,16 +35,6 @@ pub struct Rendered {
     pub seeds: BTreeMap<String, Seed>,
     /// What Patroni keeps in etcd: timings, synchronous mode, parameters, access lines.
     pub dynamic: Dynamic,
-}
-
-/// A template that does not fit the cluster: a defect of pgha, or a value no rule had refused.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot render `{path}`: {reason}")]
-pub struct RenderError {
-    /// The file that was rendered.
-    pub path: String,
-    /// What the template engine says.
-    pub reason: String,
 }
 
 /// Renders a cluster. Equal clusters give equal bytes.

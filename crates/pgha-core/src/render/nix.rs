@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::files::Tree;
-use super::{RenderError, template};
 use crate::cluster::contrib::CONTRIB;
 use crate::cluster::{Cluster, Role, RoleSet};
+use crate::template::{self, RenderError};
 
 macro_rules! project_file {
     ($to:literal) => {

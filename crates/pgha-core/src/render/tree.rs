@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::files::Tree;
-use super::{RenderError, contract, firewall, template};
+use super::{contract, firewall};
 use crate::cluster::{Cluster, DIRECT, Haproxy, Node, Role, RoleSet, Timing};
 use crate::service::{self, Pool, pools};
+use crate::template::{self, RenderError};
 
 #[derive(Serialize)]
 struct Context<'c> {

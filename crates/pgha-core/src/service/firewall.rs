@@ -39,7 +39,7 @@ pub(crate) struct Limit {
     pub(crate) together: bool,
 }
 
-/// Of so many places, what one address may hold: no address gets them all.
+/// How many of these places one address may hold: four fifths, so that none gets them all.
 pub(super) fn four_fifths(places: u32) -> u32 {
     (places - places / 5).max(1)
 }

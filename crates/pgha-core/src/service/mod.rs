@@ -1,4 +1,4 @@
-//! One room for each service of a node. What a service is, is said there and nowhere else: the contract, the firewall, the files of
+//! One file for each service of a node. What a service is, only that file says: the contract, the firewall, the files of
 //! image and seed, the certificates, the package root and its links are folds over [`SERVICES`].
 
 pub mod etcd;
@@ -15,7 +15,7 @@ mod system;
 use std::collections::BTreeMap;
 
 use crate::cluster::{Cluster, Role, RoleSet};
-use crate::render::RenderError;
+use crate::template::RenderError;
 
 pub(crate) use firewall::{From, Limit, Open};
 pub(crate) use pools::{Pool, pools};

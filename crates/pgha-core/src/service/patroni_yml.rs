@@ -7,17 +7,6 @@ use crate::cluster::Cluster;
 /// The file baked into the image. The node's addresses, secrets and first dynamic configuration
 /// come with the seed, as further files of the directory Patroni reads.
 pub(super) fn local(cluster: &Cluster) -> Value {
-    let client = json!({
-        "sslmode": "verify-full",
-        "sslrootcert": "/run/pgha/tls/ca.crt",
-        "sslcert": "/run/pgha/tls/patroni.crt",
-        "sslkey": "/run/pgha/tls/patroni.key",
-    });
-    let role = |name: &str| {
-        let mut role = client.clone();
-        role["username"] = json!(name);
-        role
-    };
     json!({
         "scope": cluster.name,
         "namespace": "/service",
@@ -25,17 +14,7 @@ pub(super) fn local(cluster: &Cluster) -> Value {
         // promise to others.
         "thread_stack_size": 262_144,
         "log": { "format": "%(levelname)s: %(message)s", "deduplicate_heartbeat_logs": true },
-        "restapi": {
-            "certfile": "/run/pgha/tls/patroni.crt",
-            "keyfile": "/run/pgha/tls/patroni.key",
-            "cafile": "/run/pgha/tls/ca.crt",
-            // Health checks carry no certificate; writes need one and a password.
-            "verify_client": "optional",
-            // Patroni waits without end for the first byte of a connection, with one thread each
-            // (patroni/patroni#3705). nftables.conf limits what one address can occupy.
-            "thread_pool_size": 100,
-            "request_queue_size": 1024,
-        },
+        "restapi": rest_api(),
         "ctl": {
             "cacert": "/run/pgha/tls/ca.crt",
             "certfile": "/run/pgha/tls/patroni.crt",
@@ -50,26 +29,51 @@ pub(super) fn local(cluster: &Cluster) -> Value {
             "cert": "/run/pgha/tls/patroni-etcd.crt",
             "key": "/run/pgha/tls/patroni-etcd.key",
         },
-        "bootstrap": {
-            "initdb": initdb(),
-        },
-        "postgresql": {
-            "data_dir": "/var/lib/pgha/postgresql/data",
-            "bin_dir": "/etc/pgha/bin",
-            "pgpass": "/var/lib/pgha/patroni/pgpass",
-            "use_unix_socket": true,
-            "use_unix_socket_repl": true,
-            // A copy would wait for the leader's next checkpoint, which spreads over minutes.
-            "basebackup": [{ "checkpoint": "fast" }, { "max-rate": "100M" }],
-            "parameters": { "unix_socket_directories": "/run/postgresql" },
-            "authentication": {
-                "superuser": { "username": "postgres" },
-                "replication": role("replicator"),
-                "rewind": role("rewind"),
-            },
-        },
+        "bootstrap": { "initdb": initdb() },
+        "postgresql": postgresql(),
         // Containers have no watchdog; pgha-guard is the fence on every kind of node.
         "watchdog": { "mode": "off" },
+    })
+}
+
+fn rest_api() -> Value {
+    json!({
+        "certfile": "/run/pgha/tls/patroni.crt",
+        "keyfile": "/run/pgha/tls/patroni.key",
+        "cafile": "/run/pgha/tls/ca.crt",
+        // Health checks carry no certificate; writes need one and a password.
+        "verify_client": "optional",
+        // Patroni waits without end for the first byte of a connection, with one thread each
+        // (patroni/patroni#3705). nftables.conf limits what one address can occupy.
+        "thread_pool_size": 100,
+        "request_queue_size": 1024,
+    })
+}
+
+fn postgresql() -> Value {
+    let role = |name: &str| {
+        json!({
+            "sslmode": "verify-full",
+            "sslrootcert": "/run/pgha/tls/ca.crt",
+            "sslcert": "/run/pgha/tls/patroni.crt",
+            "sslkey": "/run/pgha/tls/patroni.key",
+            "username": name,
+        })
+    };
+    json!({
+        "data_dir": "/var/lib/pgha/postgresql/data",
+        "bin_dir": "/etc/pgha/bin",
+        "pgpass": "/var/lib/pgha/patroni/pgpass",
+        "use_unix_socket": true,
+        "use_unix_socket_repl": true,
+        // A copy would wait for the leader's next checkpoint, which spreads over minutes.
+        "basebackup": [{ "checkpoint": "fast" }, { "max-rate": "100M" }],
+        "parameters": { "unix_socket_directories": "/run/postgresql" },
+        "authentication": {
+            "superuser": { "username": "postgres" },
+            "replication": role("replicator"),
+            "rewind": role("rewind"),
+        },
     })
 }
 

@@ -8,7 +8,7 @@ use super::{
     pools,
 };
 use crate::cluster::{Cluster, Node, Pgbouncer, Role, Timing};
-use crate::render::{RenderError, fill};
+use crate::template::{RenderError, fill};
 
 pub(super) const SERVICE: Service = Service {
     on: On::Only(Role::Haproxy),

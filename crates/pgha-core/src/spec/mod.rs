@@ -3,6 +3,8 @@
 //! The doc comments are what `pgha schema` and editors show, so they speak to the person who writes
 //! the file.
 
+mod choices;
+mod pooled;
 mod remainder;
 mod sections;
 mod shape;
@@ -11,6 +13,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
+pub use choices::{Base, Durability, PoolMode, Preset, ProviderKind, Role};
+pub use pooled::{PooledDatabase, PooledUser};
 pub(crate) use sections::*;
 pub(crate) use shape::nearest;
 

@@ -6,9 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use crate::cluster::{
-    Base, Durability, PoolMode, PooledDatabase, PooledUser, Preset, ProviderKind, Role,
-};
+use super::{Base, Durability, PoolMode, PooledDatabase, PooledUser, Preset, ProviderKind, Role};
 
 type Table = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{ExecuteError, Executor};
 use crate::daemons::Daemons;
-use crate::health::{Health, Heir};
+use crate::health::{Candidate, Health};
 use crate::units::STEADIES;
 
 /// One late answer is no reason to stop, nor is a unit that crashed just now: it is looked at again
@@ -38,7 +38,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     /// Looks until the cluster is `so`. Whether it is, within `limit`.
-    pub(super) async fn comes(
+    pub(super) async fn wait_until(
         &self,
         limit: Duration,
         pause: Duration,
@@ -62,11 +62,11 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             }
             let mut others = health.lost(self.cluster());
             others.retain(|name| name != node);
-            let (node, sick) = (node.to_owned(), others.join(", "));
+            let (node, names) = (node.to_owned(), others.join(", "));
             if others.is_empty() {
                 Look::GoOn(())
             } else {
-                Look::NotYet(ExecuteError::Needed { node, sick })
+                Look::NotYet(ExecuteError::Needed { node, others: names })
             }
         };
         self.look(judge).await
@@ -98,16 +98,16 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             tracing::info!("{} leads already", leader.name);
             return Ok(());
         }
-        let heir = self.heir(to).await?;
-        tracing::info!("handing the leadership from {from} to {}", heir.name());
-        Ok(self.operator.daemons.switchover(leader, &heir).await?)
+        let candidate = self.candidate(to).await?;
+        tracing::info!("handing the leadership from {from} to {}", candidate.name());
+        Ok(self.operator.daemons.switchover(leader, &candidate).await?)
     }
 
-    async fn heir(&self, wanted: Option<&str>) -> Result<Heir, ExecuteError> {
+    async fn candidate(&self, wanted: Option<&str>) -> Result<Candidate, ExecuteError> {
         let running = self.running().await;
-        let judge = |health: &Health| match health.heir(&running, wanted) {
-            Ok(heir) => Look::GoOn(heir),
-            Err(why) => Look::NotYet(ExecuteError::NoHeir(why)),
+        let judge = |health: &Health| match health.candidate(&running, wanted) {
+            Ok(candidate) => Look::GoOn(candidate),
+            Err(why) => Look::NotYet(ExecuteError::NoCandidate(why)),
         };
         self.look(judge).await
     }

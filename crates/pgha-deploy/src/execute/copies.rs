@@ -8,6 +8,7 @@ use pgha_core::inventory::Ailment;
 use pgha_platform::Provider;
 use tokio::time::Instant;
 
+use super::bounds::{JOINS, PATIENCE};
 use super::dynamic::why;
 use super::{ExecuteError, Executor};
 use crate::copy::Copies;
@@ -19,12 +20,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// A node that boots answers after so long, or not at all.
 const BOOTS: Duration = Duration::from_secs(60);
-
-/// etcd hands a member that joins all it has within this: 2 GiB at most.
-const JOINS: Duration = Duration::from_secs(120);
-
-/// Nothing grows before a copy is begun, nor while PostgreSQL replays what was written during it.
-const PATIENCE: Duration = Duration::from_secs(240);
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     pub(super) async fn rejoin_etcd(&self, node: &Node) -> Result<(), ExecuteError> {
@@ -48,7 +43,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             let member = health.nodes.get(&node.name).and_then(|node| node.etcd.as_ref());
             member.is_some_and(|member| member.has_leader)
         };
-        let joined = self.comes(JOINS, PAUSE, joined).await;
+        let joined = self.wait_until(JOINS, PAUSE, joined).await;
         joined.then_some(()).ok_or_else(|| ExecuteError::NotJoined(node.name.clone()))
     }
 
@@ -98,7 +93,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let answers = |health: &Health| {
             health.nodes.get(&node.name).is_some_and(|heard| heard.unreachable.is_none())
         };
-        if !self.comes(JOINS, PAUSE, answers).await {
+        if !self.wait_until(JOINS, PAUSE, answers).await {
             return Err(ExecuteError::NotBooted(node.name.clone()));
         }
         let altered = self.operator.daemons.altered(std::slice::from_ref(node)).await;

@@ -8,22 +8,20 @@ use pgha_core::plan::{Action, Gate};
 use pgha_platform::Provider;
 use tokio::time::Instant;
 
+use super::bounds::BACK;
 use super::{ExecuteError, Executor};
-use crate::daemons::{Daemons, Untaken, told};
+use crate::daemons::{Daemons, Untaken, per_member_lines};
 use crate::health::Health;
 use crate::instance::Instance;
 use crate::observe;
 
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What was taken back gets for its gate.
+/// Seconds that a gate has for a configuration that was taken back.
 const BACK_SECONDS: u32 = 120;
 
 /// A replica asks for a leader again within 5 s (`wal_retrieve_retry_interval`).
 const HANGS: Duration = Duration::from_secs(10);
-
-/// PostgreSQL of a replica is back sooner, or not at all.
-const BACK: Duration = Duration::from_secs(30);
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// Writes a dynamic configuration. `previous`: what to go back to if a member does not
@@ -41,7 +39,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
         tracing::info!("dynamic configuration: {}", changes.join(", "));
         daemons.set_config(wanted).await?;
-        // Those that tell nothing have a step of their own, and no say before it.
+        // A member that hangs is restarted by a later step; it is not judged here.
         let hung = !daemons.health().await.hung(self.cluster()).is_empty();
         let members = self.cluster().nodes_with(Role::Postgres).collect::<Vec<_>>();
         match (self.not_taken(&members, wanted).await, previous) {
@@ -92,7 +90,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// that is busy, or from a replica that has just lost its leader.
     async fn hangs_on(&self, name: &str) -> bool {
         let works = |health: &Health| !health.hung(self.cluster()).iter().any(|hung| hung == name);
-        !self.comes(HANGS, PAUSE, works).await
+        !self.wait_until(HANGS, PAUSE, works).await
     }
 
     /// Starts units, and waits until they are at work.
@@ -104,14 +102,15 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         };
         // Somebody may have started them meanwhile: what runs, and works, is left alone.
         let health = daemons.health().await;
-        let (idle_now, dumb) = (idle(&health), health.dumb(node));
+        let (idle_now, unresponsive) = (idle(&health), health.unresponsive(node));
         if idle_now.is_empty() {
             return Ok(());
         }
         tracing::info!("{}: starting {}", node.name, idle_now.join(", "));
-        let dumb = dumb.into_iter().filter(|unit| idle_now.contains(unit)).collect::<Vec<_>>();
-        daemons.start(node, &idle_now, &dumb).await?;
-        let started = self.comes(BACK, PAUSE, |health| idle(health).is_empty()).await;
+        let unresponsive =
+            unresponsive.into_iter().filter(|unit| idle_now.contains(unit)).collect::<Vec<_>>();
+        daemons.start(node, &idle_now, &unresponsive).await?;
+        let started = self.wait_until(BACK, PAUSE, |health| idle(health).is_empty()).await;
         started.then_some(()).ok_or_else(|| ExecuteError::NotStarted(node.name.clone(), named))
     }
 
@@ -134,7 +133,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             let instance = health.instance(name);
             instance.is_some_and(Instance::runs)
         };
-        let back = self.comes(BACK, PAUSE, runs).await;
+        let back = self.wait_until(BACK, PAUSE, runs).await;
         back.then_some(()).ok_or_else(|| ExecuteError::NotBack(name.to_owned()))
     }
 
@@ -221,5 +220,5 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
 
 /// One in each line.
 pub(super) fn why(untaken: &Untaken) -> Option<String> {
-    (!untaken.is_empty()).then(|| told(untaken).join("\n"))
+    (!untaken.is_empty()).then(|| per_member_lines(untaken).join("\n"))
 }

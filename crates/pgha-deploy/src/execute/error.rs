@@ -4,6 +4,7 @@ use pgha_core::Digest;
 use pgha_platform::ProviderError;
 use pgha_platform::files::FileError;
 
+use super::bounds::{BACK, JOINS, PATIENCE};
 use crate::archive::ArchiveError;
 use crate::gate::GateError;
 use crate::node_error::NodeError;
@@ -100,20 +101,21 @@ pub enum ExecuteError {
     #[error("PostgreSQL of `{0}` is not back after its restart; no other node was touched")]
     NotBack(String),
     /// A node that was booted does not answer.
-    #[error("`{0}` was booted, and does not answer after 120 s; no other node was touched")]
+    #[error("`{0}` was booted, and does not answer after {s} s; no other node was touched", s = JOINS.as_secs())]
     NotBooted(String),
     /// Somebody changes a node after every boot.
-    #[error("booted anew, and changed again: who does that?\n{0}")]
+    #[error("a node was changed again after it was booted; find out what changes it\n{0}")]
     StillAltered(String),
     /// Units that were started stopped again, or do not answer either.
-    #[error("{1} of `{0}` was started, and is not at work after 30 s; see `pgha logs {0}`")]
+    #[error("{1} of `{0}` was started, and is not at work after {s} s; see `pgha logs {0}`", s = BACK.as_secs())]
     NotStarted(String, String),
     /// An etcd member was begun anew, and did not join the others.
-    #[error("etcd of `{0}` has not joined the others within 120 s; no other node was touched")]
+    #[error("etcd of `{0}` has not joined the others within {s} s; no other node was touched", s = JOINS.as_secs())]
     NotJoined(String),
     /// A copy is not made any more, and is not whole.
     #[error(
-        "the copy of `{0}` has not grown for 240 s, and is not whole; no other node was touched"
+        "the copy of `{0}` has not grown for {s} s, and is not whole; no other node was touched",
+        s = PATIENCE.as_secs()
     )]
     NotCopied(String),
     /// A failover made the node the leader.
@@ -124,19 +126,19 @@ pub enum ExecuteError {
     LeaderMoved(String),
     /// The one that was to take over is no longer fit to.
     #[error("the leadership was not handed over: {0}")]
-    NoHeir(String),
+    NoCandidate(String),
     /// Another node was lost while the plan was carried out.
     #[error(
-        "`{node}` was not touched, because {sick} does not do its work: the cluster could not bear the loss of another node"
+        "`{node}` was not touched: {others} is not healthy or has no whole copy of the data, and the cluster could not bear the loss of another node"
     )]
     Needed {
         /// The node whose turn it was.
         node: String,
-        /// Those that are sick.
-        sick: String,
+        /// Those that it is needed for.
+        others: String,
     },
     /// What could not be set back is not changed.
-    #[error("no Patroni told the dynamic configuration; it was not changed")]
+    #[error("no Patroni returned the dynamic configuration; it was not changed")]
     NoConfig,
     /// The leader vanished between the gate and the step after it.
     #[error("the cluster has no leader")]

@@ -2,6 +2,7 @@
 //! plan again.
 
 mod before;
+mod bounds;
 mod copies;
 mod dynamic;
 mod error;
@@ -59,7 +60,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// # Errors
     /// The failed step's.
     pub(crate) async fn run(&self) -> Result<(), ExecuteError> {
-        self.look_at_ways_back().await?;
+        self.check_ways_back().await?;
         let (plan, journal) = (self.plan, self.operator.journal);
         let mut replaced = None;
         for (at, step) in plan.steps.iter().enumerate() {
@@ -73,12 +74,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     /// Before anything is touched: a roll must not find out half way that nothing can be undone.
-    async fn look_at_ways_back(&self) -> Result<(), ExecuteError> {
+    async fn check_ways_back(&self) -> Result<(), ExecuteError> {
         for action in self.plan.steps.iter().map(|step| &step.action) {
             let is_new = self.operator.way_back && action.gives_new().is_some();
             let (node, looked) = match action {
-                Action::Revert { node, .. } => (node, self.reverted(node).await.map(drop)),
-                Action::Rebuild { node, .. } if is_new => (node, self.could_return(node).await),
+                Action::Revert { node, .. } => (node, self.revert_request(node).await.map(drop)),
+                Action::Rebuild { node, .. } if is_new => (node, self.check_way_back(node).await),
                 _ => continue,
             };
             looked.map_err(|error| match error {
@@ -114,17 +115,13 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         match action {
             Action::CreateNetwork => Ok(provider.create_network().await?),
             Action::CreateServer { node, image, seed } => {
-                let request = self.request(self.made(node)?, &given(image, seed))?;
+                let request = self.request(self.new_server(node)?, &given(image, seed))?;
                 Ok(provider.create_server(&request).await?)
             }
             Action::Rebuild { node, image, seed, .. } => {
-                self.can_be_spared(node).await?;
-                tracing::info!("{node}: stopping, then booting image {}", image.short());
-                let (server, given) = (self.server(node).await?, given(image, seed));
                 // What it has already is no roll that a rollback could undo.
                 let is_new = action.gives_new().is_some();
-                let server = if is_new { self.replaced(server, &given) } else { server };
-                Ok(provider.rebuild_server(&self.request(server, &given)?).await?)
+                self.rebuild(node, &given(image, seed), is_new).await
             }
             Action::Revert { node, image, .. } => {
                 self.can_be_spared(node).await?;
@@ -162,6 +159,14 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             Action::DeleteNetwork => Ok(provider.delete_network().await?),
             Action::Gate(gate) => self.pass_or_undo(gate, replaced).await,
         }
+    }
+
+    async fn rebuild(&self, node: &str, given: &Given, is_new: bool) -> Result<(), ExecuteError> {
+        self.can_be_spared(node).await?;
+        tracing::info!("{node}: stopping, then booting image {}", given.image.short());
+        let server = self.server(node).await?;
+        let server = if is_new { self.replaced(server, given) } else { server };
+        Ok(self.operator.provider.rebuild_server(&self.request(server, given)?).await?)
     }
 
     /// Judged by what runs, not by what the file asks for: its durability may only come with a

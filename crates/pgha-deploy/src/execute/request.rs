@@ -13,7 +13,7 @@ use crate::observe;
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     /// A server that is to be made. Its cluster begins with the wanted dynamic configuration.
-    pub(super) fn made(&self, name: &str) -> Result<Server, ExecuteError> {
+    pub(super) fn new_server(&self, name: &str) -> Result<Server, ExecuteError> {
         let blank = Server::read(name, self.node(name)?.address, false, &Labels::new(), 0);
         let dynamic = Some(self.operator.rendered.dynamic.digest());
         Ok(Server { dynamic, ..self.rolled(blank) })
@@ -40,9 +40,9 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     /// What boots a server with what proved itself last. Nobody goes on from there to what was bad, or further back.
-    pub(super) async fn reverted(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
+    pub(super) async fn revert_request(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
         let server = self.server(name).await?;
-        self.operator.archive.has(server.previous.as_ref())?;
+        self.operator.archive.check_bootable(server.previous.as_ref())?;
         let given = server.previous.clone().ok_or(ArchiveError::Nothing)?;
         let (since, undone) = (Some(clock::now()), self.plan.generation);
         let (proven, generation, wish, previous) = (true, 0, None, None);
@@ -51,12 +51,12 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     /// Whether a server that is given something new could get back what it runs.
-    pub(super) async fn could_return(&self, name: &str) -> Result<(), ExecuteError> {
+    pub(super) async fn check_way_back(&self, name: &str) -> Result<(), ExecuteError> {
         let server = self.server(name).await?;
         // Nobody goes back to certificates that have ended. One that is not sealed yet is by then, with what it has.
         match server.expired || !server.formed {
             true => Ok(()),
-            false => Ok(self.operator.archive.has(server.way_back())?),
+            false => Ok(self.operator.archive.check_bootable(server.way_back())?),
         }
     }
 

@@ -53,7 +53,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let others = failed.sick.iter().filter(|name| *name != node).cloned().collect::<Vec<_>>();
         let spared = match others.is_empty() {
             true => self.can_be_spared(node).await,
-            false => Err(ExecuteError::Needed { node: node.to_owned(), sick: others.join(", ") }),
+            false => Err(ExecuteError::Needed { node: node.to_owned(), others: others.join(", ") }),
         };
         if let Err(because) = spared {
             // Somebody else is the cause: stopping this one too could be one loss too many.
@@ -119,7 +119,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(())
     }
 
-    /// Those that what was tried has struck dumb do not even take it back.
+    /// Those that what was tried has left unresponsive do not even take it back.
     async fn wake_hung(&self) -> Result<(), ExecuteError> {
         tokio::time::sleep(Duration::from_secs(u64::from(self.read_within()))).await;
         let health = self.operator.daemons.health().await;
@@ -133,7 +133,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 
     pub(super) async fn revert(&self, node: &str) -> Result<(), ExecuteError> {
-        let request = self.reverted(node).await?;
+        let request = self.revert_request(node).await?;
         Ok(self.operator.provider.rebuild_server(&request).await?)
     }
 }

@@ -1,13 +1,12 @@
-//! Asks every node.
+//! How the health of a cluster is looked at: every node is asked at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use pgha_core::cluster::{Node, Role};
 
-use super::node::ROUNDS;
-use super::{Health, NodeHealth};
-use crate::fleet::{Fleet, Link};
+use super::{Fleet, Link};
+use crate::health::{Health, LOOP_UNITS, NodeHealth};
 use crate::instance::Instance;
 use crate::node_error::{NodeError, with_causes};
 use crate::patroni::View;
@@ -22,16 +21,16 @@ impl Health {
         let answers = join_all(fleet.nodes.iter().map(|node| ask(fleet, node))).await;
         let mut health =
             Self { nodes: fleet.nodes.iter().map(|node| node.name.clone()).zip(answers).collect() };
-        health.see(fleet, |instance| !instance.is_primary()).await;
+        health.add_views(fleet, |instance| !instance.is_primary()).await;
         if health.view().is_none() {
-            health.see(fleet, Instance::is_primary).await;
+            health.add_views(fleet, Instance::is_primary).await;
         }
         health
     }
 
     /// Adds the view of every node whose PostgreSQL is `asked`, and where that is now: later than
     /// the leader was asked, so that the WAL written between two answers does not pass for a lag.
-    async fn see(&mut self, fleet: &Fleet, asked: impl Fn(&Instance) -> bool) {
+    async fn add_views(&mut self, fleet: &Fleet, asked: impl Fn(&Instance) -> bool) {
         let chosen = |node: &&Node| self.instance(&node.name).is_some_and(&asked);
         let chosen = fleet.nodes.iter().filter(chosen).collect::<Vec<_>>();
         let seen = join_all(chosen.iter().map(|node| view(fleet, node))).await;
@@ -48,7 +47,7 @@ impl Health {
 async fn view(fleet: &Fleet, node: &Node) -> Option<(View, Instance)> {
     let link = fleet.link(node).await.ok()?;
     let patroni = link.patroni.as_ref()?;
-    Some((heard(Some(patroni.cluster().await))?, heard(Some(patroni.instance().await))?))
+    Some((answered(Some(patroni.cluster().await))?, answered(Some(patroni.instance().await))?))
 }
 
 async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
@@ -65,7 +64,7 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let units = units::units(&link.session, &link.units);
     let (etcd, instance, pools, units) = tokio::join!(etcd, instance, pools, units);
     let (etcd, instance, pools, units) =
-        (heard(etcd), heard(instance), heard(pools), heard(Some(units)));
+        (answered(etcd), answered(instance), answered(pools), answered(Some(units)));
     let unit = |name: &str| units.as_ref().and_then(|units| units.get(name));
     let is_down = unit("haproxy.service").is_some_and(|unit| !unit.is_active());
     // A door behind which nobody is would only be waited at.
@@ -79,9 +78,9 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     let runs = |door: &str| unit(&pooler::unit(door)).is_some_and(Unit::is_active);
     let poolers = link.poolers().filter(|pooler| runs(&pooler.door)).collect::<Vec<_>>();
     let held = join_all(poolers.iter().map(|pooler| pooler.held(&link.session)));
-    let (sessions, held, standing) =
-        tokio::join!(link.probe.ask(&link.session, leads_somewhere), held, standing(&link));
-    let (hung_poolers, held) = told(&poolers, held, &sessions);
+    let (sessions, held, stalled) =
+        tokio::join!(link.probe.ask(&link.session, leads_somewhere), held, stalled(&link));
+    let (hung_poolers, held) = pooler_states(&poolers, held, &sessions);
     NodeHealth {
         unreachable: None,
         etcd,
@@ -93,12 +92,12 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         hung_poolers,
         held,
         sessions: Some(sessions),
-        standing,
+        stalled,
     }
 }
 
 /// The doors of poolers that hang, and what the others hold back. `held`: what each has told.
-fn told(
+fn pooler_states(
     poolers: &[Pooler],
     held: Vec<Option<Vec<String>>>,
     sessions: &Sessions,
@@ -116,8 +115,8 @@ fn told(
 }
 
 /// Those of our own programs that touch a file in each round, and have not for half a minute.
-async fn standing(link: &Link) -> BTreeSet<String> {
-    let own = |unit: &&String| ROUNDS.contains(&unit.as_str());
+async fn stalled(link: &Link) -> BTreeSet<String> {
+    let own = |unit: &&String| LOOP_UNITS.contains(&unit.as_str());
     let units = link.units.iter().filter(own).cloned().collect::<BTreeSet<_>>();
     let files = units.iter().map(|unit| round(unit)).collect::<Vec<_>>();
     if files.is_empty() {
@@ -136,6 +135,6 @@ fn round(unit: &str) -> String {
 }
 
 /// A daemon that does not answer is a state of the cluster, not a failure of looking.
-fn heard<T>(answer: Option<Result<T, NodeError>>) -> Option<T> {
+fn answered<T>(answer: Option<Result<T, NodeError>>) -> Option<T> {
     answer?.inspect_err(|error| tracing::debug!("{error}")).ok()
 }

@@ -12,11 +12,11 @@ use pgha_core::{Cluster, Object};
 
 use super::{Fleet, Link, with_causes};
 use crate::daemons::{Daemons, Untaken};
-use crate::health::{Health, Heir};
+use crate::health::{Candidate, Health};
 use crate::node_error::NodeError;
 use crate::pooler::{self, Pooler};
 use crate::secrets::Secrets;
-use crate::{barred, candidate, contract, copy, declare, units};
+use crate::{barred, config_check, contract, copy, declare, units};
 
 type Done = Result<(), NodeError>;
 
@@ -34,7 +34,7 @@ impl Daemons for Fleet {
         let keys = ["config", "leader"].map(|key| format!("/service/{}/{key}", cluster.name));
         let keys = &keys;
         let ask = |link: Arc<Link>| async move { link.etcd()?.has_none(keys).await };
-        self.anew(cluster).first_answer(Role::Etcd, ask).await.unwrap_or(false)
+        self.disconnected(cluster).first_answer(Role::Etcd, ask).await.unwrap_or(false)
     }
 
     async fn objects(&self, leader: &Node, cluster: &Cluster) -> Option<BTreeSet<Object>> {
@@ -50,7 +50,7 @@ impl Daemons for Fleet {
         Some(units::report(&link.session, &link.units).await)
     }
 
-    async fn switchover(&self, from: &Node, to: &Heir) -> Done {
+    async fn switchover(&self, from: &Node, to: &Candidate) -> Done {
         self.prepare(from).await;
         let hand_over = async {
             self.end_readers(from).await;
@@ -71,7 +71,8 @@ impl Daemons for Fleet {
         // Replicas first: it takes room and memory for a moment.
         let mut members = self.nodes.iter().collect::<Vec<_>>();
         members.sort_by_key(|node| leads(node));
-        let ask = |link: Arc<Link>| async move { candidate::judged(&link.session, config).await };
+        let ask =
+            |link: Arc<Link>| async move { config_check::judged(&link.session, config).await };
         self.first_of(members, Role::Postgres, ask).await
     }
 
@@ -79,7 +80,7 @@ impl Daemons for Fleet {
         let asked = join_all(members.iter().map(async |node| {
             let said = match self.link(node).await {
                 Ok(link) => {
-                    candidate::not_taken(&link.session, config).await.map_err(NodeError::from)
+                    config_check::not_taken(&link.session, config).await.map_err(NodeError::from)
                 }
                 Err(error) => Err(error),
             };
@@ -99,7 +100,7 @@ impl Daemons for Fleet {
 
     async fn restore(&self, node: &Node) -> Done {
         let link = self.link(node).await?;
-        candidate::clear(&link.session).await?;
+        config_check::clear(&link.session).await?;
         // Through Patroni, which writes the other files anew, and finds out what waits for a restart.
         link.patroni()?.reload().await
     }
@@ -125,21 +126,21 @@ impl Daemons for Fleet {
     }
 
     async fn slots(&self, leader: &Node) -> Vec<String> {
-        let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Postgres));
+        let members = self.nodes_with(Role::Postgres);
         let members = members.map(|node| node.name.clone()).collect::<Vec<_>>();
         let Ok(link) = self.link(leader).await else { return Vec::new() };
         declare::slots(&link.session, &members).await.unwrap_or_default()
     }
 
-    async fn start(&self, node: &Node, units: &[String], dumb: &[String]) -> Done {
+    async fn start(&self, node: &Node, units: &[String], unresponsive: &[String]) -> Done {
         let link = self.link(node).await?;
         let run = async |command: &[&str], units: &[String]| {
             let units = units.iter().map(String::as_str).collect::<Vec<_>>();
             link.session.run(&[command, &units[..]].concat(), b"").await.map(drop)
         };
-        if !dumb.is_empty() {
+        if !unresponsive.is_empty() {
             // What hangs heeds no other signal.
-            run(&["systemctl", "kill", "--signal=KILL"], dumb).await?;
+            run(&["systemctl", "kill", "--signal=KILL"], unresponsive).await?;
         }
         run(&["systemctl", "start", "--no-block"], units).await?;
         let named = |pooler: &Pooler| units.contains(&pooler::unit(&pooler.door));
@@ -193,7 +194,7 @@ impl Daemons for Fleet {
     }
 
     async fn make_room(&self) -> Done {
-        let members = self.nodes.iter().filter(|node| node.role_set.has(Role::Etcd));
+        let members = self.nodes_with(Role::Etcd);
         for node in members {
             // One that is away takes its turn when it is back and raises the alarm again.
             let room = async { self.link(node).await?.etcd()?.make_room().await };
@@ -222,6 +223,6 @@ impl Fleet {
     /// What clients have in use on the leader and could not keep with a dynamic configuration.
     async fn in_use(&self, leader: Option<&Node>, config: &Dynamic) -> Result<String, NodeError> {
         let leader = leader.ok_or(NodeError::Absent("the leader"))?;
-        Ok(candidate::in_use(&self.link(leader).await?.session, config).await?)
+        Ok(config_check::in_use(&self.link(leader).await?.session, config).await?)
     }
 }

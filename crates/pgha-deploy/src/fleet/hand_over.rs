@@ -10,9 +10,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use pgha_core::cluster::{LONGEST_HELD_TRANSACTION_SECONDS, Node, Role};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::timer::Timer;
 use super::{Fleet, Link};
 use crate::haproxy;
-use crate::health::Heir;
+use crate::health::Candidate;
 use crate::node_error::{NodeError, with_causes};
 use crate::pooler::{self, Pooler};
 
@@ -29,18 +30,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long a node may take to start or stop its timer, and its PostgreSQL to end sessions.
 const PROMPT: Duration = Duration::from_secs(3);
 
-/// What lets clients through when pgha is gone.
-const TIMER: &str = "pgha-resume";
-
 impl Fleet {
     /// Any Patroni takes the request. Only one that cannot be reached leaves it to the next: another
     /// might have been carried out.
-    pub(super) async fn hand_over(&self, from: &Node, to: &Heir) -> Done {
+    pub(super) async fn hand_over(&self, from: &Node, to: &Candidate) -> Done {
         let mut members = self.nodes.iter().collect::<Vec<_>>();
         members.sort_by_key(|node| node.name != from.name);
         let reached = async |link: Arc<Link>| Ok(link);
         let link = self.first_of(members, Role::Postgres, reached).await?;
-        link.patroni()?.switchover(&from.name, to).await
+        link.patroni()?.switchover(&from.name, to.name()).await
     }
 
     /// Does `hand_over` while poolers hold back who writes. Once another node than `from` is promoted,
@@ -51,7 +49,7 @@ impl Fleet {
         from: &Node,
         hand_over: impl Future<Output = Done>,
     ) -> Done {
-        let routers = self.nodes.iter().filter(|node| node.role_set.has(Role::Haproxy));
+        let routers = self.nodes_with(Role::Haproxy);
         // Whom to hold is found out first: one silent node would keep the clients of all waiting.
         let routes = join_all(routers.map(|node| self.route(node))).await;
         let routes = routes.into_iter().flatten().collect::<Vec<_>>();
@@ -125,8 +123,7 @@ impl Fleet {
 
     /// The first node but `from` whose PostgreSQL has left recovery, as soon as there is one.
     async fn promoted_past(&self, from: &Node) -> Option<&Node> {
-        let others = self.nodes.iter().filter(|node| node.name != from.name);
-        let others = others.filter(|node| node.role_set.has(Role::Postgres));
+        let others = self.nodes_with(Role::Postgres).filter(|node| node.name != from.name);
         let promoted = others.map(async |node| {
             while !self.is_promoted(node).await {
                 sleep(PAUSE).await;
@@ -203,23 +200,21 @@ impl Route<'_> {
     }
 
     async fn start_timer(&self) -> Result<(), String> {
-        self.stop_timer().await;
-        let after = format!("--on-active={}", self.fleet.longest_hold.as_secs_f64());
-        let timer = ["systemd-run", "--quiet", "--collect", "--unit", TIMER, &after];
-        // PgBouncer takes the signal as RESUME.
-        let resume = ["--timer-property=AccuracySec=100ms", "systemctl", "kill", "--signal=USR2"];
-        let unit = pooler::unit(PRIMARY);
-        let run = [&timer[..], &resume, &[&unit]].concat();
-        match timeout(PROMPT, self.link.session.run(&run, b"")).await {
-            Ok(started) => started.map(drop).map_err(|error| error.to_string()),
+        match timeout(PROMPT, self.timer().start(&self.link.session)).await {
+            Ok(started) => started.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no timer within {} s", PROMPT.as_secs())),
         }
     }
 
     async fn stop_timer(&self) {
-        let units = [format!("{TIMER}.timer"), format!("{TIMER}.service")];
-        // What is not there cannot be stopped.
-        let stop = ["systemctl", "stop", &units[0], &units[1]];
-        let _ = timeout(PROMPT, self.link.session.run(&stop, b"")).await;
+        let _ = timeout(PROMPT, self.timer().stop(&self.link.session)).await;
+    }
+
+    /// What lets clients through when pgha is gone.
+    fn timer(&self) -> Timer {
+        // PgBouncer takes the signal as RESUME.
+        let resume = ["systemctl", "kill", "--signal=USR2", &pooler::unit(PRIMARY)];
+        let command = resume.map(str::to_owned).into();
+        Timer { name: "pgha-resume", after: self.fleet.longest_hold, command }
     }
 }

@@ -1,22 +1,21 @@
 //! A fault: a node that no other reaches, and that reaches no other. Made on the node itself, so that it is the same
 //! wherever nodes run.
 
+use std::time::Duration;
+
 use pgha_core::cluster::Node;
-use pgha_platform::ssh::{Session, SshError};
 
 use super::Fleet;
+use super::timer::Timer;
 use crate::node_error::NodeError;
 
 const NFT: &str = "/etc/pgha/bin/nft";
 const TABLE: &str = "pgha_isolation";
-/// Ends it should pgha die.
-const TIMER: &str = "pgha-isolation-ends";
 /// A fault of `verify` lasts for a minute or two.
-const LONGEST: &str = "--on-active=15min";
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 impl Fleet {
-    /// Drops every packet between a node and the others, without a word to either. Whoever is no node still reaches it:
-    /// clients, the operator.
+    /// Silently drops every packet between a node and the other nodes. Clients and the operator still reach it.
     ///
     /// # Errors
     /// When the node does not answer, or takes no rule.
@@ -30,7 +29,7 @@ impl Fleet {
         };
         let (input, output) = (hook("input", "saddr"), hook("output", "daddr"));
         // First: no moment may be without it.
-        start_timer(session).await?;
+        timer().start(session).await?;
         let rules = format!("{}table inet {TABLE} {{\n{input}\n{output}\n}}\n", removal());
         session.run(&[NFT, "-f", "-"], rules.as_bytes()).await?;
         Ok(())
@@ -43,8 +42,7 @@ impl Fleet {
     pub async fn heal(&self, node: &Node) -> Result<(), NodeError> {
         let session = &self.link(node).await?.session;
         session.run(&[NFT, "-f", "-"], removal().as_bytes()).await?;
-        stop_timer(session).await?;
-        Ok(())
+        Ok(timer().stop(session).await?)
     }
 }
 
@@ -53,15 +51,8 @@ fn removal() -> String {
     format!("table inet {TABLE}\ndelete table inet {TABLE}\n")
 }
 
-async fn start_timer(session: &Session) -> Result<(), SshError> {
-    stop_timer(session).await?;
-    let timer = ["systemd-run", "--quiet", "--collect", "--unit", TIMER, LONGEST];
-    let end = [NFT, "delete", "table", "inet", TABLE];
-    session.run(&[&timer[..], &end].concat(), b"").await.map(drop)
-}
-
-async fn stop_timer(session: &Session) -> Result<(), SshError> {
-    let units = [format!("{TIMER}.timer"), format!("{TIMER}.service")];
-    // What is not there cannot be stopped, and says so.
-    session.output(&["systemctl", "stop", &units[0], &units[1]], b"").await.map(drop)
+/// Ends it should pgha die.
+fn timer() -> Timer {
+    let command = [NFT, "delete", "table", "inet", TABLE].map(str::to_owned).into();
+    Timer { name: "pgha-isolation-ends", after: LONGEST, command }
 }

@@ -1,9 +1,11 @@
 //! Connections to the nodes of a cluster: one SSH session each, and HTTPS clients through its
 //! tunnels.
 
+mod ask;
 mod daemons;
 mod hand_over;
 mod isolation;
+mod timer;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -100,8 +102,13 @@ impl Fleet {
     }
 
     /// The same nodes, connected to none: for a question after which they may be gone.
-    pub(crate) fn anew(&self, cluster: &Cluster) -> Self {
+    pub(crate) fn disconnected(&self, cluster: &Cluster) -> Self {
         Self::new(cluster, Arc::clone(&self.secrets))
+    }
+
+    /// Those of them that have `role`.
+    pub(crate) fn nodes_with(&self, role: Role) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.role_set.has(role))
     }
 
     /// What it speaks to the nodes with.
@@ -184,7 +191,7 @@ impl Fleet {
     /// # Errors
     /// Where one does not get through within `patience`: why.
     pub async fn write(&self, patience: Duration) -> Result<(), String> {
-        let proxies = self.nodes.iter().filter(|node| node.role_set.has(Role::Haproxy));
+        let proxies = self.nodes_with(Role::Haproxy);
         let tried = join_all(proxies.map(async |node| {
             let link = self.link(node).await.map_err(|error| with_causes(&error))?;
             match link.probe.write(&link.session, patience).await {

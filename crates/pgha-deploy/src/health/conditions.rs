@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node, Role};
 
-use super::Health;
+use super::{Health, mib};
 use crate::haproxy::Pools;
 use crate::pooler;
 
@@ -61,9 +61,9 @@ impl Health {
             let before = down.len();
             let stopped = units.iter().filter(|(_, unit)| !unit.is_active());
             down.extend(stopped.map(|(name, unit)| format!("{name} of {node} is {}", unit.state)));
-            let dumb = cluster.node(node).map(|own| heard.dumb(own));
-            let dumb = dumb.into_iter().flatten();
-            down.extend(dumb.map(|name| format!("{name} of {node} does not answer")));
+            let unresponsive = cluster.node(node).map(|own| heard.unresponsive(own));
+            let unresponsive = unresponsive.into_iter().flatten();
+            down.extend(unresponsive.map(|name| format!("{name} of {node} does not answer")));
             down.extend(heard.held.iter().map(|(door, held)| {
                 format!("{} of {node} holds back {}", pooler::unit(door), held.join(" and "))
             }));
@@ -119,13 +119,12 @@ impl Health {
     }
 
     fn replicated(&self, cluster: &Cluster) -> Condition {
-        let wanted = cluster.nodes_with(Role::Postgres).count() - 1;
+        let wanted = cluster.replicas();
         let members = self.view().map_or(&[][..], |view| &view.members);
         let count = members.iter().filter(|member| self.follows(cluster, member)).count();
         let behind = members.iter().filter_map(|member| Some((member, self.lag(member)?)));
         let behind = behind.filter(|(member, _)| !self.follows(cluster, member));
         let named = behind.map(|(member, lag)| {
-            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let (received, replayed) = (mib(lag.received), mib(lag.replayed));
             let stands =
                 self.nodes.get(&member.name).is_some_and(|node| node.replays_nothing(cluster));

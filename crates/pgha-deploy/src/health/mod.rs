@@ -1,8 +1,7 @@
 //! The health of a cluster: what every node says, and the named conditions that follow.
 
-mod ask;
+mod candidate;
 mod conditions;
-mod heir;
 mod node;
 mod sessions;
 mod trouble;
@@ -18,8 +17,9 @@ use crate::patroni::{Member, View};
 use crate::probe::{Sessions, WRITERS};
 use crate::units::Unit;
 
+pub use candidate::Candidate;
 pub use conditions::Condition;
-pub use heir::Heir;
+pub(crate) use node::LOOP_UNITS;
 pub use node::NodeHealth;
 
 /// Bytes of WAL a replica of a healthy cluster may lack.
@@ -32,6 +32,11 @@ pub struct Lag {
     pub received: u64,
     /// Not replayed yet: what readers do not see, and what a promotion has to wait for.
     pub replayed: u64,
+}
+
+/// Bytes in the unit that people read.
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// What all nodes said at one moment.
@@ -87,14 +92,14 @@ impl Health {
 
     /// Nodes that do not do what their roles say, or whose units crashed a moment ago.
     pub fn sick(&self, cluster: &Cluster) -> Vec<String> {
-        self.those(cluster, |node, heard| {
-            let serves = heard.serves_clients(node) && !self.turned_away_by(heard);
+        self.names_where(cluster, |node, heard| {
+            let serves = heard.serves_clients(node) && !self.cannot_reach_leader(heard);
             !self.holds_its_copy(node, heard) || !serves
         })
     }
 
     /// Whether a client of this node does not get to the leader, which takes writes from others.
-    fn turned_away_by(&self, heard: &NodeHealth) -> bool {
+    fn cannot_reach_leader(&self, heard: &NodeHealth) -> bool {
         let leads = self.leader().and_then(|leader| self.nodes.get(&leader.name));
         let wrote =
             leads.and_then(|node| node.sessions.as_ref()).is_some_and(Sessions::wrote_itself);
@@ -104,11 +109,15 @@ impl Health {
 
     /// Nodes whose etcd member or PostgreSQL is not whole, or whose etcd crashed a moment ago.
     pub fn lost(&self, cluster: &Cluster) -> Vec<String> {
-        self.those(cluster, |node, heard| !self.holds_its_copy(node, heard))
+        self.names_where(cluster, |node, heard| !self.holds_its_copy(node, heard))
     }
 
     /// Names of the nodes that are so; silence counts as if they were.
-    fn those(&self, cluster: &Cluster, so: impl Fn(&Node, &NodeHealth) -> bool) -> Vec<String> {
+    fn names_where(
+        &self,
+        cluster: &Cluster,
+        so: impl Fn(&Node, &NodeHealth) -> bool,
+    ) -> Vec<String> {
         let is_so = |node: &&Node| self.nodes.get(&node.name).is_none_or(|heard| so(node, heard));
         cluster.nodes.iter().filter(is_so).map(|node| node.name.clone()).collect()
     }
@@ -121,7 +130,7 @@ impl Health {
 
     /// Nodes whose PostgreSQL runs, whatever it tells. Another takes no configuration, and that is said
     /// elsewhere.
-    pub(crate) fn taking<'c>(&self, cluster: &'c Cluster) -> Vec<&'c Node> {
+    pub(crate) fn with_running_postgres<'c>(&self, cluster: &'c Cluster) -> Vec<&'c Node> {
         let runs = |own: &Instance| own.runs() || own.is_unreadable();
         let runs = |node: &&Node| self.instance(&node.name).is_some_and(runs);
         cluster.nodes.iter().filter(runs).collect()

@@ -17,7 +17,7 @@ use crate::units::{Unit, Units};
 pub(super) const GUARD: &str = "pgha-guard.service";
 
 /// Our own programs that go round for ever: the fence, and what kills who answers nobody.
-pub(super) const ROUNDS: [&str; 2] = [GUARD, "pgha-liveness.service"];
+pub(crate) const LOOP_UNITS: [&str; 2] = [GUARD, "pgha-liveness.service"];
 
 /// What one node said. Absent: it was not asked or did not answer.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +39,7 @@ pub struct NodeHealth {
     /// What new sessions of a client met there.
     pub sessions: Option<Sessions>,
     /// Units of its fence and the like that run, and have not gone round for half a minute.
-    pub standing: BTreeSet<String>,
+    pub stalled: BTreeSet<String>,
     /// Doors whose poolers give no session, and say nothing in their consoles either: then it is not
     /// PostgreSQL that clients wait for.
     pub hung_poolers: BTreeSet<String>,
@@ -70,14 +70,14 @@ impl NodeHealth {
     }
 
     /// Units that run, and do not answer.
-    pub(super) fn dumb(&self, node: &Node) -> Vec<String> {
+    pub(super) fn unresponsive(&self, node: &Node) -> Vec<String> {
         let runs = |unit: &str| {
             let unit = self.units.as_ref().and_then(|units| units.get(unit));
             unit.is_some_and(|unit| unit.is_active() && !unit.is_unsteady())
         };
         let routes = self.pools.is_some() || !node.role_set.has(Role::Haproxy);
         let haproxy = (!routes).then(|| "haproxy.service".to_owned());
-        let silent = haproxy.into_iter().chain(self.standing.iter().cloned());
+        let silent = haproxy.into_iter().chain(self.stalled.iter().cloned());
         let poolers = self.hung_poolers.iter().map(|door| pooler::unit(door));
         silent.chain(poolers).filter(|unit| runs(unit)).collect()
     }
@@ -85,7 +85,7 @@ impl NodeHealth {
     /// Units that are to be brought back to their work.
     pub(super) fn idle(&self, node: &Node) -> impl Iterator<Item = String> {
         let held = self.held.keys().map(|door| pooler::unit(door));
-        let idle = self.stopped().into_iter().chain(self.dumb(node)).chain(held);
+        let idle = self.stopped().into_iter().chain(self.unresponsive(node)).chain(held);
         idle.collect::<BTreeSet<_>>().into_iter()
     }
 
@@ -97,6 +97,6 @@ impl NodeHealth {
         // What hangs runs, and answers nobody.
         let hangs = self.sessions.as_ref().is_some_and(|sessions| sessions.fails(POSTGRES))
             || !self.hung_poolers.is_empty();
-        routes && runs && !hangs && self.standing.is_empty() && self.held.is_empty()
+        routes && runs && !hangs && self.stalled.is_empty() && self.held.is_empty()
     }
 }

@@ -57,8 +57,8 @@ impl Health {
     }
 
     /// Units of a node that run and do not answer.
-    pub(crate) fn dumb(&self, node: &Node) -> Vec<String> {
-        self.nodes.get(&node.name).map(|heard| heard.dumb(node)).unwrap_or_default()
+    pub(crate) fn unresponsive(&self, node: &Node) -> Vec<String> {
+        self.nodes.get(&node.name).map(|heard| heard.unresponsive(node)).unwrap_or_default()
     }
 
     /// Nodes that do not answer.

@@ -41,7 +41,7 @@ fn close(file: &Path) -> std::io::Result<()> {
 }
 
 /// Moves finished files into the cache. The note goes last: without it they do not count.
-pub(super) fn keep<N: Serialize>(
+pub(super) fn store<N: Serialize>(
     finished: &[(&Path, &Layer)],
     path: &Path,
     note: &N,

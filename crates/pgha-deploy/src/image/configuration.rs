@@ -86,7 +86,7 @@ pub(super) async fn ensure(
         .await?;
     let (sha256, bytes) = files::digest(&finished)?;
     let layer = super::layer(&path, sha256, bytes);
-    cache::keep(&[(&finished, &layer)], &note, &layer)?;
+    cache::store(&[(&finished, &layer)], &note, &layer)?;
     Ok(layer)
 }
 

@@ -82,7 +82,7 @@ pub(super) async fn ensure(
     let (sha256, bytes) = files::digest(&finished)?;
     let disk =
         budget::measure(&finished, super::layer(&path, sha256, bytes), contents(&machine, layers))?;
-    cache::keep(&[(&finished, &disk.file)], &note, &disk)?;
+    cache::store(&[(&finished, &disk.file)], &note, &disk)?;
     Ok(disk)
 }
 
@@ -152,6 +152,6 @@ async fn machine(cache_dir: &Path) -> Result<Machine, ImageError> {
         (out.join("initrd"), &machine.initrd),
         (out.join("machine.squashfs"), &machine.modules),
     ];
-    cache::keep(&moved.each_ref().map(|(file, layer)| (file.as_path(), *layer)), &note, &machine)?;
+    cache::store(&moved.each_ref().map(|(file, layer)| (file.as_path(), *layer)), &note, &machine)?;
     Ok(machine)
 }

@@ -28,7 +28,7 @@ impl Log {
         let Some(event) =
             line.strip_prefix("@nix ").and_then(|json| serde_json::from_str::<Value>(json).ok())
         else {
-            self.keep(line);
+            self.push_line(line);
             return None;
         };
         match (event["action"].as_str()?, event["type"].as_u64()) {
@@ -36,7 +36,7 @@ impl Log {
                 event["text"].as_str().filter(|text| !text.is_empty()).map(shortened)
             }
             ("result", Some(LINE)) => {
-                self.keep(event["fields"][0].as_str()?);
+                self.push_line(event["fields"][0].as_str()?);
                 None
             }
             // Level 0 is an error; everything else is for whoever debugs nix.
@@ -48,7 +48,7 @@ impl Log {
         }
     }
 
-    fn keep(&mut self, line: &str) {
+    fn push_line(&mut self, line: &str) {
         if self.lines.len() == TAIL {
             self.lines.pop_front();
         }

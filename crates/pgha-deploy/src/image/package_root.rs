@@ -75,7 +75,7 @@ pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoo
         packages,
         build_seconds: started.elapsed().as_secs_f64(),
     };
-    cache::keep(&[(&finished, &root.layer)], &note, &root)?;
+    cache::store(&[(&finished, &root.layer)], &note, &root)?;
     Ok(root)
 }
 

@@ -149,7 +149,7 @@ impl SecretsError {
                 Some("nothing was done; run the command again".to_owned())
             }
             Self::Damaged { .. } => Some(
-                "put it back from your backup; without it some of what belongs together is lost".to_owned(),
+                "put it back from your backup; without it the secrets do not fit together".to_owned(),
             ),
             Self::File(_) => None,
         }

@@ -48,7 +48,7 @@ impl Secret {
     }
 }
 
-/// The role it is done with. Everybody's rights are enough.
+/// The role of the health probe in PostgreSQL. It needs no more rights than everybody has.
 pub const PROBE: &str = "pgha_probe";
 
 /// Directory of the archive, beside them: what is in it is read by nobody who asks for secrets.
@@ -64,9 +64,12 @@ const NEXT: &str = "next/";
 /// Where what is to go is kept.
 const PREVIOUS: &str = "previous/";
 
-/// The operator's SSH key, and the one of before, which there is only while they are rotated.
-pub const OPERATOR_KEYS: [&str; 2] = [OPERATOR, "previous/ssh/operator"];
 const OPERATOR: &str = "ssh/operator";
+
+/// Files of the operator's SSH key, and of the one before, which there is only while they are rotated.
+pub fn operator_keys() -> [String; 2] {
+    [OPERATOR.to_owned(), format!("{PREVIOUS}{OPERATOR}")]
+}
 
 /// The SSH key that a node proves itself with.
 pub fn host_key(node: &str) -> String {
@@ -103,7 +106,7 @@ impl Secrets {
         Self::read(dir, cluster, running)?.completed(cluster, None)
     }
 
-    /// `excused`: with what is lost and helped by this something else goes on.
+    /// `excused`: missing files that this cures are no reason to stop.
     fn completed(
         mut self,
         cluster: &Cluster,
@@ -258,7 +261,8 @@ impl Secrets {
 
     /// Private keys of the operator, in OpenSSH's form: the one that nodes take, and while they are given another one that, too.
     pub(crate) fn operator_keys(&self) -> Vec<&str> {
-        OPERATOR_KEYS.iter().filter_map(|name| self.files.get(*name)).map(Secret::expose).collect()
+        let keys = operator_keys();
+        keys.iter().filter_map(|name| self.files.get(name)).map(Secret::expose).collect()
     }
 
     /// Public keys that a node may prove itself with.

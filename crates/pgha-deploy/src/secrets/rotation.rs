@@ -117,7 +117,7 @@ impl Secrets {
     ///
     /// # Errors
     /// As [`Secrets::prepare`].
-    pub fn turned(
+    pub fn after_turn(
         dir: &Path,
         cluster: &Cluster,
         running: &[String],

@@ -6,7 +6,7 @@ use pbkdf2::hmac::{Hmac, KeyInit, Mac};
 use pbkdf2::pbkdf2_hmac_array;
 use pbkdf2::sha2::Sha256;
 
-/// The verifier of a password, as PostgreSQL writes it: `SCRAM-SHA-256$ROUNDS:SALT$STORED_KEY:SERVER_KEY`.
+/// The verifier of a password, as PostgreSQL writes it: `SCRAM-SHA-256$LOOP_UNITS:SALT$STORED_KEY:SERVER_KEY`.
 pub fn scram_verifier(password: &str) -> String {
     postgres_protocol::password::scram_sha_256(password.as_bytes())
 }

@@ -15,7 +15,7 @@ use pgha_core::render::Rendered;
 use pgha_core::{Cluster, Digest};
 use serde::Serialize;
 
-use crate::daemons::{Daemons, told};
+use crate::daemons::{Daemons, per_member_lines};
 use crate::etcd::EtcdStatus;
 use crate::fleet::Fleet;
 use crate::haproxy::Pools;
@@ -122,35 +122,17 @@ impl Status {
         let dynamic = config.map(|config| config.digest().short().to_owned());
         let dynamic_current = config.map(|config| *config == rendered.dynamic);
         let conditions = conditions(cluster, fleet, &health, config).await;
-        let mut warnings = warnings::of(cluster, &health);
-        let ailing = observe::ailing(fleet, cluster, &health).await;
-        let lost = observe::etcd_lost(fleet, cluster, &health).await;
-        warnings.extend(lost.map(warnings::etcd_lost));
-        let is_off = |node: &str| world.server(node).is_none_or(|server| !server.running);
-        let ailing = ailing.iter().filter(|(node, _)| !is_off(node));
-        warnings.extend(ailing.map(|(node, ailment)| warnings::ails(node, ailment)));
-        let leader = health.leader().and_then(|leader| cluster.node(&leader.name));
-        if let Some(leader) = leader {
-            let barred = fleet.barred(leader, cluster).await;
-            warnings.extend(barred.into_iter().map(warnings::barred));
-        }
-        let poolers = fleet.nodes.iter().zip(&insides);
-        warnings.extend(poolers.flat_map(|(node, inside)| {
-            let pools = warnings::full(&node.name, &inside.pooler, &cluster.pgbouncer);
-            let ends = warnings::ends(&node.name, inside.certificate_days);
-            pools.into_iter().chain(ends)
-        }));
-        let volumes = fleet.nodes.iter().zip(&insides);
-        let volumes = volumes.filter_map(|(node, inside)| Some((node, inside.volume?)));
-        warnings.extend(volume::warnings(cluster, &volumes.collect::<Vec<_>>()));
+        let mut warnings = seen_from_outside(cluster, fleet, &health, world).await;
+        warnings.extend(seen_inside(cluster, fleet, &insides));
         let pairs = fleet.nodes.iter().zip(insides);
         let wanted = |node: &Node| Wanted {
             tree: rendered.trees[&node.role_set].digest(),
             package_root,
             seed: seed::digest(rendered, node, fleet.secrets()),
         };
-        let nodes =
-            pairs.map(|(node, inside)| one(node, inside, &health, world, wanted(node))).collect();
+        let nodes = pairs
+            .map(|(node, inside)| node_status(node, inside, &health, world, wanted(node)))
+            .collect();
         let healthy = conditions.iter().all(|condition| condition.met);
         Self {
             cluster: cluster.name.clone(),
@@ -164,6 +146,41 @@ impl Status {
     }
 }
 
+/// Warnings that follow from what the daemons say.
+async fn seen_from_outside(
+    cluster: &Cluster,
+    fleet: &Fleet,
+    health: &Health,
+    world: &Inventory,
+) -> Vec<String> {
+    let mut warnings = warnings::of_cluster(cluster, health);
+    let ailing = observe::ailing(fleet, cluster, health).await;
+    let lost = observe::etcd_lost(fleet, cluster, health).await;
+    warnings.extend(lost.map(warnings::etcd_lost));
+    let is_off = |node: &str| world.server(node).is_none_or(|server| !server.running);
+    let ailing = ailing.iter().filter(|(node, _)| !is_off(node));
+    warnings.extend(ailing.map(|(node, ailment)| warnings::copy_problem(node, ailment)));
+    let leader = health.leader().and_then(|leader| cluster.node(&leader.name));
+    if let Some(leader) = leader {
+        let barred = fleet.barred(leader, cluster).await;
+        warnings.extend(barred.into_iter().map(warnings::barred));
+    }
+    warnings
+}
+
+/// Warnings that follow from what was read on the nodes.
+fn seen_inside(cluster: &Cluster, fleet: &Fleet, insides: &[Inside]) -> Vec<String> {
+    let nodes = || fleet.nodes.iter().zip(insides);
+    let of_node = |(node, inside): (&Node, &Inside)| {
+        let pools = warnings::full_pools(&node.name, &inside.pooler, &cluster.pgbouncer);
+        let ends = warnings::certificate_expiry(&node.name, inside.certificate_days);
+        pools.into_iter().chain(ends).collect::<Vec<_>>()
+    };
+    let volumes = nodes().filter_map(|(node, inside)| Some((node, inside.volume?)));
+    let volumes = volume::warnings(cluster, &volumes.collect::<Vec<_>>());
+    nodes().flat_map(of_node).chain(volumes).collect()
+}
+
 /// Those of its health, that `config` is in force, and that no node was changed since its boot.
 async fn conditions(
     cluster: &Cluster,
@@ -173,12 +190,12 @@ async fn conditions(
 ) -> Vec<Condition> {
     let mut conditions = health.conditions(cluster);
     if let Some(config) = config.filter(|_| health.leader().is_some()) {
-        let asked = health.taking(cluster);
+        let asked = health.with_running_postgres(cluster);
         let untaken = fleet.not_taken(&asked, config).await;
         let members = cluster.nodes_with(Role::Postgres).count();
-        conditions.push(in_force(&told(&untaken), asked.len(), members));
+        conditions.push(in_force(&per_member_lines(&untaken), asked.len(), members));
     }
-    let altered = told(&fleet.altered(&cluster.nodes).await);
+    let altered = per_member_lines(&fleet.altered(&cluster.nodes).await);
     if !altered.is_empty() {
         let text = format!("nodes are not what they booted: {}", altered.join("; "));
         conditions.push(Condition { text, met: false });
@@ -198,7 +215,7 @@ fn in_force(untaken: &[String], asked: usize, members: usize) -> Condition {
     Condition { met: named.is_empty() && asked > 0, text }
 }
 
-fn one(
+fn node_status(
     node: &Node,
     inside: Inside,
     health: &Health,

@@ -11,7 +11,7 @@ use crate::pooler::Pool;
 use crate::secrets::RENEW_DAYS;
 
 /// Everything about the cluster worth a warning.
-pub(super) fn of(cluster: &Cluster, health: &Health) -> Vec<String> {
+pub(super) fn of_cluster(cluster: &Cluster, health: &Health) -> Vec<String> {
     let Some(view) = health.view() else {
         return vec!["no Patroni answers: writes cannot be routed; see `pgha doctor`".to_owned()];
     };
@@ -22,7 +22,7 @@ pub(super) fn of(cluster: &Cluster, health: &Health) -> Vec<String> {
     let one_copy = runs_on_one_copy(cluster, health, view).then(|| {
         "the leader runs on one copy: no replica confirms commits; bring one back".to_owned()
     });
-    [paused, one_copy, etcd(health), fills(health)].into_iter().flatten().collect()
+    [paused, one_copy, etcd(health), etcd_quota(health)].into_iter().flatten().collect()
 }
 
 /// An etcd member without its data.
@@ -31,7 +31,7 @@ pub(super) fn etcd_lost(node: &str) -> String {
 }
 
 /// A replica's copy that waiting does not make whole.
-pub(super) fn ails(node: &str, ailment: &Ailment) -> String {
+pub(super) fn copy_problem(node: &str, ailment: &Ailment) -> String {
     match ailment {
         Ailment::Silent => format!("{node} runs, and does not answer: `pgha apply` boots it anew"),
         Ailment::Leftover => format!(
@@ -56,7 +56,7 @@ pub(super) fn barred(what: String) -> String {
 }
 
 /// Certificates of a node that ended, or will before long. `days`: until the first one does.
-pub(super) fn ends(node: &str, days: Option<i64>) -> Option<String> {
+pub(super) fn certificate_expiry(node: &str, days: Option<i64>) -> Option<String> {
     match days? {
         ..0 => Some(format!(
             "a certificate of {node} has ended: nobody believes it any more; `pgha apply` hands it new ones"
@@ -69,7 +69,7 @@ pub(super) fn ends(node: &str, days: Option<i64>) -> Option<String> {
 }
 
 /// Pools of a node that have no connection left, and who waits for one.
-pub(super) fn full(node: &str, pools: &[Pool], pgbouncer: &Pgbouncer) -> Vec<String> {
+pub(super) fn full_pools(node: &str, pools: &[Pool], pgbouncer: &Pgbouncer) -> Vec<String> {
     // Behind a PostgreSQL that is down everybody waits, and that is said elsewhere.
     let waits = |pool: &Pool| pool.waiting > 0 && pool.active > 0;
     let most = |pool: &Pool| pgbouncer.full_pool(&pool.database);
@@ -85,7 +85,7 @@ pub(super) fn full(node: &str, pools: &[Pool], pgbouncer: &Pgbouncer) -> Vec<Str
 }
 
 /// A member whose database nears its quota, beyond which etcd takes no writes.
-fn fills(health: &Health) -> Option<String> {
+fn etcd_quota(health: &Health) -> Option<String> {
     let members = health.nodes.iter().filter_map(|(name, node)| Some((name, node.etcd.as_ref()?)));
     let (name, etcd) = members.max_by_key(|(_, etcd)| etcd.db_bytes)?;
     let percent = etcd.db_bytes * 100 / QUOTA;

@@ -9,7 +9,7 @@ use pgha_core::object::{Object, declared};
 use pgha_deploy::daemons::{Daemons, Untaken};
 use pgha_deploy::etcd::EtcdStatus;
 use pgha_deploy::haproxy::Pools;
-use pgha_deploy::health::{Health, Heir, NodeHealth};
+use pgha_deploy::health::{Candidate, Health, NodeHealth};
 use pgha_deploy::instance::{Instance, Stream};
 use pgha_deploy::node_error::NodeError;
 use pgha_deploy::patroni::{Change, Member, View};
@@ -51,7 +51,7 @@ fn answer(state: &State, name: &str, view: &View, pools: &Pools) -> NodeHealth {
         pools: (roles.has(Role::Haproxy) && routes).then(|| pools.clone()),
         units: Some(units(state, name)),
         sessions: Some(sessions(state, name)),
-        standing: BTreeSet::new(),
+        stalled: BTreeSet::new(),
         hung_poolers: BTreeSet::new(),
         held: BTreeMap::new(),
     }
@@ -213,7 +213,7 @@ impl Daemons for Pgha<'_> {
         self.world.state().answers(&node.name).then(|| "haproxy.service".to_owned())
     }
 
-    async fn switchover(&self, from: &Node, to: &Heir) -> Result<(), NodeError> {
+    async fn switchover(&self, from: &Node, to: &Candidate) -> Result<(), NodeError> {
         let (from, to) = (from.name.clone(), to.name().to_owned());
         self.ask(&from.clone(), Effect::Switchover { from, to }).await.map(drop)
     }

@@ -44,9 +44,9 @@ impl Effect {
                     let fits = !state.strict || state.synchronous.as_ref() == Some(name);
                     fits && state.has_all(name) && !state.leads(name)
                 };
-                let heir =
+                let candidate =
                     Some(to).filter(candidate).filter(|_| state.leads(&from) && state.has_quorum());
-                state.leader = Some(heir.ok_or("no candidate")?);
+                state.leader = Some(candidate.ok_or("no candidate")?);
                 state.turn();
                 Ok(true)
             }

@@ -55,14 +55,14 @@ impl State {
         if self.leader.is_none() && self.has_quorum() && self.leaderless_since.elapsed() >= FAILOVER
         {
             let last = self.led_last.clone().filter(|last| self.runs(last));
-            self.leader = self.heir(None).or(last);
+            self.leader = self.candidate(None).or(last);
             self.tell(format!("{:?} was elected", self.leader));
         }
     }
 
     /// Who may lead in place of `leader`: only one that has every row, and under strict only the
     /// synchronous replica.
-    pub(crate) fn heir(&self, leader: Option<&str>) -> Option<String> {
+    pub(crate) fn candidate(&self, leader: Option<&str>) -> Option<String> {
         let now = Instant::now();
         let may = |name: &&String| {
             Some(name.as_str()) != leader
@@ -99,7 +99,7 @@ impl State {
             11 => self.damage(&name, Damage::Login),
             // The leader is slow for a moment: another takes over.
             _ => {
-                self.leader = self.heir(self.leader.as_deref()).or(self.leader.take());
+                self.leader = self.candidate(self.leader.as_deref()).or(self.leader.take());
                 self.tell(format!("{:?} leads", self.leader));
             }
         }
@@ -108,9 +108,9 @@ impl State {
     /// None that leads or alone may, and only where nothing else is amiss for good, or on its way: beside a bad image
     /// it would cost etcd's quorum or the last copy, and that no plan brings back.
     fn damage(&mut self, name: &str, what: Damage) {
-        let is_heir = self.strict && self.synchronous.as_deref() == Some(name);
+        let is_candidate = self.strict && self.synchronous.as_deref() == Some(name);
         let holds = match what {
-            Damage::Copy if self.leads(name) || is_heir => false,
+            Damage::Copy if self.leads(name) || is_candidate => false,
             Damage::Copy => self.machines[name].roles.has(Role::Postgres),
             Damage::Member => self.machines[name].roles.has(Role::Etcd),
             Damage::Login => true,

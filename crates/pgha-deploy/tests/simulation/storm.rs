@@ -82,7 +82,7 @@ pub(crate) async fn operate(world: &World, process: u32, goal: Goal) -> End {
     let operator = operator(&pgha, &journal);
     let cluster = &world.subject.cluster.name;
     let exclusion = Exclusion { provider: &pgha, store: &pgha, cluster, holder: holder(process) };
-    match operator.through(goal, &exclusion, &Reader { world, process }).await {
+    match operator.plan_and_apply(goal, &exclusion, &Reader { world, process }).await {
         Ok(()) => End::Done,
         Err(OperateError::Execute(ExecuteError::Returned { .. })) => End::Returned,
         Err(OperateError::Execute(ExecuteError::SetBack { .. })) => End::SetBack,

@@ -57,13 +57,13 @@ pub(super) async fn apply(workspace: &Workspace, args: &ApplyArgs) -> Result<(),
     let images = args.images.manifest.as_deref();
     let mut prepared = Prepared::new(workspace, images, Vec::new, yes).await?;
     prepared.way_back = !args.no_way_back;
-    prepared.through(Goal::Apply, "pgha apply", yes).await
+    prepared.plan_and_apply(Goal::Apply, "pgha apply", yes).await
 }
 
 pub(super) async fn rollback(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
     Prepared::new(workspace, None, Vec::new, false)
         .await?
-        .through(Goal::Rollback, "pgha rollback", yes)
+        .plan_and_apply(Goal::Rollback, "pgha rollback", yes)
         .await
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
 
 pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
     let prepared = Prepared::new(workspace, None, preflight::clients, yes).await?;
-    prepared.through(Goal::Apply, "pgha up", yes).await?;
+    prepared.plan_and_apply(Goal::Apply, "pgha up", yes).await?;
     let healthy = format!("cluster `{}` is healthy", workspace.cluster.name);
     print::marked(&print::green("ready:"), &healthy);
     print::data(&Endpoints::of(workspace, &prepared.secrets).text());

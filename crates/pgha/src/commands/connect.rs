@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pgha_core::cluster::{Haproxy, Node, Role};
-use pgha_deploy::secrets::{OPERATOR_KEYS, Secrets, host_key};
+use pgha_deploy::secrets::{Secrets, host_key, operator_keys};
 use pgha_platform::umask;
 
 use crate::cli::PsqlArgs;
@@ -153,7 +153,7 @@ async fn ssh_command(workspace: &Workspace, node: &Node) -> Result<Command, Fail
         );
     }
     let mut command = Command::new("ssh");
-    for key in OPERATOR_KEYS.map(|name| secrets.path(name)).iter().filter(|path| path.exists()) {
+    for key in operator_keys().map(|name| secrets.path(&name)).iter().filter(|path| path.exists()) {
         command.arg("-i").arg(without_tokens(key));
     }
     // No file: to look never writes. A line for each key, three words that are no secret; `%%`: ssh replaces `%s`.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pgha_core::Digest;
+use pgha_core::inventory::Server;
 use pgha_core::manifest::Manifest;
 use pgha_core::plan::Plan;
 use pgha_deploy::archive::Archive;
@@ -11,7 +12,6 @@ use pgha_deploy::execute;
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::image::given;
 use pgha_deploy::journal::Journal;
-use pgha_deploy::observe;
 use pgha_deploy::operate::Goal;
 use pgha_deploy::operator::Operator;
 use pgha_deploy::secrets::Secrets;
@@ -46,7 +46,7 @@ impl<'w> Prepared<'w> {
         install: bool,
     ) -> Result<Self, Failure> {
         preflight::require(workspace, extra, install).await?;
-        not_lost(workspace).await?;
+        state_dir_is_there(workspace).await?;
         let (cluster, rendered) = (&workspace.cluster, &workspace.rendered);
         let manifest = match images {
             Some(path) => given::read(path, cluster, rendered)?,
@@ -60,13 +60,12 @@ impl<'w> Prepared<'w> {
     }
 
     /// Whether every node has what the secrets say.
-    pub(super) async fn is_delivered(&self) -> Result<bool, Failure> {
+    pub(super) fn is_delivered(&self, servers: &[Server]) -> bool {
         let seeds = self.operator().desired.seeds;
-        let servers = observe::servers(&self.workspace.provider).await?.servers;
         let has = |(node, seed): (&String, &Digest)| {
             servers.iter().any(|server| server.name == *node && server.given.seed == *seed)
         };
-        Ok(seeds.iter().all(has))
+        seeds.iter().all(has)
     }
 
     pub(super) fn operator(&self) -> Operator<'_, Local, Fleet> {
@@ -84,14 +83,14 @@ impl<'w> Prepared<'w> {
     }
 
     /// Plans, asks, and carries out, as the command called `purpose`.
-    pub(super) async fn through(
+    pub(super) async fn plan_and_apply(
         &self,
         goal: Goal,
         purpose: &str,
         yes: bool,
     ) -> Result<(), Failure> {
         let exclusion = exclusion(self.workspace, &self.fleet, purpose);
-        Ok(self.operator().through(goal, &exclusion, &Terminal { yes }).await?)
+        Ok(self.operator().plan_and_apply(goal, &exclusion, &Terminal { yes }).await?)
     }
 }
 
@@ -116,7 +115,7 @@ impl Consent for Terminal {
 
 /// A formed cluster without servers is one whose state directory is not there, not one to be made
 /// anew.
-async fn not_lost(workspace: &Workspace) -> Result<(), Failure> {
+async fn state_dir_is_there(workspace: &Workspace) -> Result<(), Failure> {
     let mark = workspace.secrets_dir().join(execute::FORMED);
     let lost = workspace.servers().await?.is_empty() && mark.exists();
     if lost { Err(workspace.no_servers()) } else { Ok(()) }

@@ -35,7 +35,7 @@ async fn secrets(workspace: &Workspace, args: &RotateArgs) -> Result<(), Failure
     let kinds = kinds(&args.what);
     let mut rotation = match found {
         None => begin(workspace, args, kinds, None).await?,
-        // What is lost may join.
+        // Secrets that are lost may join a rotation that runs.
         Some(found) if !args.what.is_empty() && !kinds.is_subset(&found.kinds) => {
             begin(workspace, args, kinds, Some(found)).await?
         }
@@ -46,9 +46,9 @@ async fn secrets(workspace: &Workspace, args: &RotateArgs) -> Result<(), Failure
     };
     loop {
         let prepared = prepared(workspace).await?;
-        prepared.through(Goal::Apply, PURPOSE, true).await?;
+        prepared.plan_and_apply(Goal::Apply, PURPOSE, true).await?;
         let turn = rotation.next();
-        rotation = match take(workspace, &prepared, &rotation, &turn).await? {
+        rotation = match advance(workspace, &prepared, &rotation, &turn).await? {
             None => {
                 end(workspace, &rotation);
                 return Ok(());
@@ -84,8 +84,8 @@ async fn begin(
     print::note(&format!(
         "new secrets ({names}) for every node: each is booted anew, one after the other, the leader last"
     ));
-    agreed(args, "Begin?")?;
-    let secrets = workspace.turned(&Turn::Begin(kinds)).await?;
+    confirmed(args, "Begin?")?;
+    let secrets = workspace.after_turn(&Turn::Begin(kinds)).await?;
     let fleet = Fleet::new(&workspace.cluster, Arc::clone(&secrets));
     let write = async {
         unchanged(workspace, found.as_ref()).await?;
@@ -116,14 +116,14 @@ fn may_go_on(workspace: &Workspace, args: &RotateArgs, rotation: &Rotation) -> R
     }
     print::note(&format!("going on with the rotation that was begun ({names})"));
     if rotation.stage != Stage::Trusted {
-        return agreed(args, "Go on?");
+        return confirmed(args, "Go on?");
     }
     let trust = workspace.secrets_dir().join("ca.crt");
     let question = format!("Does every client trust both authorities of {}?", trust.display());
-    agreed(args, &question).map_err(|no| no.hint(clients_first(workspace)))
+    confirmed(args, &question).map_err(|no| no.hint(clients_first(workspace)))
 }
 
-fn agreed(args: &RotateArgs, question: &str) -> Result<(), Failure> {
+fn confirmed(args: &RotateArgs, question: &str) -> Result<(), Failure> {
     match args.yes.yes || print::confirm(question) {
         true => Ok(()),
         false => Err(Failure::no("nothing was changed").hint("answer y, or give --yes")),
@@ -132,7 +132,7 @@ fn agreed(args: &RotateArgs, question: &str) -> Result<(), Failure> {
 
 /// Writes the next turn, while nobody else is at work: every node has the last one, so what it had before that is nothing to go back
 /// to. Absent: that was the end.
-async fn take(
+async fn advance(
     workspace: &Workspace,
     prepared: &Prepared<'_>,
     rotation: &Rotation,
@@ -140,13 +140,13 @@ async fn take(
 ) -> Result<Option<Rotation>, Failure> {
     let work = async {
         unchanged(workspace, Some(rotation)).await?;
-        if !prepared.is_delivered().await? {
+        let servers = observe::servers(&workspace.provider).await?.servers;
+        if !prepared.is_delivered(&servers) {
             return Err(Failure::no("not every node has the new secrets")
                 .hint("see `pgha plan`; `pgha rotate` goes on"));
         }
-        let servers = observe::servers(&workspace.provider).await?.servers;
         prepared.archive.keep_only_given(&servers)?;
-        let secrets = workspace.turned(turn).await?;
+        let secrets = workspace.after_turn(turn).await?;
         secrets.write()?;
         Ok(secrets.rotation()?)
     };
@@ -181,7 +181,7 @@ fn end(workspace: &Workspace, rotation: &Rotation) {
 /// Written before PostgreSQL knows it, and taken for the role's own once it does. So are those that are lost.
 async fn password(workspace: &Workspace, role: &str) -> Result<(), Failure> {
     workspace.has_user(role)?;
-    let secrets = workspace.turned(&Turn::BeginPasswords(role.to_owned())).await?;
+    let secrets = workspace.after_turn(&Turn::BeginPasswords(role.to_owned())).await?;
     let fleet = Fleet::new(&workspace.cluster, Arc::clone(&secrets));
     let work = async {
         secrets.write()?;
@@ -191,7 +191,7 @@ async fn password(workspace: &Workspace, role: &str) -> Result<(), Failure> {
         for role in secrets.next_roles() {
             strange.extend(role_password::change(&fleet, leader, &role).await?);
         }
-        workspace.turned(&Turn::FinishPasswords).await?.write()?;
+        workspace.after_turn(&Turn::FinishPasswords).await?.write()?;
         Ok(strange)
     };
     let strange = exclusively(workspace, &fleet, PURPOSE, Unguarded::Refuse, work).await?;

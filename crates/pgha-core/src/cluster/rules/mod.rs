@@ -88,22 +88,21 @@ pub(super) fn check(spec: &Spec) -> (Option<Cluster>, Vec<Diagnostic>) {
             pgbouncer,
             haproxy,
             network,
-            sysctl: spec
-                .os
-                .sysctl
-                .iter()
-                .map(|(key, value)| (key.get_ref().clone(), *value))
-                .collect(),
+            sysctl: sysctl(spec),
             base,
             size_budget_mb: spec.image.size_budget_mb,
-            local_state_dir: value_or(
-                &spec.provider.local.state_dir,
-                "/var/lib/pgha-local".to_owned(),
-            )
-            .into_inner(),
+            local_state_dir: local_state_dir(spec),
             nodes,
         });
     (cluster, remarks.0)
+}
+
+fn sysctl(spec: &Spec) -> BTreeMap<String, i64> {
+    spec.os.sysctl.iter().map(|(key, value)| (key.get_ref().clone(), *value)).collect()
+}
+
+fn local_state_dir(spec: &Spec) -> String {
+    value_or(&spec.provider.local.state_dir, "/var/lib/pgha-local".to_owned()).into_inner()
 }
 
 /// The value of the file, or the default at no place.

@@ -176,46 +176,54 @@ fn address(
         );
         return None;
     };
-    if address.is_loopback()
+    let unusable = no_host(address);
+    let unusable = unusable.or_else(|| no_host_of(network?.cidr, address));
+    if let Some((message, label, help)) = unusable {
+        remarks.error(text.span(), message, label, help);
+    }
+    Some(address)
+}
+
+/// What is wrong with an address, the same in a few words, and what to do.
+type Unusable = (String, &'static str, &'static str);
+
+fn no_host(address: Ipv4Addr) -> Option<Unusable> {
+    let is_reserved = address.is_loopback()
         || address.is_link_local()
         || address.is_multicast()
         || address.octets()[0] == 0
-        || address.octets()[0] >= 240
-    {
-        let help = "loopback, link-local, multicast and reserved addresses belong to no machine of a network; use a private one";
-        remarks.error(
-            text.span(),
+        || address.octets()[0] >= 240;
+    is_reserved.then(|| {
+        (
             format!("{address} cannot be a node's address"),
             "not a host's",
-            help,
-        );
-    } else if let Some(Network { cidr, .. }) = network {
-        if !cidr.contains(&address) {
-            let help =
-                "put the node into the network, or set `network.cidr` to one that holds every node";
-            remarks.error(
-                text.span(),
-                format!("{address} is outside the cluster's network {cidr}"),
-                "foreign address",
-                help,
-            );
-        } else if address == cidr.network() || address == cidr.broadcast() {
-            remarks.error(
-                text.span(),
-                format!("{address} is not a host address of {cidr}"),
-                "network or broadcast address",
-                "choose an address between",
-            );
-        } else if Some(address) == cidr.hosts().next() {
-            remarks.error(
-                text.span(),
-                format!("{address} is the gateway of {cidr}"),
-                "taken by the gateway",
-                "the first address of a network belongs to its gateway, on every provider",
-            );
-        }
+            "loopback, link-local, multicast and reserved addresses belong to no machine of a network; use a private one",
+        )
+    })
+}
+
+fn no_host_of(cidr: Ipv4Net, address: Ipv4Addr) -> Option<Unusable> {
+    if !cidr.contains(&address) {
+        return Some((
+            format!("{address} is outside the cluster's network {cidr}"),
+            "foreign address",
+            "put the node into the network, or set `network.cidr` to one that holds every node",
+        ));
     }
-    Some(address)
+    if address == cidr.network() || address == cidr.broadcast() {
+        return Some((
+            format!("{address} is not a host address of {cidr}"),
+            "network or broadcast address",
+            "choose an address between",
+        ));
+    }
+    (Some(address) == cidr.hosts().next()).then(|| {
+        (
+            format!("{address} is the gateway of {cidr}"),
+            "taken by the gateway",
+            "the first address of a network belongs to its gateway, on every provider",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub(super) fn check(
         let message =
             format!("the primary may get {needed} connections, and `max_connections` is {all}");
         let smaller = largest(size, |size| fits(&room, size));
-        let help = room.told(&pgbouncer, &names, smaller);
+        let help = room.explanation(&pgbouncer, &names, smaller);
         remarks.error(blamed(spec, &pgbouncer), message, "more than there are", help);
     }
     pgbouncer
@@ -109,7 +109,7 @@ fn by_name<T: Clone>(table: &BTreeMap<Spanned<String>, T>) -> BTreeMap<String, T
     table.iter().map(|(name, settings)| (name.get_ref().clone(), settings.clone())).collect()
 }
 
-/// What is written of a name that nobody declares would be for nobody.
+/// Settings of a name that is not declared would have no effect.
 fn declared<'n>(
     what: &str,
     names: impl Iterator<Item = &'n Spanned<String>>,
@@ -184,7 +184,12 @@ impl Room {
     }
 
     /// The sum, and what to do. `smaller`: the largest default size that there is room for.
-    fn told(&self, pgbouncer: &Pgbouncer, databases: &[&str], smaller: Option<u32>) -> String {
+    fn explanation(
+        &self,
+        pgbouncer: &Pgbouncer,
+        databases: &[&str],
+        smaller: Option<u32>,
+    ) -> String {
         let Self { routers, other, .. } = self;
         let needed = self.needed(pgbouncer, databases);
         let pooled = self.pooled(pgbouncer, databases);

@@ -31,13 +31,13 @@ impl Lab {
         Secrets::prepare(&self.path(), &self.cluster, &Self::running()).expect("secrets")
     }
 
-    fn turned(&self, turn: &Turn) -> Result<Secrets, SecretsError> {
-        Secrets::turned(&self.path(), &self.cluster, &Self::running(), turn)
+    fn after_turn(&self, turn: &Turn) -> Result<Secrets, SecretsError> {
+        Secrets::after_turn(&self.path(), &self.cluster, &Self::running(), turn)
     }
 
     /// Writes a turn. What was written needs nothing more.
     fn turn(&self, turn: &Turn) -> Secrets {
-        self.turned(turn).and_then(|secrets| secrets.write()).expect("written");
+        self.after_turn(turn).and_then(|secrets| secrets.write()).expect("written");
         let secrets = self.read();
         assert_eq!(secrets.unwritten(), Vec::<String>::new());
         secrets
@@ -108,7 +108,7 @@ fn a_turn_that_was_interrupted_is_as_good_as_done() {
             let lab = Lab::new();
             let before = [all(), Turn::Replace, Turn::Finish].into_iter();
             before.take_while(|earlier| *earlier != turn).for_each(|turn| drop(lab.turn(&turn)));
-            let secrets = lab.turned(&turn).expect("secrets");
+            let secrets = lab.after_turn(&turn).expect("secrets");
             secrets.write_some(written);
             let found = lab.read();
             assert_eq!(stage(&found), stage(&secrets), "{turn:?} after {written} files");
@@ -134,7 +134,7 @@ fn what_is_lost_is_named_with_what_makes_it_anew() {
         };
         let cure = lost.cure().unwrap_or_default();
         assert!(cure.contains(words), "{file}: {cure}");
-        assert_eq!(lab.turned(&turn).is_ok(), words != "pgha destroy", "{file}");
+        assert_eq!(lab.after_turn(&turn).is_ok(), words != "pgha destroy", "{file}");
     }
     let lab = Lab::new();
     for file in ["ca.crt", "passwords/rest-api", "passwords/pgha_probe", "nodes/node-1/etcd.key"] {
@@ -179,10 +179,10 @@ fn a_lost_password_does_not_wait_for_a_lost_authority() {
         std::fs::remove_file(lab.path().join(file)).expect("lost");
     }
     let authorities = Turn::Begin([Kind::Authorities].into());
-    let Err(lost) = lab.turned(&authorities) else { panic!("the password is not missed") };
+    let Err(lost) = lab.after_turn(&authorities) else { panic!("the password is not missed") };
     assert!(lost.cure().is_some_and(|cure| cure.contains("pgha rotate --role app")));
     for turn in [Turn::BeginPasswords("app".to_owned()), Turn::FinishPasswords] {
-        lab.turned(&turn).and_then(|secrets| secrets.write()).expect("written");
+        lab.after_turn(&turn).and_then(|secrets| secrets.write()).expect("written");
     }
     lab.turn(&authorities);
 }
@@ -253,7 +253,7 @@ fn a_node_whose_key_is_lost_proves_itself_with_the_one_it_has() {
     assert!(lab.read().file(&public).expose().trim() == third[third.len() - 1]);
     std::fs::remove_file(lab.path().join(OPERATOR)).expect("lost");
     assert!(Secrets::prepare(&lab.path(), &lab.cluster, &Lab::running()).is_err());
-    assert!(lab.turned(&Turn::Begin([Kind::Ssh].into())).is_err(), "nobody would get in");
+    assert!(lab.after_turn(&Turn::Begin([Kind::Ssh].into())).is_err(), "nobody would get in");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod stop;
 use pgha_core::cluster::{Fault, Role};
 use pgha_deploy::daemons::Daemons;
 use pgha_deploy::fleet::Fleet;
-use pgha_deploy::health::{Health, Heir};
+use pgha_deploy::health::{Candidate, Health};
 
 use self::stop::Stop;
 use super::exclusive::{Unguarded, exclusively};
@@ -33,30 +33,30 @@ async fn to_another(workspace: &Workspace, fleet: &Fleet, to: Option<&str>) -> R
         print::note(&format!("{from} leads already; nothing was done"));
         return Ok(());
     }
-    let heir = heir(workspace, &health, to)?;
+    let candidate = candidate(workspace, &health, to)?;
     let old = workspace.node(&from)?;
     let slots = fleet.slots(old).await;
     if !slots.is_empty() {
         print::note(&format!(
             "{} will not have the replication slots {}",
-            heir.name(),
+            candidate.name(),
             slots.join(", ")
         ));
     }
-    let work = async { Ok(fleet.switchover(old, &heir).await?) };
+    let work = async { Ok(fleet.switchover(old, &candidate).await?) };
     let stop = Stop::watch(fleet, work).await?;
     let promised = workspace.cluster.write_stop(Fault::Switchover).worst_seconds;
-    print::note(&format!("{} leads now; {}", heir.name(), stop.report(promised)));
+    print::note(&format!("{} leads now; {}", candidate.name(), stop.report(promised)));
     Ok(())
 }
 
 /// Who is to take over from the leader: `wanted`, or the best.
-pub(super) fn heir(
+pub(super) fn candidate(
     workspace: &Workspace,
     health: &Health,
     wanted: Option<&str>,
-) -> Result<Heir, Failure> {
-    health.heir(&workspace.cluster, wanted).map_err(|why| {
+) -> Result<Candidate, Failure> {
+    health.candidate(&workspace.cluster, wanted).map_err(|why| {
         Failure::no(format!("nobody can take over from the leader at once: {why}"))
             .hint("see `pgha status`; wait until a replica has caught up, then run it again")
     })

@@ -6,7 +6,7 @@ use pgha_core::cluster::{Node, Role};
 use pgha_deploy::daemons::Daemons;
 use pgha_deploy::declare;
 use pgha_deploy::fleet::Fleet;
-use pgha_deploy::health::{Health, Heir};
+use pgha_deploy::health::{Candidate, Health};
 use pgha_platform::{Faults, Provider};
 use pgha_verify::Scenario;
 use tokio::time::Instant;
@@ -20,12 +20,12 @@ use crate::workspace::Workspace;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who is to take over, once somebody may.
-async fn heir(workspace: &Workspace, fleet: &Fleet) -> Result<Heir, Failure> {
+async fn candidate(workspace: &Workspace, fleet: &Fleet) -> Result<Candidate, Failure> {
     let until = Instant::now() + PATIENCE;
     loop {
-        let heir = switchover::heir(workspace, &Health::observe(fleet).await, None);
-        if heir.is_ok() || Instant::now() > until {
-            return heir;
+        let candidate = switchover::candidate(workspace, &Health::observe(fleet).await, None);
+        if candidate.is_ok() || Instant::now() > until {
+            return candidate;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -42,8 +42,8 @@ pub(super) async fn break_it(
         Scenario::LeaderPowerOff => Ok(workspace.provider.power_cut(&leader.name).await?),
         Scenario::LeaderCutOff => Ok(fleet.isolate(leader).await?),
         Scenario::Switchover => {
-            let heir = heir(workspace, fleet).await?;
-            Ok(fleet.switchover(leader, &heir).await?)
+            let candidate = candidate(workspace, fleet).await?;
+            Ok(fleet.switchover(leader, &candidate).await?)
         }
         // Boxed: it is by far the largest of these futures.
         Scenario::Roll => Box::pin(apply::again(workspace)).await,

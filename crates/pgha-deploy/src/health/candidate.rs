@@ -3,18 +3,18 @@
 use pgha_core::Cluster;
 use pgha_core::cluster::Durability;
 
-use super::{HEALTHY_LAG, Health, Lag};
+use super::{HEALTHY_LAG, Health, Lag, mib};
 use crate::patroni::Member;
 
 /// Bytes of WAL that whoever is to lead may still have to replay. A slow disk takes a second for
 /// them, and writes stop meanwhile.
 const PROMPT_REPLAY: u64 = 16 << 20;
 
-/// Who may take over: nobody else makes one.
+/// A replica that may take over. Only [`Health::candidate`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heir(String);
+pub struct Candidate(String);
 
-impl Heir {
+impl Candidate {
     /// Its node.
     pub fn name(&self) -> &str {
         &self.0
@@ -26,7 +26,7 @@ impl Health {
     ///
     /// # Errors
     /// When that one, or every one, would lose rows or let writers wait: why.
-    pub fn heir(&self, cluster: &Cluster, wanted: Option<&str>) -> Result<Heir, String> {
+    pub fn candidate(&self, cluster: &Cluster, wanted: Option<&str>) -> Result<Candidate, String> {
         let members = self.view().map_or(&[][..], |view| &view.members).iter();
         let asked = members.filter(|member| match wanted {
             Some(wanted) => member.name == wanted,
@@ -40,10 +40,11 @@ impl Health {
             }
         }
         let to_replay = |member: &&&Member| self.lag(member).map(|lag| lag.replayed);
-        let heir = able.iter().min_by_key(to_replay).map(|member| Heir(member.name.clone()));
+        let candidate =
+            able.iter().min_by_key(to_replay).map(|member| Candidate(member.name.clone()));
         let nobody = || format!("{} is no replica", wanted.unwrap_or("nobody"));
         let why = || if reasons.is_empty() { nobody() } else { reasons.join(", ") };
-        heir.ok_or_else(why)
+        candidate.ok_or_else(why)
     }
 
     /// Why a member may not become the leader: rows would be lost, or writers would wait for it.
@@ -52,7 +53,6 @@ impl Health {
             return Some("does not follow the leader".to_owned());
         };
         let waited_for = cluster.durability == Durability::Async || member.is_synchronous();
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         match lag {
             _ if !waited_for => Some("is not synchronous".to_owned()),
             Lag { received, .. } if received > HEALTHY_LAG => {
@@ -79,7 +79,7 @@ mod tests {
             let member = serde_json::json!({ "name": "b", "role": role, "state": state, "receive_lag": 0, "replay_lag": lag });
             let view = serde_json::from_value(serde_json::json!({ "members": [member] })).ok();
             let node = NodeHealth { view, ..NodeHealth::default() };
-            Health { nodes: [("b".to_owned(), node)].into() }.heir(&cluster, Some("b")).is_ok()
+            Health { nodes: [("b".to_owned(), node)].into() }.candidate(&cluster, Some("b")).is_ok()
         };
         assert!(can_lead("quorum_standby", "streaming", PROMPT_REPLAY));
         assert!(!can_lead("replica", "streaming", 0));
