@@ -7,12 +7,12 @@ use std::hash;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// As many digits as are compared. A label of Hetzner Cloud holds 63 characters, so a whole digest is too long for one
-/// (docs.hetzner.cloud, Labels); 160 bits are as many as Git compares.
+/// Number of digits that are compared. A label of Hetzner Cloud holds at most 63 characters
+/// (docs.hetzner.cloud, Labels), too few for a whole digest. 160 bits are as many as Git compares.
 const COMPARED: usize = 40;
 
-/// A SHA-256 digest of 64 hexadecimal digits, or the first of one: two are equal when their first 40 are.
-/// [`Digest::short`] is what people read.
+/// A SHA-256 digest of 64 hexadecimal digits, or its first digits. Two are equal if their first 40
+/// digits are. [`Digest::short`] is the form for people.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
@@ -30,12 +30,12 @@ impl Digest {
         self.0.get(..8).unwrap_or(&self.0)
     }
 
-    /// What tells it from others: its first 40 hexadecimal digits.
+    /// Its first 40 hexadecimal digits, which identify it.
     pub fn id(&self) -> &str {
         self.0.get(..COMPARED).unwrap_or(&self.0)
     }
 
-    /// The same without the digits that nobody compares, as labels and plans have it.
+    /// The same, cut to the digits that are compared. Labels and plans hold this form.
     #[must_use]
     pub fn compared(&self) -> Self {
         Self(self.id().to_owned())

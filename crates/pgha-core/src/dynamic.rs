@@ -18,10 +18,10 @@ pub(crate) const NOT_LESS_ON_STANDBY: [&str; 5] = [
     "max_worker_processes",
 ];
 
-/// Files of Patroni's that say who may connect, by its names for them.
+/// Patroni's names for the files that say who may connect.
 pub const ACCESS: [&str; 2] = ["pg_hba", "pg_ident"];
 
-/// One dynamic configuration, in Patroni's words. What is in etcd may be anything.
+/// One dynamic configuration, in Patroni's format. If it was read from etcd, it may be any JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Dynamic(Value);
@@ -38,7 +38,7 @@ impl Dynamic {
         &self.0
     }
 
-    /// The digest of its JSON, as it is written without spaces.
+    /// The digest of its JSON, serialized without spaces.
     pub fn digest(&self) -> Digest {
         Digest::of(self.0.to_string().as_bytes())
     }
@@ -63,7 +63,7 @@ impl Dynamic {
         lines.filter_map(Value::as_str)
     }
 
-    /// The same with the access of another one.
+    /// The same, with the access lines of `other`.
     #[must_use]
     pub(crate) fn with_access_of(&self, other: &Self) -> Self {
         let mut json = self.0.clone();
@@ -74,7 +74,7 @@ impl Dynamic {
         Self(json)
     }
 
-    /// The same with whatever another one has more of, of what a standby may not have less of than its primary.
+    /// The same, but each parameter in `NOT_LESS_ON_STANDBY` that is larger in `other` gets that larger value.
     #[must_use]
     pub(crate) fn with_more_of(&self, other: &Self) -> Self {
         let mut json = self.0.clone();
@@ -107,7 +107,8 @@ impl Dynamic {
         changed(parts[0], parts[1])
     }
 
-    /// How `new` differs, as people read it: `work_mem: "16MB" -> "32MB"`, and the same for every other key.
+    /// How `new` differs, for people: `work_mem: "16MB" -> "32MB"`, and likewise for every other
+    /// key. Access files are only named.
     pub fn diff(&self, new: &Self) -> Vec<String> {
         let line = |name: &str, old: &Value, new: &Value| format!("{name}: {old} -> {new}");
         let parameters = self.changed_parameters(new).into_iter();

@@ -3,7 +3,7 @@
 //!
 //! Nothing here touches a file, a process, a clock or a socket, so every decision the tool makes
 //! can be tested on text. What must never happen here: a partly checked [`Cluster`], a rendered
-//! file that holds a secret, a plan that leaves a decision to whoever carries it out.
+//! file that holds a secret, a plan that leaves a decision to its executor.
 //!
 //! ```text
 //! text -> parse -> Cluster -> render -> Rendered (trees, seeds, dynamic)    Cluster + Inventory -> plan -> Plan

@@ -29,11 +29,12 @@ pub struct Image {
     /// What boots.
     #[serde(flatten)]
     pub artifact: Artifact,
-    /// Versions of the daemons, and of the libraries that sort text, by the base's names of their packages.
+    /// Versions of the daemons, and of the libraries that sort text, by the names of their packages
+    /// in the base.
     pub versions: BTreeMap<String, String>,
 }
 
-/// What of an image boots.
+/// The part of an image that boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, try_from = "Parts")]
 pub enum Artifact {
@@ -42,7 +43,7 @@ pub enum Artifact {
         /// The layers.
         #[serde(flatten)]
         layers: Layers,
-        /// The same with a kernel and a boot loader, for a machine. Absent: not asked for.
+        /// The same with a kernel and a boot loader, for a machine. Absent: it was not requested.
         #[serde(skip_serializing_if = "Option::is_none")]
         disk: Option<Disk>,
     },
@@ -53,7 +54,7 @@ pub enum Artifact {
     },
 }
 
-/// What a manifest may have of an artifact.
+/// The fields of an artifact that a manifest may have.
 #[derive(Deserialize)]
 struct Parts {
     package_root: Option<Layer>,
@@ -92,7 +93,7 @@ pub struct Disk {
     /// The file.
     #[serde(flatten)]
     pub file: Layer,
-    /// Its length in bytes after `zstd`: what an upload takes, and what the size budget is about.
+    /// Its length in bytes after `zstd`: the size of an upload, which the size budget limits.
     pub compressed: u64,
     /// What takes the space, largest first.
     pub contents: Vec<Content>,
@@ -103,7 +104,7 @@ pub struct Disk {
 pub struct Content {
     /// A layer, or a path of the Nix store.
     pub name: String,
-    /// Its length in bytes, as it lies there.
+    /// Its length in bytes, as stored on the disk.
     pub bytes: u64,
 }
 
@@ -119,7 +120,7 @@ pub struct Layer {
 }
 
 impl Layers {
-    /// Changed by any changed byte of either layer.
+    /// The digest of both layers: any changed byte of either changes it.
     pub fn digest(&self) -> Digest {
         let mut hasher = Hasher::default();
         hasher
@@ -139,7 +140,7 @@ impl Image {
         }
     }
 
-    /// The files that its digest is of.
+    /// The files that its digest covers.
     pub fn files(&self) -> Vec<&Layer> {
         match &self.artifact {
             Artifact::Layers { layers, .. } => vec![&layers.package_root, &layers.configuration],
@@ -155,7 +156,7 @@ impl Image {
         }
     }
 
-    /// Its disk. Absent: nobody has asked for one.
+    /// Its disk. Absent: none was requested.
     pub fn disk(&self) -> Option<&Disk> {
         match &self.artifact {
             Artifact::Layers { disk, .. } => disk.as_ref(),
@@ -163,7 +164,7 @@ impl Image {
         }
     }
 
-    /// What its PostgreSQL writes. Absent: it has none.
+    /// The data format of its PostgreSQL. Absent: it has no PostgreSQL.
     pub fn data_format(&self, cluster: &Cluster) -> Option<DataFormat> {
         self.role_set
             .has(Role::Postgres)

@@ -10,19 +10,19 @@ use crate::cluster::{Cluster, Durability};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Object {
-    /// The role and the function through which PgBouncer asks for passwords, and that
-    /// not everybody may ask.
+    /// The role and the function through which PgBouncer looks up passwords, and that PUBLIC may
+    /// not call the function.
     Pooler,
     /// The role with which pgha opens a client's session to see whether it works.
     Probe,
-    /// That every role's commits wait for another copy, in every database: no setting of one turns
-    /// that off.
+    /// Commits wait for another copy, for every role in every database: no setting of a role or
+    /// database turns that off.
     Commits,
     /// A role, by name.
     Role(String),
     /// A database, by name.
     Database(String),
-    /// That a database belongs to a role.
+    /// The ownership of a database by a role.
     Owner {
         /// The database.
         database: String,
@@ -53,14 +53,14 @@ impl fmt::Display for Object {
 }
 
 impl Object {
-    /// Whether pgha itself goes through it, or what it promises depends on it: without it a cluster
-    /// looks sick, and putting it back is the cure.
+    /// Whether pgha itself uses it, or one of its promises depends on it. Without it the cluster
+    /// looks sick, and creating it again is the cure.
     pub fn is_vital(&self) -> bool {
         matches!(self, Self::Pooler | Self::Probe | Self::Commits)
     }
 }
 
-/// Everything that must be there for the cluster file to be true.
+/// Everything that must exist for the cluster to match its file.
 pub fn declared(cluster: &Cluster) -> Vec<Object> {
     let (database, name) = ("postgres".to_owned(), "pg_stat_statements".to_owned());
     let mut objects = vec![Object::Pooler, Object::Probe, Object::Extension { database, name }];

@@ -6,7 +6,7 @@ use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde::Serialize;
 
-/// A template that does not fit the cluster: a defect of pgha, or a value no rule had refused.
+/// A template that does not fit the cluster: a defect of pgha, or a value that no rule refused.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot render `{path}`: {reason}")]
 pub struct RenderError {
@@ -43,7 +43,7 @@ fn engine() -> Result<Environment<'static>, Error> {
             .keep_trailing_newline(true)
             .build()?,
     );
-    // What several units have in common.
+    // Directives that several units share.
     engine.add_template("sandbox.conf", include_str!("../templates/sandbox.conf"))?;
     Ok(engine)
 }

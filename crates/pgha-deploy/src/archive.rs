@@ -1,4 +1,4 @@
-//! What nodes boot from, kept by digest: a plan names digests, and whatever was given to a node can be given to it again.
+//! What nodes boot from, kept by digest. A plan names digests, and whatever a node was given can be given to it again.
 //!
 //! ```text
 //! SECRETS/archive/images/DIGEST.json   an image as its manifest has it; its files stay in the image cache
@@ -17,19 +17,20 @@ use zeroize::Zeroizing;
 use crate::image::{AlteredError, unaltered};
 use crate::seed;
 
-/// What no server names goes after so long. Another operator may be about to give it to one.
+/// An entry that no server names is dropped at this age. Not sooner, because another operator may
+/// be about to give it to a server.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Why something cannot be booted.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// Nothing proved itself before what it has.
+    /// No earlier image and seed of the server have proven themselves.
     #[error("nothing that it had before has proven itself")]
     Nothing,
-    /// Nobody would speak to its daemons.
+    /// Its certificates have expired, so no peer would accept its daemons.
     #[error("the certificates that it had before have ended")]
     Ended,
-    /// It was given by another pgha, with other secrets, or the directory was emptied.
+    /// Another pgha with other secrets gave it to the node, or the directory was emptied.
     #[error("{what} {} is not in {}", digest.short(), dir.display())]
     Missing {
         /// An image or a seed.
@@ -77,7 +78,8 @@ impl Archive {
         Self { dir }
     }
 
-    /// Keeps an image. Where its files are gone, it is found where it was built meanwhile.
+    /// Keeps an image. An existing entry stays while its files exist. Otherwise this image, with
+    /// the paths of its own build, replaces it.
     ///
     /// # Errors
     /// When its entry cannot be written.
@@ -98,7 +100,7 @@ impl Archive {
         self.entry_of_seed(digest).exists()
     }
 
-    /// Keeps a seed, in place of one with the same digest: what only a first start reads is no part of that.
+    /// Keeps a seed. It replaces one with the same digest, because the digest leaves out what only a first start reads.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -108,7 +110,7 @@ impl Archive {
         files::write(&path, packed, 0o600)
     }
 
-    /// An image, every byte of which is as it was built.
+    /// An image, after a check that every byte is as it was built.
     ///
     /// # Errors
     /// When it is not kept, or its files are not what they were.
@@ -118,7 +120,7 @@ impl Archive {
         Ok(image)
     }
 
-    /// An image as it was built, whatever became of its files: for whom they are looked at by the one that boots them.
+    /// An image as it was built, without a look at its files. For callers whose provider checks the files when it boots them.
     ///
     /// # Errors
     /// When it is not kept.
@@ -129,10 +131,11 @@ impl Archive {
         })
     }
 
-    /// A seed, ready for delivery, and when the first of its certificates ends, in seconds since 1970.
+    /// A seed, ready for delivery, and when the first of its certificates expires, in seconds since 1970.
     ///
     /// # Errors
-    /// When it is not kept, or nobody would speak to a node with it.
+    /// When it is not kept, or its certificates have expired, so that no peer would accept a node
+    /// with it.
     pub fn seed(&self, digest: &Digest) -> Result<(Zeroizing<Vec<u8>>, Option<i64>), ArchiveError> {
         let path = self.entry_of_seed(digest);
         let bytes = std::fs::read(&path).map_err(FileError::at("read", &path));
@@ -145,7 +148,7 @@ impl Archive {
         }
     }
 
-    /// Whether what a server would go back to could be booted.
+    /// Checks that what a server would go back to can be booted.
     ///
     /// # Errors
     /// Why it could not.
@@ -155,7 +158,7 @@ impl Archive {
         self.image(&given.image).map(drop)
     }
 
-    /// Drops what no server has or goes back to, and nobody has asked for in 30 days.
+    /// Drops what no server has or would go back to, once it is 30 days old.
     pub fn sweep(&self, servers: &[Server]) {
         let named =
             servers.iter().flat_map(|server| [Some(&server.given), server.previous.as_ref()]);
@@ -171,7 +174,7 @@ impl Archive {
         unused.for_each(|path| drop(files::remove(&path)));
     }
 
-    /// Drops every seed that no server has: with secrets that were rotated away it would shut everybody out.
+    /// Drops every seed that no server has. It may hold secrets that were rotated away: a node that booted it would lock everyone out.
     ///
     /// # Errors
     /// When one cannot be removed.

@@ -1,12 +1,12 @@
-//! Declared roles and databases that are there, and that no client can use as declared: somebody has
-//! locked them. It may be meant, so it is told and never taken back.
+//! Declared roles and databases that exist, but that clients cannot use as declared because they were locked. That may be intended, so pgha
+//! reports it and never undoes it.
 
 use pgha_core::Cluster;
 use pgha_platform::ssh::{Session, SshError};
 
 use crate::declare::{literal, sql};
 
-/// What keeps them from being used, as people read it. `session` must lead to the leader.
+/// What keeps clients from using them, as text for people. `session` must lead to the leader.
 ///
 /// # Errors
 /// When psql fails.
@@ -22,12 +22,13 @@ pub(crate) async fn barred(session: &Session, cluster: &Cluster) -> Result<Vec<S
     Ok(sql(session, "postgres", &query).await?.lines().map(str::to_owned).collect())
 }
 
-/// A first row that matches nothing: there may be no others.
+/// Begins with a row that matches nothing, because there may be no other rows.
 fn rows(none: &str, rows: impl Iterator<Item = String>) -> String {
     [none.to_owned()].into_iter().chain(rows).collect::<Vec<_>>().join(", ")
 }
 
-/// The pooler knows neither superusers nor roles for replication: see `LOOKUP` of `declare.rs`.
+/// The pooler's lookup returns neither superusers nor replication roles: see `LOOKUP` of
+/// `declare.rs`.
 const BARRED: &str = "
 WITH users (name) AS (VALUES {users}), databases (name, owner) AS (VALUES {databases}),
 role AS (SELECT a.* FROM pg_authid a JOIN users ON a.rolname = users.name),

@@ -1,5 +1,5 @@
-//! Whose a session of PostgreSQL is. PostgreSQL sees the HAProxy of a node, that one sees the node's
-//! pooler, and the pooler sees the client: each says whom it leads where.
+//! Which client a PostgreSQL session belongs to. PostgreSQL sees only a node's HAProxy, HAProxy sees the node's pooler, and the pooler sees
+//! the client. Each of them says whose session it forwards where.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,16 +23,16 @@ pub struct ClientSession {
     pub node: String,
     /// Its process there.
     pub pid: u32,
-    /// The database. Absent: it replicates.
+    /// The database. Absent: it is a replication session.
     pub database: Option<String>,
     /// The role.
     pub role: Option<String>,
-    /// The client; where only a node is known that it came through, that one. Absent: it comes from
-    /// the node itself, or a pooler keeps it for the next client.
+    /// The client, or the node that it came through if only that is known. Absent: the session
+    /// comes from the node itself, or a pooler keeps it for the next client.
     pub client: Option<SocketAddr>,
-    /// Node and port that the client came to. Absent: to PostgreSQL itself.
+    /// Node and port that the client connected to. Absent: PostgreSQL itself.
     pub through: Option<String>,
-    /// What the client calls itself.
+    /// The client's `application_name`.
     pub application: String,
     /// `active`, `idle`, `idle in transaction`, ...
     pub state: Option<String>,
@@ -54,7 +54,7 @@ impl ClientSession {
 pub struct ClientSessions {
     /// By node and process.
     pub sessions: Vec<ClientSession>,
-    /// Who did not tell, and why.
+    /// The daemons that did not answer, and why.
     pub silent: Vec<String>,
 }
 
@@ -64,11 +64,11 @@ SELECT json_build_object('pid', pid, 'database', datname, 'role', usename, 'appl
     'seconds', extract(epoch FROM clock_timestamp() - state_change)::float, 'query', query)
 FROM pg_stat_activity WHERE backend_type IN ('client backend', 'walsender') AND pid <> pg_backend_pid() ORDER BY pid";
 
-/// How long a PostgreSQL may take: whoever asks, may do so because one hangs.
+/// How long a PostgreSQL may take to answer. The reason for asking may be that one hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks every node. In a pool of transactions a session may go from one client to the next meanwhile:
-/// only a client that both its pooler's tables agree on is named.
+/// Asks every node. In transaction pooling, a session may pass from one client to the next meanwhile. So a client is named only if both
+/// tables of its pooler agree.
 pub async fn sessions(fleet: &Fleet) -> ClientSessions {
     let mut all = ClientSessions::default();
     let mut origins = BTreeMap::new();
@@ -108,7 +108,7 @@ async fn activity(link: &Link, node: &Node) -> Result<Vec<ClientSession>, String
         .collect())
 }
 
-/// Where PostgreSQL sees a session come from, and its own address: the first alone may be there twice.
+/// The source address that PostgreSQL sees, and PostgreSQL's own address. The source alone may occur twice.
 type Way = (SocketAddr, SocketAddr);
 
 /// Where a session really comes from.
@@ -117,7 +117,7 @@ struct Origin {
     through: Option<String>,
 }
 
-/// Origins of what a node leads to PostgreSQL, and who did not tell.
+/// Origins of the sessions that a node forwards to PostgreSQL, and the daemons that did not answer.
 async fn ways(link: &Link, node: &Node) -> (BTreeMap<Way, Origin>, Vec<String>) {
     if !node.role_set.has(Role::Haproxy) {
         return (BTreeMap::new(), Vec::new());
@@ -138,7 +138,7 @@ async fn ways(link: &Link, node: &Node) -> (BTreeMap<Way, Origin>, Vec<String>) 
     (hops.into_iter().map(origin).collect(), silent)
 }
 
-/// Clients of each pooler of a node, by the port from which it speaks to HAProxy, and who did not tell.
+/// Clients of each pooler of a node, by the port of its connection to HAProxy, and the poolers that did not answer.
 async fn pooled(link: &Link) -> (BTreeMap<String, BTreeMap<u16, SocketAddr>>, Vec<String>) {
     let (mut pooled, mut silent) = (BTreeMap::new(), Vec::new());
     let poolers = link.poolers().collect::<Vec<_>>();

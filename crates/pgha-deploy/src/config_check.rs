@@ -1,8 +1,8 @@
-//! A dynamic configuration that is to come into force: whether PostgreSQL would run with it, and
-//! whether every member has taken it.
+//! Checks a new dynamic configuration: whether PostgreSQL would run with it, and whether every
+//! member has taken it.
 //!
-//! Patroni writes down whatever it is given, and PostgreSQL keeps its old values where it cannot read
-//! the new ones, until it starts the next time. So PostgreSQL itself is asked, before and after.
+//! Patroni stores whatever it is given. PostgreSQL keeps its old values where it cannot read the new ones, until its next start. So
+//! PostgreSQL itself is asked, before and after.
 
 use std::fmt::Write;
 
@@ -14,8 +14,8 @@ use serde_json::json;
 use crate::declare::{literal, sql};
 use crate::node_error::NodeError;
 
-/// What PostgreSQL of the node behind `session` says against a configuration. It starts on an empty
-/// data directory of its own. Empty: nothing.
+/// The objections of PostgreSQL on the node behind `session` to a configuration. For this,
+/// PostgreSQL starts on an empty data directory of its own. Empty: none.
 ///
 /// # Errors
 /// When nothing was judged there: the node does not answer, or has no room for it.
@@ -31,8 +31,7 @@ pub(crate) async fn judged(session: &Session, dynamic: &Dynamic) -> Result<Strin
     }
 }
 
-/// What clients have in use now and could not keep with a configuration, one in each line. `session`
-/// must lead to the leader.
+/// What clients use now and could not keep with a configuration, one per line. `session` must lead to the leader.
 ///
 /// # Errors
 /// When psql fails.
@@ -41,8 +40,7 @@ pub(crate) async fn in_use(session: &Session, dynamic: &Dynamic) -> Result<Strin
     Ok(sql(session, "postgres", &query).await?.trim().to_owned())
 }
 
-/// What PostgreSQL of the node behind `session` has not taken of a configuration, and what its files say
-/// beside it.
+/// What PostgreSQL of the node behind `session` has not taken of a configuration, and what its files set in addition.
 ///
 /// # Errors
 /// When psql fails.
@@ -58,11 +56,11 @@ pub(crate) async fn not_taken(
     Ok(sql(session, "postgres", &query).await?.lines().map(str::to_owned).collect())
 }
 
-/// What `ALTER SYSTEM` writes. It outlives every change of the dynamic configuration, and beats it.
+/// The file that `ALTER SYSTEM` writes. It outlives every change of the dynamic configuration, and
+/// overrides it.
 const AUTO_CONF: &str = "/var/lib/pgha/postgresql/data/postgresql.auto.conf";
 
-/// What initdb has written. Patroni has the file that it writes itself include this one, and leaves it
-/// as it is.
+/// The file that initdb wrote. The file that Patroni writes includes it, and Patroni leaves it as it is.
 const BASE_CONF: &str = "/var/lib/pgha/postgresql/data/postgresql.base.conf";
 
 /// Lines of it that initdb of PostgreSQL 17 does not write (`initdb.c`, `setup_config`, and
@@ -73,13 +71,14 @@ const ADDED: &str = "SELECT coalesce(name, 'something in line ' || sourceline) A
         OR lower(name) !~ '^(datestyle|default_text_search_config|dynamic_shared_memory_type|lc_(messages|monetary|numeric|time)|log_timezone\
 |max_connections|max_wal_size|min_wal_size|shared_buffers|timezone)$')";
 
-/// Lines that cannot be read, at most; more is another file.
+/// The most lines that are removed because PostgreSQL cannot read them. A file with more is
+/// something else.
 const MANY: u32 = 20;
 
 /// Lines that make it include other files.
 const INCLUDES: &str = "^[[:space:]]*include";
 
-/// Takes out of a node's files what Patroni does not write anew. Copies stay beside them.
+/// Removes from a node's files what Patroni does not rewrite. Copies stay beside them.
 ///
 /// # Errors
 /// When they cannot be written.
@@ -88,7 +87,7 @@ pub(crate) async fn clear(session: &Session) -> Result<(), SshError> {
     if session.output(&grep, b"").await?.status == Some(0) {
         edit(session, AUTO_CONF, "d").await?;
     }
-    // PostgreSQL tells of one line that it cannot read at a time.
+    // PostgreSQL reports only one unreadable line at a time.
     for _ in 0..MANY {
         let script = unwanted(session).await?;
         if script.is_empty() {
@@ -99,7 +98,8 @@ pub(crate) async fn clear(session: &Session) -> Result<(), SshError> {
     Ok(())
 }
 
-/// A script for sed that takes out of [`BASE_CONF`] what does not belong there. Empty: nothing.
+/// A sed script that removes from [`BASE_CONF`] what does not belong there. Empty: nothing to
+/// remove.
 async fn unwanted(session: &Session) -> Result<String, SshError> {
     let added = format!("SELECT sourceline FROM ({ADDED}) AS added");
     let added = sql(session, "postgres", &added).await?;
@@ -122,7 +122,7 @@ async fn edit(session: &Session, file: &str, script: &str) -> Result<(), SshErro
     Ok(())
 }
 
-/// Parameter, what there is, and how many. PostgreSQL does not start with fewer than it has in use.
+/// Parameter, what uses it, and how many. PostgreSQL does not start with fewer than are in use.
 const IN_USE: &str = "
 WITH wanted (name, value) AS ({wanted}), used (name, what, count) AS (VALUES
     ('max_prepared_transactions', 'prepared transactions (pg_prepared_xacts)', (SELECT count(*) FROM pg_prepared_xacts)),
@@ -135,15 +135,14 @@ UNION ALL
 SELECT 'wal_level = ' || value || ' is too little for the logical slots that there are: ' || string_agg(slot_name, ', ')
 FROM wanted, pg_replication_slots WHERE name = 'wal_level' AND lower(value) <> 'logical' AND slot_type = 'logical' GROUP BY value";
 
-/// What Patroni 4.1 writes into postgresql.conf beside the dynamic configuration: what it puts on the
-/// command line as well, and where it replicates from (`postgresql/config.py`: `CMDLINE_OPTIONS`,
-/// `_RECOVERY_PARAMETERS`).
+/// Parameters that Patroni 4.1 writes into postgresql.conf in addition to the dynamic configuration: those it also puts on the command
+/// line, and those that say where it replicates from (`postgresql/config.py`: `CMDLINE_OPTIONS`, `_RECOVERY_PARAMETERS`).
 const PATRONI_SETS: &str = "^(cluster_name|hba_file|hot_standby|ident_file|listen_addresses|max_connections\
 |max_locks_per_transaction|max_prepared_transactions|max_replication_slots|max_wal_senders|max_worker_processes|port\
 |primary_conninfo|primary_slot_name|recovery_.*|synchronous_standby_names|track_commit_timestamp|wal_keep_size|wal_level|wal_log_hints)$";
 
-/// What waits for a restart is taken. What Patroni puts on the command line instead of into the file,
-/// it compares itself. What initdb has written into postgresql.base.conf is beaten by what is wanted.
+/// A value that waits for a restart counts as taken. Patroni itself compares what it puts on the command line instead of into the file. The
+/// wanted values override what initdb has written into postgresql.base.conf.
 const NOT_TAKEN: &str = "
 WITH wanted (name, value) AS ({wanted}), access (name, number, line) AS (VALUES {lines}), file (name, number, line) AS (
     SELECT name, number, line FROM (VALUES ('pg_hba.conf', 'hba_file'), ('pg_ident.conf', 'ident_file')) AS files (name, setting),
@@ -209,7 +208,7 @@ fn access(dynamic: &Dynamic) -> String {
     dynamic.access("pg_hba").fold(String::new(), |all, line| all + line + "\n")
 }
 
-/// File, number and text of each line that says who may connect, for SQL.
+/// File, number and text of each access line, for SQL.
 fn access_lines(dynamic: &Dynamic) -> String {
     let rows = ACCESS.map(|key| {
         let rows = dynamic.access(key).enumerate();

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::node_error::NodeError;
 
-/// The parts of a node's `contract.json` that pgha goes by.
+/// The parts of a node's `contract.json` that pgha uses.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Contract {
     /// Units that run.
@@ -20,8 +20,7 @@ pub(crate) struct Contract {
     pub(crate) durability: String,
 }
 
-/// What somebody has changed on the node behind `session` since its boot, of its image and its seed. An
-/// image of an older pgha does not say.
+/// What was changed in the image and the seed of the node behind `session` since its boot. An image of an older pgha does not say.
 ///
 /// # Errors
 /// When it does not answer.

@@ -1,5 +1,5 @@
-//! Why a copy does not become whole, in the words of the daemon that keeps it. Only words that can
-//! mean nothing but lost data lead to its deletion; whatever else is said is for people.
+//! Why a copy does not become whole, in the words of its daemon. A copy is deleted only for words
+//! that can mean nothing but lost data. All other words are for people.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,27 +16,26 @@ use crate::daemons::Daemons;
 use crate::health::Health;
 use crate::instance::Instance;
 
-/// Newest line of the last half minute. It is tried again every second or two.
+/// Newest line of the last half minute. The daemons try again every second or two.
 const NEWEST: &str = "journalctl --no-pager --output=cat --since=-30s --lines=1";
 
-/// What ended PostgreSQL or its WAL receiver: two spaces follow the word, sessions have a user before
-/// it, and those who stop it on purpose say `terminating`. And what Patroni says of a directory in
-/// which a base backup was interrupted (`ha.py`); and PostgreSQL, on its third line and without either
-/// word, where there is no `pg_control` (`postmaster.c`).
+/// What ended PostgreSQL or its WAL receiver. Two spaces follow the word, sessions have a user before it, and a deliberate stop says
+/// `terminating`. Also what Patroni says of a directory in which a base backup was interrupted (`ha.py`). And what PostgreSQL says, on its
+/// third line and without either word, if there is no `pg_control` (`postmaster.c`).
 const ENDED: &str = "^[^@]*(FATAL|PANIC):\\s\\s(?!terminating|the\\sdatabase\\ssystem\\sis)|system\\sID\\sis\\sinvalid|^but\\scould\\snot\\sopen\\sfile";
 
-/// As PostgreSQL 14 to 17 say it (`sysv_shmem.c`, `miscinit.c`).
+/// The words of PostgreSQL 14 to 17 for a leftover process (`sysv_shmem.c`, `miscinit.c`).
 const LEFTOVER: [&str; 2] =
     ["pre-existing shared memory block", "lock file \"postmaster.pid\" already exists"];
 
-/// As they say it in `walsender.c`.
+/// Their words for removed WAL, in `walsender.c`.
 const BEHIND: [&str; 2] = ["requested WAL segment", "has already been removed"];
 
-/// ENOSPC below the data directory. Shared memory says the same without a path.
+/// ENOSPC below the data directory. For shared memory the message has no path.
 const FULL: [&str; 2] = ["No space left on device", "file \""];
 
-/// What only data can be the reason for: `xlogrecovery.c`, `pg_control`, the files of system catalogs
-/// and transactions, `bufpage.c`; values that Patroni takes from a damaged `pg_control`.
+/// Messages that only damaged data can cause: `xlogrecovery.c`, `pg_control`, the files of system catalogs and transactions, `bufpage.c`;
+/// values that Patroni takes from a damaged `pg_control`.
 const DAMAGED: [&str; 12] = [
     "could not locate a valid checkpoint record",
     "could not locate required checkpoint record",
@@ -52,8 +51,8 @@ const DAMAGED: [&str; 12] = [
     "system ID is invalid",
 ];
 
-/// What etcd 3.5 ends with when its data is gone or cannot be read: it panics for nothing else. The
-/// first is `pgha-etcd`'s.
+/// The last words of etcd 3.5 when its data is gone or cannot be read: it panics for no other
+/// reason. The first of them is from `pgha-etcd`.
 const MEMBER: &str = "data\\sof\\sthis\\setcd\\smember\\sis\\sgone|^panic:\\s|crc\\smismatch|already\\sbeen\\sbootstrapped|\
                       permanently\\sremoved|[Nn]o\\sspace\\sleft";
 
@@ -66,8 +65,7 @@ async fn newest(session: &Session, unit: &str, words: &str) -> String {
     session.run(&query, b"").await.unwrap_or_default().trim().to_owned()
 }
 
-/// What keeps the replica behind `session` from becoming whole. Absent: nothing that is known, or it
-/// is being copied.
+/// What keeps the replica behind `session` from becoming whole. Absent: no known problem, or it is being copied.
 pub(crate) async fn ailment(session: &Session, instance: &Instance) -> Option<Ailment> {
     ailment_of(&newest(session, "patroni.service", ENDED).await, instance)
 }
@@ -88,31 +86,30 @@ fn ailment_of(said: &str, instance: &Instance) -> Option<Ailment> {
     }
 }
 
-/// Whether the etcd member behind `session` says that it has lost its data. An older image could not
-/// let it join again.
+/// Whether the etcd member behind `session` says that it has lost its data. `false` for an older image, which could not let it join again.
 pub(crate) async fn has_lost_member(session: &Session) -> bool {
     let can_rejoin = session.run(&["ls", "/etc/pgha/lib/pgha-etcd"], b"").await.is_ok();
     let said = newest(session, "etcd.service", MEMBER).await;
     can_rejoin && !said.is_empty() && !said.to_lowercase().contains("no space left")
 }
 
-/// Bytes of the copy behind `session`, as far as it has come.
+/// Bytes of the copy behind `session` so far.
 pub(crate) async fn size(session: &Session) -> Option<u64> {
     let du = ["du", "--summarize", "--bytes", "/var/lib/pgha/postgresql/data"];
     session.output(&du, b"").await.ok()?.stdout.split_whitespace().next()?.parse().ok()
 }
 
-/// A base backup that has not grown for so long is being started, or is not made any more.
+/// A base backup that has not grown for this long is only starting, or is not being made any more.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// How often it is looked at: every file is counted.
+/// How often its size is read. Every file is counted each time.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Copies that are being made, and how far they have come.
 #[derive(Default)]
 pub(crate) struct Copies {
     are_made: bool,
-    /// The most that each has ever had: one that is begun again and again does not grow.
+    /// The largest size each copy has had. One that begins again and again does not grow.
     most: BTreeMap<String, u64>,
     looked: Option<Instant>,
     grown: Option<Instant>,

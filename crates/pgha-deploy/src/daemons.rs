@@ -1,5 +1,4 @@
-//! What carrying a plan out needs of a cluster's daemons. Behind the real ones is [`crate::fleet::Fleet`]; the
-//! simulation has a model.
+//! What carrying out a plan needs of a cluster's daemons. [`crate::fleet::Fleet`] talks to the real ones; the simulation has a model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -18,7 +17,7 @@ type Done = Result<(), NodeError>;
 /// What has not been taken of a configuration, by member.
 pub type Untaken = BTreeMap<String, Vec<String>>;
 
-/// The same, one in each line.
+/// The same, one entry per line.
 pub(crate) fn per_member_lines(untaken: &Untaken) -> Vec<String> {
     let said = |(node, said): (&String, &Vec<String>)| {
         said.iter().map(|line| format!("{node}: {line}")).collect::<Vec<_>>()
@@ -34,11 +33,11 @@ pub trait Daemons: Sync {
     /// The dynamic configuration, from the first Patroni that answers.
     fn config(&self) -> impl Future<Output = Option<Dynamic>> + Send;
 
-    /// Whether etcd says that no bootstrap of PostgreSQL has come to its end, and that nobody leads:
-    /// Patroni writes the dynamic configuration there first, then the leader.
+    /// Whether etcd says that no bootstrap of PostgreSQL was completed, and that there is no leader. Patroni writes the dynamic
+    /// configuration there first, then the leader.
     fn is_blank(&self, cluster: &Cluster) -> impl Future<Output = bool> + Send;
 
-    /// What is inside PostgreSQL, as `leader` has it.
+    /// What is inside PostgreSQL, as `leader` reports it.
     fn objects(
         &self,
         leader: &Node,
@@ -48,30 +47,29 @@ pub trait Daemons: Sync {
     /// Failed units of a node with their last lines. Absent: it cannot be reached.
     fn failed_units(&self, node: &Node) -> impl Future<Output = Option<String>> + Send;
 
-    /// Hands the leadership over. Clients of poolers of transactions are held back until the other one
-    /// takes their writes.
+    /// Hands the leadership over. Poolers that pool transactions hold their clients back until the new leader takes their writes.
     fn switchover(&self, from: &Node, to: &Candidate) -> impl Future<Output = Done> + Send;
 
-    /// What PostgreSQL says against a dynamic configuration before it is written: whether it starts
-    /// with it, and with what is in use. Empty: nothing.
+    /// PostgreSQL's objections to a dynamic configuration before it is written: whether it starts
+    /// with it, and with what is in use. Empty: none.
     fn judge(&self, config: &Dynamic) -> impl Future<Output = Result<String, NodeError>> + Send;
 
-    /// What any of these members has not taken of the dynamic configuration, or has beside it, in
-    /// PostgreSQL's words. Empty: all of them have all of it.
+    /// What these members have not taken of the dynamic configuration, or have in addition, in
+    /// PostgreSQL's words. Empty: every member has taken all of it.
     fn not_taken(
         &self,
         members: &[&Node],
         config: &Dynamic,
     ) -> impl Future<Output = Untaken> + Send;
 
-    /// What somebody has changed on nodes since their boot, of their images and seeds.
+    /// What was changed on nodes since their boot, of their images and seeds.
     fn altered(&self, nodes: &[Node])
     -> impl Future<Output = BTreeMap<String, Vec<String>>> + Send;
 
-    /// Writes the configuration files of a node's PostgreSQL anew, and empties `postgresql.auto.conf`.
+    /// Rewrites the configuration files of a node's PostgreSQL, and empties `postgresql.auto.conf`.
     fn restore(&self, node: &Node) -> impl Future<Output = Done> + Send;
 
-    /// What declared roles and databases are kept from being used by, as `leader` has it.
+    /// What keeps clients from using declared roles and databases, as `leader` reports it.
     fn barred(&self, leader: &Node, cluster: &Cluster) -> impl Future<Output = Vec<String>> + Send;
 
     /// Replaces the dynamic configuration, through the first Patroni that takes it.
@@ -83,11 +81,11 @@ pub trait Daemons: Sync {
         node: &Node,
     ) -> impl Future<Output = Result<bool, NodeError>> + Send;
 
-    /// Replication slots that are on the leader alone: whoever takes over has none of them.
+    /// Replication slots that only the leader has. A new leader would have none of them.
     fn slots(&self, leader: &Node) -> impl Future<Output = Vec<String>> + Send;
 
-    /// Starts units of a node; those of them that are `unresponsive` are killed before, and a pooler lets through
-    /// whom it holds back. Returns when that has begun.
+    /// Starts units of a node. Units that are `unresponsive` are killed first. A pooler lets the clients through that it holds back.
+    /// Returns when the start has begun.
     fn start(
         &self,
         node: &Node,
@@ -98,7 +96,7 @@ pub trait Daemons: Sync {
     /// Restarts Patroni of a node, and its PostgreSQL with it.
     fn restart_patroni(&self, node: &Node) -> impl Future<Output = Done> + Send;
 
-    /// What keeps the copy of a replica from becoming whole, if it does not look like it will.
+    /// What keeps the copy of a replica from becoming whole, if it will not become so by itself.
     fn ailment(&self, node: &Node, health: &Health)
     -> impl Future<Output = Option<Ailment>> + Send;
 
@@ -119,7 +117,7 @@ pub trait Daemons: Sync {
     /// Drops etcd's old revisions, one member after the other, and ends its alarm.
     fn make_room(&self) -> impl Future<Output = Done> + Send;
 
-    /// Makes what is inside PostgreSQL what is declared, without dropping anything.
+    /// Brings what is inside PostgreSQL to what is declared, without dropping anything.
     fn declare(
         &self,
         leader: &Node,

@@ -23,8 +23,8 @@ const LOOKUP: &str = r"
         AND a.rolpassword IS NOT NULL AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now())
 ";
 
-/// What pgha needs in every cluster, from its first moment on: nobody could look at it otherwise. PgBouncer: a role without a password (it comes with
-/// a certificate), and the function. pgha itself: a role to look with.
+/// What pgha needs in every cluster from its first moment on. Without it pgha could not observe the cluster. For PgBouncer: a role without
+/// a password (it logs in with a certificate), and the lookup function. For pgha itself: the role of the probe.
 pub(crate) fn own(secrets: &Secrets) -> String {
     let (role, verifier) = (PROBE, literal(probe_verifier(secrets)));
     let patroni = PATRONI_ROLES.map(literal).join(", ");
@@ -57,11 +57,11 @@ fn probe_verifier(secrets: &Secrets) -> &str {
     secrets.file(&format!("verifiers/{}", PROBE)).expose()
 }
 
-/// Whatever sessions are set to, these have to see it and to end it.
+/// These sessions must see such settings and undo them, so they override what sessions are set to.
 const UNHINDERED: &str = "PGOPTIONS=-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 \
     -c transaction_timeout=0 -c session_preload_libraries= -c local_preload_libraries= -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0";
 
-/// Runs SQL as the superuser on the node behind `session`, through its local socket. Gives what
+/// Runs SQL as the superuser on the node behind `session`, through its local socket. Returns what
 /// psql printed.
 ///
 /// # Errors
@@ -86,8 +86,8 @@ pub async fn sql(session: &Session, database: &str, script: &str) -> Result<Stri
     session.run(&psql, script.as_bytes()).await
 }
 
-/// An [`Object`] in each line. Databases, and roles: those that can log in, and those that are
-/// declared and were barred since. Without what every cluster has.
+/// One [`Object`] per line: databases and roles. Roles are those that can log in, and declared ones
+/// that were barred since. Leaves out what every cluster has.
 fn existing_objects(cluster: &Cluster, secrets: &Secrets) -> String {
     let users = cluster.postgresql.users.iter().map(|user| literal(user)).collect::<Vec<_>>();
     format!(
@@ -116,7 +116,7 @@ SELECT '"commits"' WHERE NOT EXISTS (SELECT FROM {WEAK_SETTINGS});
     )
 }
 
-/// Asked in the database itself.
+/// The query runs in the database itself.
 fn existing_extensions(database: &str) -> String {
     let database = literal(database);
     format!(
@@ -124,7 +124,7 @@ fn existing_extensions(database: &str) -> String {
     )
 }
 
-/// What is there. `session` must lead to the leader.
+/// The objects that exist. `session` must lead to the leader.
 ///
 /// # Errors
 /// When psql fails.
@@ -159,8 +159,8 @@ async fn asked(
     text.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(unreadable)
 }
 
-/// Replication slots that somebody else than Patroni made: it names those of members after them, with
-/// `_` for whatever a slot's name cannot hold (`slot_name_from_member_name`).
+/// Replication slots that Patroni did not make. Patroni names the slot of a member after it, with `_` for characters that a slot's name
+/// cannot hold (`slot_name_from_member_name`).
 ///
 /// # Errors
 /// When psql fails.
@@ -217,7 +217,8 @@ fn script(cluster: &Cluster, secrets: &Secrets) -> String {
         // The verifier, not the password: the server's log may show statements.
         let verifier = literal(secrets.file(&format!("verifiers/{user}")).expose());
         let (role, name) = (identifier(user), literal(user));
-        // Only when it is made: a password that was changed since is not ours to change back.
+        // Only when the role is created: a password that was changed since is not ours to change
+        // back.
         let create = literal(&format!("CREATE ROLE {role} LOGIN PASSWORD {verifier}"));
         let _ = writeln!(
             script,
@@ -231,15 +232,14 @@ fn script(cluster: &Cluster, secrets: &Secrets) -> String {
     script
 }
 
-/// Makes a database that lets nobody in but its owner, and whom that one grants it to: PostgreSQL would
-/// let in every role of the server. Until that is done it takes no connections at all, so that an
-/// interruption leaves nothing open. One that is there already keeps the grants it has, for somebody
-/// may use them.
+/// Creates a database that admits only its owner, and roles to which the owner grants it. PostgreSQL's default would admit every role of
+/// the server. Until that is done it takes no connections at all, so that an interruption leaves nothing open. An existing database keeps
+/// its grants, because they may be in use.
 fn created(name: &str, owner: &str) -> String {
     let (database, owner) = (identifier(name), identifier(owner));
     let create =
         literal(&format!("CREATE DATABASE {database} OWNER {owner} ALLOW_CONNECTIONS false"));
-    // One query, hence one transaction.
+    // One query, so one transaction.
     let open = literal(&format!(
         "REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC; ALTER DATABASE {database} ALLOW_CONNECTIONS true"
     ));
@@ -250,10 +250,10 @@ SELECT {open} FROM pg_database WHERE datname = {name} AND {HALF_MADE} \\gexec"
     )
 }
 
-/// Of `pg_database`. One that a person has closed has grants.
+/// A condition on `pg_database`. A database that a person has closed has grants.
 const HALF_MADE: &str = "NOT datallowconn AND datacl IS NULL";
 
-/// Takes back what lets commits of a role or in a database be acknowledged before another copy has
+/// Resets settings of roles and databases that let commits be acknowledged before another copy has
 /// them.
 fn wait_for_copies() -> String {
     format!(
@@ -268,7 +268,7 @@ FROM {WEAK_SETTINGS} \gexec
     )
 }
 
-/// Gives a database that is there to its declared owner.
+/// Gives an existing database to its declared owner.
 fn owned(database: &str, role: &str) -> String {
     let alter = format!("ALTER DATABASE {} OWNER TO {}", identifier(database), identifier(role));
     format!(

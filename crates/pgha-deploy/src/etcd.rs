@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 
 use crate::node_error::NodeError;
 
-/// As it is called in errors.
+/// Its name in error messages.
 const DAEMON: &str = "etcd";
 
 /// The alarm of a member whose database has reached its quota.
 pub const NOSPACE: &str = "NOSPACE";
 
-/// Bytes at which it does (`templates/etc/pgha/etcd.env`).
+/// That quota, in bytes (`templates/etc/pgha/etcd.env`).
 pub const QUOTA: u64 = 2 << 30;
 
-/// How often a refused request is tried again, and how long after.
+/// How often a refused request is tried again, and the pause between tries.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -81,7 +81,7 @@ impl Etcd {
     /// Calls a method of etcd's v3 API through its JSON gateway, for example `kv/txn`.
     ///
     /// # Errors
-    /// When the member does not answer, refuses, or says what nobody understands.
+    /// When the member does not answer, refuses, or gives an answer that pgha does not understand.
     pub async fn call(&self, method: &str, body: &Value) -> Result<Value, NodeError> {
         let silent = |source| NodeError::Silent { daemon: DAEMON, node: self.node.clone(), source };
         let request = self.client.post(format!("{}/v3/{method}", self.url)).json(body);
@@ -129,7 +129,7 @@ impl Etcd {
         Ok(true)
     }
 
-    /// Takes etcd's leadership from this member and gives it to another, by that one's identifier.
+    /// Transfers etcd's leadership from this member to another, by that member's identifier.
     ///
     /// # Errors
     /// As [`Etcd::call`], and when this member does not lead.
@@ -137,8 +137,8 @@ impl Etcd {
         self.call("maintenance/transfer-leadership", &json!({ "targetID": to })).await.map(drop)
     }
 
-    /// Makes room where the database is full of old revisions: drops them and gives their space
-    /// back. The member answers nobody for as long as it takes, milliseconds for a store of pgha's.
+    /// Makes room if the database is full of old revisions: drops them and frees their space. The
+    /// member does not answer meanwhile. That takes milliseconds for pgha's own data.
     ///
     /// # Errors
     /// As [`Etcd::call`].
@@ -146,7 +146,7 @@ impl Etcd {
         let now = self.call("maintenance/status", &json!({})).await?;
         let compaction = json!({ "revision": now["header"]["revision"], "physical": true });
         match self.call("kv/compaction", &compaction).await {
-            // Another member's turn has done it.
+            // The compaction was already done through another member.
             Err(NodeError::Refused { answer, .. }) if answer.contains("has been compacted") => {}
             answer => drop(answer?),
         }
@@ -156,7 +156,7 @@ impl Etcd {
     /// Ends every alarm for lack of space.
     ///
     /// # Errors
-    /// As [`Etcd::call`], and when there still is none: the alarm would be back at once.
+    /// As [`Etcd::call`], and when there still is no space: the alarm would come back at once.
     pub async fn disarm(&self) -> Result<(), NodeError> {
         let state = self.status().await?;
         if state.db_bytes > QUOTA / 10 * 9 {
@@ -174,19 +174,18 @@ impl Etcd {
         Ok(())
     }
 
-    /// Takes the member called `name` out of the cluster, if it is in it, and makes room for a new one
-    /// that listens for the others at `peer`.
+    /// Removes the member called `name` from the cluster, if it is in it. Adds a new one that listens for the others at `peer`.
     ///
     /// # Errors
     /// As [`Etcd::call`]; etcd refuses where that could cost its quorum.
     pub async fn replace_member(&self, name: &str, peer: &str) -> Result<(), NodeError> {
         let listed = self.call("cluster/member/list", &json!({})).await?;
-        // One that was added and never started has no name.
+        // A member that was added but never started has no name.
         let is_it = |member: &&Value| member["name"] == name || member["peerURLs"] == json!([peer]);
         for member in listed["members"].as_array().into_iter().flatten().filter(is_it) {
             self.call("cluster/member/remove", &json!({ "ID": member["ID"] })).await?;
         }
-        // etcd adds nobody while it has not been connected to all others for 5 s.
+        // etcd adds no member before it has been connected to all others for 5 s.
         let mut tries = TRIES;
         loop {
             match self.call("cluster/member/add", &json!({ "peerURLs": [peer] })).await {

@@ -1,4 +1,4 @@
-//! One operator at a time: the provider's lock on this machine, and a lease in the cluster's etcd against other
+//! Only one operator at a time. The provider's lock keeps out others on this machine, and a lease in the cluster's etcd those on other
 //! machines.
 
 use pgha_platform::{Provider, ProviderError, clock};
@@ -7,16 +7,16 @@ use crate::lease::{Holder, Lease, LeaseError, Store, TTL};
 use crate::node_error::NodeError;
 use crate::observe;
 
-/// What is to be done when etcd keeps no lease, so that pgha on another machine is not noticed.
+/// What to do when etcd grants no lease, so that a pgha on another machine goes unnoticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unguarded {
-    /// Nothing: two at once could stop one node too many.
+    /// Do nothing: two operators at once could stop one node too many.
     Refuse,
-    /// All the same: it may be what brings etcd back.
+    /// Work anyway: it may be what brings etcd back.
     GoOn,
 }
 
-/// Why something was not done, or not to its end.
+/// Why the work was not done, or not completed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExclusionError {
     /// The provider's lock is held, or its servers cannot be listed.
@@ -25,12 +25,12 @@ pub enum ExclusionError {
     /// Another machine is at work.
     #[error("{0}")]
     Held(LeaseError),
-    /// Nobody could be kept away.
+    /// etcd granted no lease, so other operators could not be kept out.
     #[error(
         "etcd grants no lease now, so another operator could change the cluster at the same time"
     )]
     NoLease(#[source] NodeError),
-    /// What was under way stopped where it was.
+    /// The lease ran out, and the work stopped where it was.
     #[error(
         "stopped: this pgha was suspended or did not reach etcd for {} s, and its lease ran out",
         TTL.as_secs()
@@ -38,23 +38,24 @@ pub enum ExclusionError {
     LeaseExpired,
 }
 
-/// What keeps others from working on a cluster.
+/// Keeps other operators from working on a cluster.
 pub struct Exclusion<'e, P, S> {
-    /// Its lock.
+    /// The provider, for its lock.
     pub provider: &'e P,
     /// The cluster's etcd.
     pub store: &'e S,
     /// Name of the cluster.
     pub cluster: &'e str,
-    /// Who keeps them.
+    /// This operator, as the lease names it.
     pub holder: Holder,
 }
 
 impl<'e, P: Provider, S: Store> Exclusion<'e, P, S> {
-    /// Does `work` while nobody else works on the cluster.
+    /// Does `work` while no other operator works on the cluster.
     ///
     /// # Errors
-    /// When somebody does, when nothing is to be done without a lease, and when that ran out.
+    /// When another operator is at work, when `unguarded` refuses to work without a lease, and when
+    /// the lease ran out.
     pub async fn hold<T>(
         &self,
         unguarded: Unguarded,
@@ -63,10 +64,10 @@ impl<'e, P: Provider, S: Store> Exclusion<'e, P, S> {
         let _lock = self.provider.lock(&self.holder.purpose)?;
         let Some(lease) = self.lease(unguarded).await? else { return Ok(work.await) };
         tokio::select! {
-            // The lease first: after a suspension not one more step may be done on a plan that another
-            // may have overtaken.
+            // The lease is polled first. After a suspension not one more step may run, because another operator may have overtaken the
+            // plan.
             biased;
-            // What is under way stops where it is; a later run goes on from there.
+            // The work stops where it is. A later run goes on from there.
             () = lease.keep_alive() => Err(ExclusionError::LeaseExpired),
             result = work => {
                 lease.release().await;
@@ -78,17 +79,18 @@ impl<'e, P: Provider, S: Store> Exclusion<'e, P, S> {
     /// The lease, if the cluster is up enough to keep one.
     ///
     /// # Errors
-    /// When somebody else has it, or nothing is to be done without it.
+    /// When another operator has it, or when there is none and `unguarded` refuses to work without.
     pub async fn lease(
         &self,
         unguarded: Unguarded,
     ) -> Result<Option<Lease<'e, S>>, ExclusionError> {
         let world = observe::servers(self.provider).await?;
-        // Before it is formed nobody else can know of it; while it is off it cannot keep a lease.
+        // Before the cluster is formed, no other operator can know of it. While it is off, it
+        // cannot keep a lease.
         if !world.servers.iter().any(|server| server.formed && server.running) {
             return Ok(None);
         }
-        // Not since somebody began to read the plan.
+        // The time is now, not when the user began to read the plan.
         let holder = Holder { since: clock::now(), ..self.holder.clone() };
         match Lease::acquire(self.store, self.cluster, &holder).await {
             Ok(lease) => Ok(Some(lease)),

@@ -6,7 +6,7 @@ use pgha_core::Cluster;
 use pgha_core::cluster::Node;
 use pgha_core::plan::Gate;
 use pgha_platform::Provider;
-// tokio's clock, which the simulation turns.
+// tokio's clock, which the simulation controls.
 use tokio::time::Instant;
 
 use crate::copy::Copies;
@@ -25,17 +25,18 @@ const LOOK: Duration = Duration::from_secs(2);
 pub struct GateError {
     seconds: u64,
     unmet: String,
-    /// The nodes it is due to; empty when each does its work and still something is amiss.
+    /// The nodes that are the cause. Empty if every node does its work and something is still
+    /// wrong.
     pub(crate) sick: Vec<String>,
     diagnosis: String,
 }
 
-/// Waits until every condition of a healthy cluster holds, for as long as the gate says. A unit
+/// Waits until every condition of a healthy cluster has held for as long as the gate says. A unit
 /// that systemd restarts in that time breaks the hold, however quickly it is back.
 ///
 /// # Errors
-/// When the bound passes, or a node has given up. Names the conditions and shows each sick node's
-/// last lines.
+/// When the bound passes, or a node has given up. The error names the unmet conditions and shows
+/// the last lines of each sick node.
 pub async fn healthy<P: Provider, D: Daemons>(
     provider: &P,
     daemons: &D,
@@ -85,7 +86,7 @@ impl<'g> Wait<'g> {
         Self { gate, began: now, since: None, asked: now, told: None, watch, copies }
     }
 
-    /// Takes in what the nodes say, and names what is amiss.
+    /// Takes in what the nodes say, and returns what is wrong.
     fn look(&mut self, health: &Health, cluster: &Cluster) -> Vec<String> {
         let conditions = health.conditions_despite(cluster, &self.gate.despite);
         tell(&conditions, &mut self.told);
@@ -101,7 +102,7 @@ impl<'g> Wait<'g> {
         unmet
     }
 
-    /// Why there is no use in waiting for `name`.
+    /// Why it is useless to wait for `name`.
     fn lost(&self, name: &str) -> Option<&'static str> {
         let silent = !self.gate.proves.is_empty() && self.watch.is_silent(name);
         self.watch.lost(name).or(silent.then_some("it does not answer"))
@@ -112,7 +113,7 @@ impl<'g> Wait<'g> {
             .is_some_and(|since| since.elapsed().as_secs() >= u64::from(self.gate.held_seconds))
     }
 
-    /// When waiting has no use any more: the nodes it is due to.
+    /// The nodes that are the cause, once waiting is useless.
     async fn gives_up<P: Provider, D: Daemons>(
         &mut self,
         provider: &P,
@@ -121,7 +122,7 @@ impl<'g> Wait<'g> {
         cluster: &Cluster,
     ) -> Option<Vec<String>> {
         let late = self.began.elapsed().as_secs() >= u64::from(self.gate.within_seconds);
-        // A hold that has begun is let come to its end, and so is a copy: it may be large.
+        // A hold that has begun may finish, and so may a copy that still grows: it may be large.
         if self.since.is_none() && late && !self.copies.grow(daemons, health, cluster).await {
             let mut sick = health.sick(cluster);
             sick.retain(|name| !self.gate.despite.contains(name));
@@ -158,7 +159,7 @@ fn tell(conditions: &[Condition], told: &mut Option<Vec<String>>) {
     }
 }
 
-/// Without its seed a node has no key to answer SSH with.
+/// Whether a node's console shows a refusal. Without its seed a node has no key to answer SSH with.
 async fn refused<P: Provider>(provider: &P, node: &str) -> bool {
     provider
         .console(node)

@@ -1,5 +1,5 @@
-//! HAProxy's statistics, through its socket: they do not depend on what the cluster file says of
-//! ports.
+//! HAProxy's statistics, read through its socket. So they do not depend on the ports in the cluster
+//! file.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::node_error::NodeError;
 
-/// Where HAProxy of a node answers (`templates/etc/pgha/haproxy.cfg`).
+/// HAProxy's stats socket on a node (`templates/etc/pgha/haproxy.cfg`).
 const SOCKET: &str = "/run/haproxy/stats.sock";
 
-/// Servers of a pool for replicas that lead to the primary while it has no other. No node has such a
+/// Prefix of the backup servers in a pool for replicas. They lead to the primary while the pool has no other server. No node has such a
 /// name.
 const STAND_IN: &str = "leader:";
 
@@ -23,7 +23,7 @@ const STAND_IN: &str = "leader:";
 pub struct Pools(pub BTreeMap<String, BTreeMap<String, String>>);
 
 impl Pools {
-    /// Servers of a pool that it sends somebody to, by name.
+    /// Names of the servers of a pool that HAProxy sends sessions to.
     pub fn up<'p>(&'p self, pool: &str) -> impl Iterator<Item = &'p str> {
         let servers = self.0.get(pool).into_iter().flatten();
         servers.filter(|(_, state)| state.starts_with("UP")).map(|(name, _)| name.as_str())
@@ -38,8 +38,8 @@ pub async fn pools(session: &Session) -> Result<Pools, NodeError> {
     Ok(parse(&session.ask_socket(SOCKET, "show stat").await?))
 }
 
-/// Lets a pool lead to `to` instead of `from` at once. HAProxy's own checks go on, and would have found
-/// the same; they undo it where it is not true.
+/// Switches a pool from `from` to `to` at once, before HAProxy's own checks would do the same. The checks go on, and undo the switch where
+/// it is wrong.
 ///
 /// # Errors
 /// When it does not answer.
@@ -56,20 +56,20 @@ pub(crate) async fn follow(
     Ok(())
 }
 
-/// A session that a HAProxy leads on to PostgreSQL.
+/// A session that a HAProxy forwards to PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hop {
-    /// Where it comes from.
+    /// Its source address, as HAProxy sees it.
     pub(crate) client: SocketAddr,
     /// The pool whose port it came to.
     pub(crate) pool: String,
-    /// Where PostgreSQL sees it come from.
+    /// Its source address, as PostgreSQL sees it.
     pub(crate) seen: SocketAddr,
-    /// That PostgreSQL.
+    /// The address of that PostgreSQL.
     pub(crate) server: SocketAddr,
 }
 
-/// The sessions that HAProxy of the node behind `session` leads to PostgreSQL.
+/// The sessions that HAProxy of the node behind `session` forwards to PostgreSQL.
 ///
 /// # Errors
 /// When it does not answer.
@@ -77,7 +77,7 @@ pub(crate) async fn hops(session: &Session) -> Result<Vec<Hop>, NodeError> {
     Ok(parse_hops(&session.ask_socket(SOCKET, "show sess all").await?))
 }
 
-/// Each session begins at the margin; its ends are words of further lines. HAProxy management guide 9.3,
+/// Each session is an unindented line and the indented lines after it. Its endpoints are words in them. HAProxy management guide 9.3,
 /// `show sess`.
 fn parse_hops(text: &str) -> Vec<Hop> {
     let mut blocks = Vec::<String>::new();

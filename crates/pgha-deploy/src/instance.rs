@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-/// One Patroni's word on its own PostgreSQL, of this very moment.
+/// The state of a PostgreSQL at this very moment, as its own Patroni reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Instance {
     /// `primary` or `replica`.
@@ -13,7 +13,7 @@ pub struct Instance {
     /// Where it is in the WAL. Absent while PostgreSQL does not run.
     #[serde(default)]
     pub xlog: Position,
-    /// Whom it sends WAL to. Absent: nobody, or it does not say.
+    /// The replicas it sends WAL to. Absent: there are none, or it does not say.
     #[serde(default)]
     pub replication: Vec<Stream>,
     /// Whether a changed parameter waits for its restart.
@@ -26,11 +26,11 @@ pub struct Instance {
 pub struct Stream {
     /// Name of the replica.
     pub application_name: String,
-    /// PostgreSQL's word.
+    /// PostgreSQL's word for its state.
     pub state: String,
 }
 
-/// Bytes of WAL since the beginning of time.
+/// Positions in the WAL, in bytes since its beginning.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Position {
@@ -38,7 +38,7 @@ pub struct Position {
     pub location: Option<u64>,
     /// Received from the primary.
     pub received_location: Option<u64>,
-    /// Replayed, which after a restart may be more than was received since.
+    /// Replayed. After a restart this may be more than was received since.
     pub replayed_location: Option<u64>,
     /// When the last transaction that was replayed was committed on the primary, as Python writes it.
     pub replayed_timestamp: Option<String>,
@@ -50,7 +50,7 @@ impl Instance {
         self.is_primary() && self.runs()
     }
 
-    /// Whether PostgreSQL answers it.
+    /// Whether PostgreSQL answers its Patroni.
     pub fn runs(&self) -> bool {
         self.state == "running"
     }
@@ -60,19 +60,19 @@ impl Instance {
         self.state == "creating replica"
     }
 
-    /// Whether it is no replica. One that starts may not know yet.
+    /// Whether it is not a replica. An instance that is starting may not know yet.
     pub fn is_primary(&self) -> bool {
         self.role == "primary"
     }
 
-    /// Whether it does not run, and nothing is being done that would explain it.
+    /// Whether it does not run, and no operation explains that.
     pub fn does_not_start(&self) -> bool {
         self.has_failed_to_start()
             || ["crashed", "starting", "stopped"].contains(&self.state.as_str())
             || self.is_unreadable()
     }
 
-    /// Whether it runs, and tells its Patroni nothing: a setting keeps it from answering.
+    /// Whether it runs, but does not answer its Patroni because of a setting.
     pub(crate) fn is_unreadable(&self) -> bool {
         self.state == "unknown"
     }
@@ -94,7 +94,7 @@ impl Instance {
         self.xlog.location.or_else(|| self.xlog.received_location.max(self.xlog.replayed_location))
     }
 
-    /// The WAL that those who read from it see, in bytes.
+    /// The WAL that its readers see, in bytes.
     pub fn replayed(&self) -> Option<u64> {
         self.xlog.location.or(self.xlog.replayed_location)
     }

@@ -1,5 +1,5 @@
-//! The journal: one JSON line for each step begun and ended, beside the secrets. It is for people;
-//! nothing reads it back.
+//! The journal, beside the secrets: one JSON line when a step begins and one when it ends. It is
+//! for people; pgha never reads it.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,16 +18,15 @@ impl Journal {
         Self { path }
     }
 
-    /// Notes that `step` of `plan` has `what` (`begun`, `done`, or why it failed). A journal that
-    /// cannot be written must not stop a roll half way, so that is only a warning.
+    /// Notes `what` became of `step` of `plan`: `begun`, `done`, or why it failed. A failed write
+    /// is only a warning, because it must not stop a roll half way.
     pub fn note(&self, plan: &Plan, step: &Step, what: &str) {
         let line = serde_json::json!({
             "time": jiff::Timestamp::now().to_string(), "plan": plan.fingerprint.short(), "process": std::process::id(), "step": step, "what": what,
         });
         let open =
             std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path);
-        // In one write: whoever reads meanwhile, or kills this process, must not be left with half
-        // a line.
+        // One write, so that a reader never sees half a line, and a kill never leaves one.
         if let Err(error) = open.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
         {
             tracing::warn!("cannot write the journal {}: {error}", self.path.display());

@@ -1,8 +1,8 @@
-//! One operator at a time: a key in the cluster's own etcd that names who is at work, and vanishes
-//! with its lease.
+//! Only one operator at a time: a key in the cluster's own etcd names the operator at work, and
+//! vanishes with its lease.
 //!
-//! The lock of the provider keeps two pghas of one machine apart; this keeps those of two machines
-//! apart.
+//! The provider's lock keeps two pghas on one machine apart. This lease keeps two pghas on
+//! different machines apart.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -21,10 +21,9 @@ use tokio::time::Instant;
 use crate::fleet::{Fleet, Link};
 use crate::node_error::NodeError;
 
-/// etcd, as a lease asks it.
+/// etcd, as far as a lease needs it.
 pub trait Store: Sync {
-    /// Calls a method of etcd's v3 API as its JSON gateway takes it, for example `kv/txn`, of the first member that
-    /// answers.
+    /// Calls a method of etcd's v3 API on the first member that answers. It is named as in the JSON gateway, for example `kv/txn`.
     ///
     /// # Errors
     /// When none does.
@@ -42,12 +41,12 @@ impl Store for Fleet {
     }
 }
 
-/// After this long the work of a pgha that vanished may be taken over.
+/// After this time another pgha may take over from one that vanished.
 pub const TTL: Duration = Duration::from_secs(30);
 
-/// Ends once the machine has slept for so long that the lease may have run out: while it sleeps,
-/// timers stand still and etcd goes on counting. Wakes nobody; it is to be polled before whatever
-/// goes on.
+/// Ends once the machine has slept for so long that the lease may have run out. While the machine
+/// sleeps, its timers stand still and etcd keeps counting. It wakes no task, so it must be polled
+/// before any other work.
 async fn machine_slept() {
     let before = clock::slept();
     let check = |_: &mut Context<'_>| match clock::slept().saturating_sub(before) > TTL / 3 {
@@ -57,14 +56,14 @@ async fn machine_slept() {
     poll_fn(check).await;
 }
 
-/// Who is at work.
+/// The operator at work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Name of the machine pgha runs on.
     pub machine: String,
-    /// Identifier of that machine's boot: a name alone is easily given twice.
+    /// Identifier of that machine's boot, because two machines may share a name.
     pub boot: String,
-    /// Its process there.
+    /// Its process ID there.
     pub process: u32,
     /// What it does.
     pub purpose: String,
@@ -85,7 +84,7 @@ impl Holder {
         }
     }
 
-    /// What etcd holds may be longer than what anybody reads.
+    /// Shortens the texts: what etcd holds may be longer than anyone would read.
     fn shortened(self) -> Self {
         let short = |text: String| shortened(&text, 100);
         Self {
@@ -100,7 +99,7 @@ impl Holder {
 /// Why there is no lease.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Somebody else is at work.
+    /// Another operator is at work.
     #[error("`{}` (process {}) on {} works on this cluster since {}", .0.purpose, .0.process, .0.machine, .0.since)]
     Held(Box<Holder>),
     /// etcd did not answer, or not what was expected.
@@ -108,17 +107,17 @@ pub enum LeaseError {
     Node(#[from] NodeError),
 }
 
-/// A held lease. It lasts while [`Lease::keep`] is polled.
+/// A held lease. It lasts while [`Lease::keep_alive`] is polled.
 pub struct Lease<'s, S> {
     store: &'s S,
     id: String,
-    /// Before etcd began to count.
+    /// When it was asked for, so before etcd began to count.
     asked: Instant,
 }
 
 impl<'s, S: Store> Lease<'s, S> {
-    /// Takes the lease. The caller holds the provider's lock, so a holder on this very machine is
-    /// one that was killed, and is replaced at once.
+    /// Takes the lease. The caller holds the provider's lock, so a holder on this machine must be a
+    /// pgha that was killed. It is replaced at once.
     ///
     /// # Errors
     /// [`LeaseError::Held`] when another machine has it; otherwise when no etcd member answers.
@@ -133,7 +132,7 @@ impl<'s, S: Store> Lease<'s, S> {
                 lease.release().await;
                 Err(LeaseError::Held(Box::new(holder)))
             }
-            // Perhaps the key was put, and only the answer lost: it ends with its lease.
+            // The key may have been put and only the answer lost. It ends with its lease.
             Err(error) => {
                 lease.release().await;
                 Err(error.into())
@@ -141,7 +140,7 @@ impl<'s, S: Store> Lease<'s, S> {
         }
     }
 
-    /// Puts the key, unless another has it: who that is.
+    /// Puts the key, unless another operator has it. Then returns that holder.
     async fn claim(&self, cluster: &str, this: &Holder) -> Result<Option<Holder>, NodeError> {
         let key = STANDARD.encode(format!("/pgha/{cluster}/operator"));
         let put = json!({ "requestPut": { "key": key, "value": STANDARD.encode(json!(this).to_string()), "lease": self.id } });
@@ -149,13 +148,13 @@ impl<'s, S: Store> Lease<'s, S> {
         if let Some(entry) = found.as_ref().filter(|entry| entry.is_left_over(this)) {
             found = put_if(self.store, &key, &entry.revision, &put).await?;
         }
-        // It is this one when a member took the entry and its answer was lost.
+        // The holder is this process if a member stored the entry and its answer was lost.
         Ok(found.map(|entry| entry.holder).filter(|holder| holder != this))
     }
 
-    /// Renews it. Ends only when it may have run out, because this process or its machine was
-    /// suspended, or did not reach etcd for too long: another may be at work then, and what was
-    /// planned before is no longer good.
+    /// Renews the lease. Ends only when it may have run out: this process or its machine was
+    /// suspended, or did not reach etcd for too long. Another operator may be at work then, and the
+    /// plan is no longer valid.
     pub async fn keep_alive(&self) {
         tokio::select! {
             biased;
@@ -172,7 +171,8 @@ impl<'s, S: Store> Lease<'s, S> {
             let renewal = self.store.call("lease/keepalive", &body);
             match tokio::time::timeout_at(ends, renewal).await {
                 Err(_) => return,
-                // etcd answers for a lease that has run out too: without the seconds it has left.
+                // etcd also answers for a lease that has run out, but without the seconds it has
+                // left.
                 Ok(Ok(answer)) if answer["result"]["TTL"].is_null() => return,
                 Ok(Ok(_)) => (ends, pause) = (asked + TTL, TTL / 3),
                 Ok(Err(error)) => {
@@ -183,7 +183,7 @@ impl<'s, S: Store> Lease<'s, S> {
         }
     }
 
-    /// Gives it back. If etcd does not answer it ends by itself.
+    /// Gives the lease back. If etcd does not answer, the lease ends by itself.
     pub async fn release(self) {
         let _ = self.store.call("lease/revoke", &json!({ "ID": self.id })).await;
     }
@@ -212,8 +212,8 @@ impl Entry {
         Self { holder, revision: text("mod_revision").to_owned(), leased }
     }
 
-    /// Whether nobody is at work: this machine's own pgha was killed, or somebody put the key by
-    /// hand, without a lease that would end it.
+    /// Whether no operator is at work. Either this machine's own pgha was killed, or the key was
+    /// put by hand, without a lease that would end it.
     fn is_left_over(&self, this: &Holder) -> bool {
         if !self.leased {
             tracing::warn!(
@@ -224,8 +224,8 @@ impl Entry {
     }
 }
 
-/// Puts the key if its last change was `revision` ("0": there is none). Otherwise gives what it
-/// holds.
+/// Puts the key if its last change was `revision` ("0": it does not exist). Otherwise returns what
+/// it holds.
 async fn put_if<S: Store>(
     store: &S,
     key: &str,
@@ -247,7 +247,7 @@ async fn put_if<S: Store>(
 mod tests {
     use super::*;
 
-    /// As etcd's gateway writes it: numbers as text, and no field for a lease that is none.
+    /// As etcd's gateway writes it: numbers as text, and no field if there is no lease.
     fn entry(holder: &Value, lease: Option<&str>) -> Entry {
         let mut found =
             json!({ "value": STANDARD.encode(holder.to_string()), "mod_revision": "7" });

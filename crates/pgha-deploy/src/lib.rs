@@ -1,11 +1,9 @@
 //! Carries a plan out: builds images, makes secrets and seeds, observes nodes, executes steps,
 //! waits at gates.
 //!
-//! Rendered trees and a plan come in, running nodes and observed health go out. Nothing here
-//! decides what should happen: a plan says it, and one that no longer fits the world is refused.
-//! What must never happen here: a secret in a log, an image or an error; a step carried out that
-//! the plan does not name, but for taking back one that failed; a file of the secrets written before
-//! somebody has said yes.
+//! Rendered trees and a plan come in. Running nodes and observed health go out. Nothing here decides what should happen: the plan says it,
+//! and a plan that no longer fits the world is refused. Three things must never happen here. A secret in a log, an image or an error. A
+//! step that the plan does not name, except to undo a failed one. A file of the secrets that is written before the user has said yes.
 
 pub mod archive;
 mod barred;

@@ -10,10 +10,10 @@ pub enum NodeError {
     /// SSH.
     #[error(transparent)]
     Ssh(#[from] SshError),
-    /// The secrets hold an authority that nobody could believe.
+    /// The secrets hold a certificate authority that cannot be used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    /// PostgreSQL of a node could not be asked what it takes.
+    /// PostgreSQL of a node could not judge a configuration.
     #[error("PostgreSQL of {0} could not judge the configuration: {1}")]
     Unjudged(std::net::Ipv4Addr, String),
     /// A port of this machine could not be opened.
@@ -41,7 +41,7 @@ pub enum NodeError {
         #[source]
         source: serde_json::Error,
     },
-    /// Nobody runs a daemon that was to be asked.
+    /// No node that was asked runs the daemon.
     #[error("no node that was asked runs {0}")]
     Absent(&'static str),
     /// The contract of a node cannot be read.
@@ -63,7 +63,7 @@ pub enum NodeError {
 pub(crate) const ANSWER: usize = 1000;
 
 impl NodeError {
-    /// `text` is as long as the daemon likes; of that it keeps what somebody reads.
+    /// `text` is as long as the daemon likes. Only as much of it is kept as anyone would read.
     pub(crate) fn refused(
         daemon: &'static str,
         node: &str,
@@ -75,7 +75,7 @@ impl NodeError {
     }
 }
 
-/// An error and what it came from, as one line of a table.
+/// An error and its causes, as one line of a table.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

@@ -32,8 +32,8 @@ pub async fn servers<P: Provider>(provider: &P) -> Result<Inventory, ProviderErr
     Ok(Inventory { servers, ..Inventory::default() })
 }
 
-/// The servers, and what the daemons of a formed cluster say. What is wrong is looked at again for
-/// `patience`.
+/// The servers, and what the daemons of a formed cluster say. While something is wrong, looks again
+/// for `patience`.
 ///
 /// # Errors
 /// When the provider cannot be asked. A node that does not answer is part of what is observed.
@@ -68,8 +68,8 @@ pub(crate) async fn observed<D: Daemons>(
     patience: Duration,
 ) -> Observed {
     let dynamic = daemons.config().await;
-    // The cluster that runs is judged by what it runs with: a file that asks for more durability
-    // finds nothing broken.
+    // A running cluster is judged by the configuration it runs with. A cluster file that asks for
+    // more durability does not make it broken.
     let running = running(cluster, dynamic.as_ref());
     let (health, altered) =
         tokio::join!(settled(daemons, &running, patience), daemons.altered(&cluster.nodes));
@@ -108,7 +108,7 @@ pub(crate) async fn observed<D: Daemons>(
     }
 }
 
-/// What is inside PostgreSQL, its slots, and what is kept from its clients. Nothing where nobody leads.
+/// What is inside PostgreSQL, its slots, and what its clients cannot use. Empty if there is no leader.
 async fn told_by_leader<D: Daemons>(
     daemons: &D,
     running: &Cluster,
@@ -149,7 +149,7 @@ pub(crate) async fn ailing<D: Daemons>(
     ailing
 }
 
-/// What some member has not taken of the dynamic configuration, once it has had the time to.
+/// What some member has not taken of the dynamic configuration after it has had time to.
 async fn untaken<D: Daemons>(
     daemons: &D,
     members: &[&Node],
@@ -174,7 +174,7 @@ pub(crate) fn running(cluster: &Cluster, dynamic: Option<&Dynamic>) -> Cluster {
     }
 }
 
-/// One that does not run waits for more than a restart, and what it says may come from damaged data.
+/// Parameters that wait for a restart. A member that does not run needs more than that, and its answer may come from damaged data.
 fn pending(health: &Health, cluster: &Cluster) -> Vec<Pending> {
     let runs = health.with_running_postgres(cluster);
     let runs = |member: &&Member| runs.iter().any(|node| node.name == member.name);
@@ -191,16 +191,16 @@ fn pending(health: &Health, cluster: &Cluster) -> Vec<Pending> {
     pending.collect()
 }
 
-/// The health of the cluster, looked at again for a few seconds while something is wrong: one late
-/// answer or one check of HAProxy in between must not refuse a plan.
+/// The health of the cluster. While something is wrong, looks again for a few seconds: one late
+/// answer or one HAProxy check in between must not refuse a plan.
 async fn settled<D: Daemons>(daemons: &D, cluster: &Cluster, patience: Duration) -> Health {
-    // By time: a Patroni without PostgreSQL takes seconds to answer.
+    // Bounded by time, because a Patroni without PostgreSQL takes seconds to answer.
     let began = Instant::now();
     let mut amiss = began;
     loop {
         let health = daemons.health().await;
         let met = |conditions: Vec<Condition>| conditions.iter().all(|condition| condition.met);
-        // What crashed a moment ago, and is all that is amiss, is given the time it needs.
+        // If only a recent crash is wrong, the unit gets the time it needs.
         if met(health.conditions_despite(cluster, &[])) {
             amiss = Instant::now();
         }

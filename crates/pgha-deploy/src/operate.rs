@@ -1,5 +1,5 @@
-//! What an operator asks for: a plan of the world as it is, carried out only if the world has
-//! stayed so.
+//! What an operator asks for: a plan for the world as it is. It is carried out only if the world
+//! has not changed.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::operator::Operator;
 use crate::secrets::SecretsError;
 use crate::seed::{self, BlankDisk};
 
-/// What is to be planned.
+/// What to plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
     /// What the cluster file says.
     Apply,
     /// What every node of the last roll ran before.
     Rollback,
-    /// What every node runs already, through a rebuild.
+    /// A rebuild of every node with what it runs already.
     Again,
 }
 
@@ -34,7 +34,7 @@ pub enum OperateError {
     /// There is no plan.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The plan is of another world.
+    /// The world has changed since the plan was made.
     #[error("the cluster changed since the plan was made; nothing was done")]
     Changed,
     /// The secrets could not be written.
@@ -63,7 +63,7 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
     async fn plan_within(&self, goal: Goal, patience: Duration) -> Result<Plan, OperateError> {
         let cluster = self.desired.cluster;
         let mut world = observe::world(self.provider, self.daemons, cluster, patience).await?;
-        // Once the seal was begun there is data to lose, whatever the labels say.
+        // Once sealing has begun there is data to lose, whatever the labels say.
         world.is_blank &= !self.secrets.path(FORMED).exists();
         Ok(match goal {
             Goal::Apply => self.with_secrets(plan::plan(&self.desired, &world)?),
@@ -72,32 +72,33 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
         })
     }
 
-    /// Says what is made or signed anew: the reason of a reseed, or all that is to be done.
+    /// Adds which secrets are new or renewed. That is the reason for a new seed, or all there is to
+    /// do.
     fn with_secrets(&self, mut plan: Plan) -> Plan {
         plan.remarks.extend(self.secrets.remarks());
         plan
     }
 
-    /// Carries a plan out, if the world is still what it was made from, and writes the secrets that
-    /// it needs. The caller sees to it that nobody else is at work.
+    /// Carries a plan out, if the world is still the one it was made for. Writes the secrets that
+    /// it needs. The caller makes sure that no other operator is at work.
     ///
     /// # Errors
     /// When the world or the secrets have changed, and when a step fails.
     pub async fn carry_out(&self, goal: Goal, plan: &Plan) -> Result<(), OperateError> {
-        // A second look needs no patience where it shows the same.
+        // A second look without patience is enough if it shows the same.
         let at_once = self.plan_within(goal, Duration::ZERO).await;
         if !at_once.is_ok_and(|now| now == *plan) && self.plan(goal).await? != *plan {
             return Err(OperateError::Changed);
         }
-        // Before the first step: no node may know what nobody has kept.
+        // Before the first step: no node may be given secrets that are not on disk here.
         self.persist(goal, plan)?;
         Executor { operator: self, plan }.run().await?;
         self.archive.sweep(&observe::servers(self.provider).await?.servers);
         Ok(())
     }
 
-    /// Writes what a plan of this goal may give to nodes: secrets, and images and seeds into the archive. Also where there
-    /// is nothing to do: so it is there once there is.
+    /// Writes what a plan for this goal may give to nodes: secrets, and images and seeds into the archive. Does so even if there is nothing
+    /// to do, so that they are there when needed.
     ///
     /// # Errors
     /// When something cannot be written.
@@ -113,7 +114,8 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
         Ok(())
     }
 
-    /// `begins`: a first start reads of its seed what is no part of the digest.
+    /// `begins`: a first start reads parts of its seed that the digest leaves out. So the seed is
+    /// packed again.
     fn persist_wanted(&self, begins: bool) -> Result<(), ExecuteError> {
         self.manifest.images.iter().try_for_each(|image| self.archive.keep_image(image))?;
         for node in &self.desired.cluster.nodes {

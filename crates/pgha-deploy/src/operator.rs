@@ -26,6 +26,6 @@ pub struct Operator<'o, P, D> {
     pub archive: &'o Archive,
     /// Where steps are noted.
     pub journal: &'o Journal,
-    /// Whether nothing may be given to a node that could not get back what it runs now.
+    /// Whether a node may be given something new only if it could go back to what it runs now.
     pub way_back: bool,
 }

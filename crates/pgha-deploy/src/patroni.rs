@@ -57,13 +57,13 @@ pub struct Member {
     /// Bytes of WAL it has not received; absent on the leader, or when unknown.
     #[serde(default, deserialize_with = "bytes_or_unknown")]
     pub receive_lag: Option<u64>,
-    /// Bytes of WAL it has not replayed: what those who read from it do not see yet.
+    /// Bytes of WAL it has not replayed: changes that its readers do not see yet.
     #[serde(default, deserialize_with = "bytes_or_unknown")]
     pub replay_lag: Option<u64>,
     /// Whether a changed parameter waits for a restart.
     #[serde(default)]
     pub pending_restart: bool,
-    /// Which do, and why.
+    /// The parameters that wait, with their old and new values.
     #[serde(default)]
     pub pending_restart_reason: BTreeMap<String, Change>,
 }
@@ -100,13 +100,14 @@ impl Member {
     }
 }
 
-/// What Patroni 4.1 answers (`ha.py`, `restart`) when nothing waits, or when it is at work already.
+/// Answers of Patroni 4.1 (`ha.py`, `restart`) when no restart is pending, or when it is busy
+/// already.
 const NOT_NOW: [&str; 2] = ["restart conditions are not satisfied", "already in progress"];
 
 /// What it answers when PostgreSQL was stopped and does not answer yet, or does not start.
 const AFTER_RESTART: [&str; 2] = ["still starting", "restart failed"];
 
-/// As it is called in errors.
+/// Its name in error messages.
 const DAEMON: &str = "Patroni";
 
 impl Patroni {
@@ -126,7 +127,7 @@ impl Patroni {
         self.read("cluster").await
     }
 
-    /// Its own PostgreSQL.
+    /// The state of its own PostgreSQL.
     ///
     /// # Errors
     /// When Patroni does not answer.
@@ -142,7 +143,7 @@ impl Patroni {
         self.read("config").await
     }
 
-    /// The status tells of roles here, so it is not looked at.
+    /// The HTTP status tells the role of the node here, so it is not checked.
     async fn read<T: serde::de::DeserializeOwned>(&self, what: &str) -> Result<T, NodeError> {
         let request = self.client.get(format!("{}/{what}", self.url));
         let answer = request.send().await.map_err(|error| self.silent(error))?;
@@ -160,7 +161,7 @@ impl Patroni {
         self.write(self.client.put(format!("{}/config", self.url)).json(config)).await.map(drop)
     }
 
-    /// Lets PostgreSQL of this node read its files again.
+    /// Makes PostgreSQL of this node read its configuration files again.
     ///
     /// # Errors
     /// When Patroni refuses or does not answer.
@@ -169,7 +170,7 @@ impl Patroni {
     }
 
     /// Restarts PostgreSQL of this node if a changed parameter waits for it. Returns when it runs
-    /// again; `false` when nothing waits.
+    /// again. `false`: nothing waits, or Patroni is busy already.
     ///
     /// # Errors
     /// When Patroni refuses or does not answer.
@@ -184,7 +185,7 @@ impl Patroni {
             {
                 Ok(false)
             }
-            // It has begun, or come to a bad end: the gate that follows finds out.
+            // The restart has begun, or has failed. The gate that follows finds out which.
             Err(NodeError::Refused { answer, .. })
                 if AFTER_RESTART.iter().any(|words| answer.contains(words)) =>
             {
@@ -197,7 +198,8 @@ impl Patroni {
     /// Deletes the data of this replica and copies it from the leader. Returns when that has begun.
     ///
     /// # Errors
-    /// When Patroni refuses or does not answer: a leader has nobody to copy from.
+    /// When Patroni refuses or does not answer. It refuses on a leader, which has no member to copy
+    /// from.
     pub async fn reinitialize(&self) -> Result<(), NodeError> {
         let body = json!({ "force": true });
         self.write(self.client.post(format!("{}/reinitialize", self.url)).json(&body))
@@ -215,7 +217,7 @@ impl Patroni {
         self.write(request).await.map(drop)
     }
 
-    /// Makes sure that a request which changes something needs nothing else first.
+    /// Reads the password, so that a later request that changes something needs nothing else first.
     ///
     /// # Errors
     /// When the node does not answer.
@@ -223,8 +225,8 @@ impl Patroni {
         self.password.get_or_try_init(|| self.read_password()).await.map(drop)
     }
 
-    /// The password that this Patroni asks for, which need not be the one of the secrets: a node has what it was given last. A session
-    /// ends before it could be given another.
+    /// The password that this Patroni asks for. It may differ from the one in the secrets, because a node has what it was given last. The
+    /// session ends before the node could be given another one.
     async fn read_password(&self) -> Result<Zeroizing<String>, NodeError> {
         let file = format!("/run/pgha/{PATRONI_SECRETS}");
         let text = Zeroizing::new(self.session.answer(&["cat", &file]).await?);

@@ -1,4 +1,4 @@
-//! The poolers of a node, one PgBouncer behind each port for clients: what they say in their consoles.
+//! The poolers of a node: one PgBouncer behind each port for clients. They are asked through their consoles.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ pub struct Pool {
     pub database: String,
     /// The role.
     pub role: String,
-    /// Clients that a server connection works for.
+    /// Clients that have a server connection.
     pub active: u32,
     /// Clients that wait for one.
     pub waiting: u32,
@@ -29,13 +29,13 @@ pub struct Pool {
 /// One pooler of a node.
 #[derive(Debug, Clone)]
 pub(crate) struct Pooler {
-    /// The door behind which it is.
+    /// The door that it serves.
     pub(crate) door: String,
     /// The port of that door.
     pub(crate) port: u16,
 }
 
-/// Why a console did not answer, or what it said against a command.
+/// Why a console did not answer, or why it refused a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConsoleError {
     #[error("no answer within {} s", PATIENCE.as_secs())]
@@ -48,7 +48,7 @@ pub(crate) enum ConsoleError {
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What is held where everybody is.
+/// The name to use when a pooler holds back the clients of all databases.
 const EVERY_DATABASE: &str = "every database";
 
 /// The unit of the pooler behind a door.
@@ -56,13 +56,13 @@ pub(crate) fn unit(door: &str) -> String {
     format!("pgha-pooler-{door}.service")
 }
 
-/// The door of a pooler's unit. Absent: it is another unit.
+/// The door of a pooler's unit. Absent: the unit is not a pooler's.
 pub(crate) fn door(unit: &str) -> Option<&str> {
     unit.strip_prefix("pgha-pooler-")?.strip_suffix(".service")
 }
 
 impl Pooler {
-    /// Its pools, but for the console's.
+    /// Its pools, except that of the console.
     ///
     /// # Errors
     /// When it does not answer.
@@ -106,9 +106,9 @@ impl Pooler {
         Ok(servers.collect())
     }
 
-    /// Whose clients it holds back, because somebody has told it to in its console: databases, or
-    /// [`EVERY_DATABASE`]. It says so of a database once somebody has come for it. Absent: it says
-    /// nothing there either.
+    /// The databases whose clients it holds back after a command in its console, or
+    /// [`EVERY_DATABASE`]. PgBouncer shows a database only once a client has asked for it. Absent:
+    /// the console does not answer.
     pub(crate) async fn held(&self, session: &Session) -> Option<Vec<String>> {
         let rows = self.ask(session, &["SHOW DATABASES", "SHOW STATE"]).await.ok()?;
         let says = |row: &SimpleQueryRow, name: &str, value: &str| {
@@ -123,8 +123,8 @@ impl Pooler {
         Some(all.then(|| EVERY_DATABASE.to_owned()).into_iter().chain(held).collect())
     }
 
-    /// Lets everybody through again whom it holds back: also of `databases`, since of those that
-    /// nobody has come for it does not tell. What came of it, the next look tells.
+    /// Lets all clients through that it holds back. This covers `databases`, too, because PgBouncer
+    /// does not show those that no client has asked for. The next look shows the result.
     pub(crate) async fn release(&self, session: &Session, databases: &[String]) {
         let held = self.held(session).await.unwrap_or_default();
         let held = held.iter().filter(|name| *name != EVERY_DATABASE).chain(databases);
@@ -132,15 +132,14 @@ impl Pooler {
         let Ok(client) = self.console(session).await else { return };
         for name in [String::new()].into_iter().chain(quoted) {
             for command in ["RESUME", "ENABLE"] {
-                // Whichever does not apply fails.
+                // A command that does not apply fails.
                 let command = format!("{command} {name}");
                 let _ = tokio::time::timeout(PATIENCE, client.simple_query(&command)).await;
             }
         }
     }
 
-    /// Whether it keeps a server connection for a client as long as that stays, so that it cannot hold
-    /// anybody back.
+    /// Whether it pools sessions: each client has a server connection until it leaves. Then the pooler cannot hold clients back.
     ///
     /// # Errors
     /// When it does not say.
@@ -152,7 +151,7 @@ impl Pooler {
         Ok(rows.iter().any(|row| says(row, "key", "pool_mode") && says(row, "value", "session")))
     }
 
-    /// Holds back everybody. Returns when no transaction is open any more.
+    /// Holds back all clients. Returns when no transaction is open any more.
     ///
     /// # Errors
     /// When it refuses, and when transactions stay open.
@@ -160,10 +159,10 @@ impl Pooler {
         self.ask(session, &["PAUSE"]).await.map(drop)
     }
 
-    /// Lets everybody through whom [`Pooler::pause`] holds back.
+    /// Lets the clients through that [`Pooler::pause`] holds back.
     ///
     /// # Errors
-    /// When it does not answer. Whoever is not paused has nothing to say against it.
+    /// When it does not answer. A pooler that is not paused refuses the command, which is no error.
     pub(crate) async fn resume(&self, session: &Session) -> Result<(), ConsoleError> {
         match self.ask(session, &["RESUME"]).await {
             Err(ConsoleError::Postgres(said)) if said.as_db_error().is_some() => Ok(()),
@@ -190,7 +189,7 @@ impl Pooler {
         })
     }
 
-    /// Its socket tells PgBouncer which system user connects: root, as whom pgha is on the node.
+    /// The Unix socket tells PgBouncer which system user connects. On the node, pgha is root.
     async fn console(&self, session: &Session) -> Result<Client, ConsoleError> {
         let socket = session.socket(&format!("/run/pgbouncer/.s.PGSQL.{}", self.port)).await?;
         let mut config = Config::new();

@@ -1,8 +1,8 @@
 //! What a client would see: a new session through every door of a node, which writes where it
 //! meets the primary.
 //!
-//! A daemon that hangs is alive for systemd and takes connections for whoever checks only that; a
-//! client waits. So nothing less than a session tells.
+//! A daemon that hangs is alive for systemd, and still takes connections from a check that does no
+//! more than connect. A client waits. So only a full session tells.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,42 +19,42 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::node_error::with_causes;
 use crate::secrets::{PROBE, Secret};
 
-/// Every cluster has it.
+/// A database that every cluster has.
 const DATABASE: &str = "postgres";
 
-/// The door of a node's own PostgreSQL; those for clients are called like HAProxy's pools.
+/// The door of a node's own PostgreSQL. The doors for clients have the names of HAProxy's pools.
 pub const POSTGRES: &str = "postgres";
 
 /// The door to the primary, through a pooler.
 pub(crate) const WRITERS: &str = "primary";
 
-/// The same, past the poolers.
+/// The door to the primary that bypasses the poolers.
 pub(crate) const DIRECT: &str = "direct";
 
 /// The door to synchronous replicas, through a pooler.
 pub(crate) const SYNCHRONOUS: &str = "sync";
 
-/// What is said of a door behind which nobody says anything.
+/// How the error of a door begins where nothing answers.
 const SILENT: &str = "no answer within";
 
-/// For so long a client is patient: as long as `connect_timeout` of the DSN that `up` prints.
+/// How long a client waits: the `connect_timeout` of the DSN that `up` prints.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// On a primary it writes WAL and commits, so that the answer waits for other copies like that to
-/// any client; there is no table that could be dropped or locked.
+/// On a primary it writes WAL and commits, so the answer waits for other copies as it does for any
+/// client. It uses no table that could be dropped or locked.
 const WRITE: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' \
     ELSE 'primary ' || current_setting('transaction_read_only') END, CASE WHEN NOT pg_is_in_recovery() \
     THEN pg_logical_emit_message(true, 'pgha', 'probe') END";
 
-/// What roles and databases are set to that lets their commits be acknowledged before another copy
-/// has them.
+/// Settings of roles and databases that let their commits be acknowledged before another copy has
+/// them.
 pub(crate) const WEAK_SETTINGS: &str = "(SELECT setting, rolname AS role, datname AS database
     FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS s (setting)
         LEFT JOIN pg_roles r ON r.oid = setrole LEFT JOIN pg_database d ON d.oid = setdatabase
     WHERE setting ~* '^synchronous_commit=(off|false|no|0|local)$') AS weak";
 
-/// The same in words, what is set for everybody, and data that is nowhere but on the node's root,
-/// which no boot brings back.
+/// The same in words, settings of the whole server, and data that is only on the node's root. No
+/// boot brings such data back.
 fn weak() -> String {
     format!(
         "SELECT name || ' = ' || setting || ' on the server' FROM pg_settings
@@ -69,7 +69,7 @@ FROM pg_tablespace WHERE pg_tablespace_location(oid) <> '' AND NOT starts_with(p
     )
 }
 
-/// What a new session met.
+/// The result of a new session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
@@ -77,9 +77,10 @@ pub enum Answer {
     Wrote,
     /// A replica.
     Read,
-    /// Somebody who does not know the role, or not with this password. `pgha apply` makes it.
+    /// A server that does not know the role, or knows it with another password. `pgha apply` makes
+    /// the role.
     Unknown,
-    /// None, or something else than was expected; in words.
+    /// No answer, or an unexpected one, in words.
     Failed(String),
 }
 
@@ -90,7 +91,7 @@ impl Answer {
     }
 }
 
-/// What sessions through the doors of one node met.
+/// The results of sessions through the doors of one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Sessions {
     /// By door: `postgres` for the node's own, or a pool of its HAProxy.
@@ -103,7 +104,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Whether the door was knocked at, and nobody said anything.
+    /// Whether the door was tried, and nothing answered.
     pub(crate) fn is_silent(&self, door: &str) -> bool {
         matches!(self.doors.get(door), Some(Answer::Failed(why)) if why.starts_with(SILENT))
     }
@@ -136,7 +137,7 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// Tries at once every door that leads somewhere.
+    /// Tries every door that leads somewhere, all at once.
     pub(crate) async fn ask(
         &self,
         session: &Session,
@@ -163,7 +164,7 @@ impl Probe {
         Some(self.knock(session, port, "", patience).await.0)
     }
 
-    /// What a session met, and the rows of `more`.
+    /// The result of a session, and the rows of `more`.
     async fn knock(
         &self,
         session: &Session,
@@ -224,8 +225,8 @@ impl Probe {
         Ok(client)
     }
 
-    /// TLS for a connection. Whoever ends it, a pooler of this node or a PostgreSQL behind its HAProxy,
-    /// has a certificate with this node's name.
+    /// TLS for a connection. It ends at a pooler of this node, or at a PostgreSQL behind its HAProxy. Both have a certificate with this
+    /// node's name.
     fn tls_of<S>(&self, _: &S) -> Result<Tls<S>, Error>
     where
         MakeRustlsConnect: MakeTlsConnect<S, Error: Into<Error>>,
@@ -234,8 +235,8 @@ impl Probe {
         MakeTlsConnect::<S>::make_tls_connect(&mut tls, &self.node).map_err(Into::into)
     }
 
-    /// A commit that waits for a copy goes on waiting when its client has left, and keeps one of the
-    /// server's connections.
+    /// Cancels the query. A commit that waits for a copy goes on waiting after its client has left, and occupies one of the server's
+    /// connections.
     async fn cancel(&self, session: &Session, port: u16, token: CancelToken) {
         if let Ok(stream) = session.stream(port).await
             && let Ok(tls) = self.tls_of(&stream)
@@ -269,7 +270,7 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> Answer {
     let Some(said) = said else {
         return Answer::Failed(with_causes(error));
     };
-    // PgBouncer's words for a role that its lookup does not give, or for another password.
+    // PgBouncer's words for a role that its lookup does not return, or for a wrong password.
     let unknown = ["no such user", "SASL authentication failed"].contains(&said.message())
         || *said.code() == SqlState::INVALID_PASSWORD;
     if unknown { Answer::Unknown } else { Answer::Failed(said.message().to_owned()) }

@@ -1,8 +1,8 @@
 //! A new password for a role of a running cluster.
 //!
-//! PostgreSQL is told first, then every pooler: it makes its connections for a role with the keys of whoever
-//! came last as that role (SCRAM pass-through), and PostgreSQL takes those of the old password no more. With
-//! each connection that it makes anew it would cut a session that was open before.
+//! PostgreSQL is told first, then every pooler. A pooler connects for a role with the SCRAM keys of the last client that logged in as that
+//! role (SCRAM pass-through). PostgreSQL no longer accepts the keys of the old password. So each new connection that the pooler opens would
+//! cut a session that was open before.
 
 use std::time::Duration;
 
@@ -16,11 +16,12 @@ use crate::node_error::{NodeError, with_causes};
 use crate::pooler::{Pool, Pooler};
 use crate::probe::Login;
 
-/// For replicas to replay it, and then for poolers to learn it.
+/// Time for replicas to replay it, and again for poolers to learn it.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Gives a role the password that is to come. Gives whoever may not know it yet, in words.
+/// Gives a role its next password. Returns the servers that may not know it yet, as text for
+/// people.
 ///
 /// # Errors
 /// When the leader does not answer, or there is no such role.
@@ -41,7 +42,7 @@ pub async fn change(fleet: &Fleet, leader: &Node, role: &str) -> Result<Vec<Stri
     Ok(strange)
 }
 
-/// Whether every replica that follows has what the leader behind `link` has written, in time. A pooler asks whichever it is led to.
+/// Whether every replica that follows has replayed in time what the leader behind `link` has written. A pooler may be led to any of them.
 async fn replayed(link: &Link) -> Result<bool, NodeError> {
     let place = declare::sql(&link.session, "postgres", "SELECT pg_current_wal_lsn()").await?;
     let query = format!(
@@ -58,7 +59,8 @@ async fn replayed(link: &Link) -> Result<bool, NodeError> {
     }
 }
 
-/// Logs in at each pooler of a node wherever it has had sessions of the role.
+/// Logs in through each pooler of a node, for every database where the pooler has had sessions of
+/// the role.
 async fn tell(fleet: &Fleet, link: &Link, node: &Node, role: &str, until: Instant) -> Vec<String> {
     let poolers = link.poolers().map(async |pooler| {
         let name = format!("pooler {} of {}", pooler.door, node.name);

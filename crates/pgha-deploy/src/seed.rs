@@ -13,12 +13,11 @@ use zeroize::Zeroizing;
 use crate::declare;
 use crate::secrets::{self, Secrets};
 
-/// What only the very first start of a cluster reads: its dynamic configuration, and what pgha needs
-/// in PostgreSQL. They are no part of the seed's digest: a changed parameter must not look like a
-/// changed node.
+/// What only the very first start of a cluster reads: its dynamic configuration, and what pgha needs in PostgreSQL. The seed's digest
+/// leaves these files out, because a changed parameter must not look like a changed node.
 const BOOTSTRAP: [&str; 2] = ["patroni.d/40-bootstrap.yml", "bootstrap.sql"];
 
-/// Patroni adds how to connect.
+/// Patroni adds the connection parameters.
 const POST_BOOTSTRAP: &str =
     "/etc/pgha/bin/psql -XqAt -v ON_ERROR_STOP=1 -o /dev/null -f /run/pgha/bootstrap.sql";
 
@@ -30,15 +29,15 @@ struct Entry {
     secret: bool,
 }
 
-/// Lets the node format a blank disk: only for a server that is made anew, so it is no part of the
-/// digest either.
+/// Allows the node to format a blank disk. Only a newly created server gets it, so the digest
+/// leaves it out, too.
 const NEW_VOLUME: &str = "new-volume";
 
-/// How long that holds. User data stays with its server for life; a volume emptied later must not
-/// be taken for a new one.
+/// How long that permission lasts. User data stays with its server for life. A volume that was
+/// emptied later must not be taken for a new one.
 const NEW_VOLUME_SECONDS: i64 = 24 * 3600;
 
-/// What a node may do with a disk that holds nothing.
+/// What a node may do with a blank disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlankDisk {
     /// Refuse to start: its data should be there.
@@ -47,7 +46,8 @@ pub enum BlankDisk {
     Format,
 }
 
-/// Digest of the seed of one node: over everything but what only its first start reads.
+/// Digest of the seed of one node. It covers everything except what only the node's first start
+/// reads.
 pub fn digest(rendered: &Rendered, node: &Node, secrets: &Secrets) -> Digest {
     let mut hasher = Hasher::default();
     let entries = entries(rendered, &rendered.seeds[&node.name], node, secrets);
@@ -57,7 +57,7 @@ pub fn digest(rendered: &Rendered, node: &Node, secrets: &Secrets) -> Digest {
     hasher.finish()
 }
 
-/// When the first certificate of a packed seed ends, in seconds since 1970.
+/// When the first certificate of a packed seed expires, in seconds since 1970.
 ///
 /// # Errors
 /// When it is no seed.
@@ -78,7 +78,7 @@ pub(crate) fn certificates_end(packed: &[u8]) -> std::io::Result<Option<i64>> {
 /// The seed of one node, ready for delivery: tar, compressed with zstd.
 ///
 /// # Errors
-/// When the archive cannot be written, which takes a lack of memory.
+/// When the archive cannot be written. Only a lack of memory causes that.
 pub fn pack(
     rendered: &Rendered,
     node: &Node,
@@ -183,7 +183,7 @@ mod tests {
 
     use super::*;
 
-    /// Nodes of every set of roles.
+    /// A node of every role set.
     const FILE: &str = r#"
 schema = 1
 cluster.name = "sets"

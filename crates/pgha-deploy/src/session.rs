@@ -1,4 +1,4 @@
-//! What an operator does: plan, ask, keep others away, carry out, and again until nothing is left.
+//! What an operator does: plan, ask, keep others away, carry out. It repeats until nothing is left.
 
 use pgha_core::plan::Plan;
 use pgha_platform::Provider;
@@ -9,12 +9,12 @@ use crate::lease::Store;
 use crate::operate::{Goal, OperateError};
 use crate::operator::Operator;
 
-/// How often a plan is made anew because the cluster changed under it, where nobody wants to see one before.
+/// How often to plan again because the cluster changed meanwhile, if the user does not want to see plans first.
 const ANEW: u32 = 3;
 
-/// Who says yes.
+/// How the user consents.
 pub trait Consent {
-    /// Whether a plan needs no yes: another one does not, either.
+    /// Whether a plan needs no yes. Then another plan needs none, either.
     fn is_given(&self) -> bool;
 
     /// Shows a plan.
@@ -25,10 +25,10 @@ pub trait Consent {
 }
 
 impl<P: Provider, D: Daemons> Operator<'_, P, D> {
-    /// Plans and carries out, and again while the rest could not be planned before.
+    /// Plans and carries out. Repeats while there is more to do that could not be planned before.
     ///
     /// # Errors
-    /// [`OperateError::Declined`] where the answer is no; when a plan is refused or a step fails; when others are at work.
+    /// [`OperateError::Declined`] if the answer is no; also when a plan is refused, a step fails, or others are at work.
     pub async fn plan_and_apply<S: Store>(
         &self,
         goal: Goal,
@@ -40,7 +40,7 @@ impl<P: Provider, D: Daemons> Operator<'_, P, D> {
             let plan = self.plan(goal).await?;
             consent.show(&plan);
             if plan.steps.is_empty() {
-                // What no node needs to know, such as a new certificate of the operator: nothing is to be asked.
+                // There may still be secrets to write that no node needs, such as a new certificate of the operator. That needs no yes.
                 return self.persist(goal, &plan);
             }
             if !consent.is_given() && !consent.ask().await {

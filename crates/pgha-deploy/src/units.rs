@@ -1,4 +1,5 @@
-//! The systemd units of a node: a daemon that crashes again and again answers well in between.
+//! The systemd units of a node. They reveal a daemon that crashes again and again and answers well
+//! in between.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,47 +12,48 @@ use crate::node_error::NodeError;
 /// One unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
-    /// systemd's word: `active`, `activating`, `failed`, ...
+    /// systemd's `ActiveState`: `active`, `activating`, `failed`, ...
     pub state: String,
-    /// How often systemd has restarted it by itself since the node booted.
+    /// How often systemd has restarted it automatically since the node booted.
     pub restarts: u32,
-    /// Seconds since it was started last. Not asked for, and very many, while it never crashed.
+    /// Seconds since it was last started. While no unit of the node has crashed it is not asked
+    /// for, and is very large.
     pub up_seconds: u64,
 }
 
-/// Seconds that a unit has to run for every crash it had before it counts as steady: one may be
-/// chance, many are a loop with a pause.
+/// Seconds that a unit must run per crash before it counts as steady. One crash may be chance, many
+/// are a loop with a pause.
 const STEADY_SECONDS: u64 = 5;
 
-/// However often it crashed, after so long it does.
+/// After this time it counts as steady, however often it crashed.
 const STEADY_AT_LAST_SECONDS: u64 = 30;
 
-/// How long to look at a unit that crashed before it is steady or never will be.
+/// How long to watch a unit that crashed. After this time it is steady, or it never will be.
 pub(crate) const STEADIES: Duration = Duration::from_secs(STEADY_AT_LAST_SECONDS + 1);
 
-/// Crashes after which nobody waits for a daemon any more. The first two may be due to others: an
-/// etcd member that boots alone, a port that is not free yet.
+/// From this number of crashes on, pgha does not wait for a daemon any more. The first two may have
+/// other causes: an etcd member that boots alone, a port that is not free yet.
 const CRASHES_ON: u32 = 3;
 
 impl Unit {
-    /// Whether it runs, or did what it had to do once.
+    /// Whether it runs, or is a one-shot unit that has succeeded.
     pub fn is_active(&self) -> bool {
         self.state == "active"
     }
 
-    /// Whether it runs, but crashed so lately that it may be about to do so again.
+    /// Whether it runs, but crashed so recently that it may soon crash again.
     pub fn is_unsteady(&self) -> bool {
         let steady = STEADY_SECONDS * u64::from(self.restarts);
         self.is_active() && self.up_seconds < steady.min(STEADY_AT_LAST_SECONDS)
     }
 
-    /// Whether it crashed so often that it will not run by itself.
+    /// Whether it crashed so often that it will not recover by itself.
     pub fn crashes_on(&self) -> bool {
         self.restarts >= CRASHES_ON && (!self.is_active() || self.is_unsteady())
     }
 
-    /// Whether systemd gave it up. Daemons are restarted for ever; this is a seed or a volume that
-    /// was refused.
+    /// Whether systemd gave up on it. Daemons are restarted forever, so this unit has refused a
+    /// seed or a volume.
     pub fn has_failed(&self) -> bool {
         self.state == "failed"
     }
@@ -60,7 +62,7 @@ impl Unit {
 /// By unit name.
 pub type Units = BTreeMap<String, Unit>;
 
-/// What the node behind `session` says of `names`.
+/// The state of the units `names` on the node behind `session`.
 ///
 /// # Errors
 /// When it does not answer.
@@ -81,7 +83,7 @@ pub(crate) async fn units(session: &Session, names: &[String]) -> Result<Units, 
 const LINES: usize = 24;
 
 /// What keeps the node behind `session` from its work: the units in trouble, and the last lines of
-/// each. One that writes much must not push the words of another out.
+/// each. A unit that logs a lot must not push out the lines of another.
 pub(crate) async fn report(session: &Session, promised: &[String]) -> String {
     let troubled = troubled(session, promised).await;
     if troubled.is_empty() {
@@ -94,7 +96,7 @@ pub(crate) async fn report(session: &Session, promised: &[String]) -> String {
         let said = session.run(&journal, b"").await.unwrap_or_default();
         report.push_str(&format!("\n{}", last_lines(said.as_bytes(), LINES)));
         if unit == PATRONI {
-            // What became of PostgreSQL is many lines further up.
+            // PostgreSQL's own errors are many lines further up.
             report.push_str(&format!("\n{}", complaints(session).await));
         }
     }
@@ -105,7 +107,8 @@ const PATRONI: &str = "patroni.service";
 
 const JOURNAL: [&str; 3] = ["journalctl", "--no-pager", "--output=short-monotonic"];
 
-/// Those that failed or are being started; else those that crashed and may be up at this moment.
+/// Units that failed or are being started. If there are none: units that crashed, which may be up
+/// at this moment.
 async fn troubled(session: &Session, promised: &[String]) -> Vec<String> {
     let states = "--state=failed,activating,auto-restart";
     let list = ["systemctl", "list-units", "--plain", "--no-legend", states];
@@ -119,7 +122,7 @@ async fn troubled(session: &Session, promised: &[String]) -> Vec<String> {
     all.into_iter().filter(|(_, unit)| unit.restarts > 0).map(|(name, _)| name).collect()
 }
 
-/// Patroni reports every round; what PostgreSQL complained about is what is looked for.
+/// PostgreSQL's errors. Patroni itself logs in every round, so the last lines would not show them.
 async fn complaints(session: &Session) -> String {
     let grep = ["--unit", PATRONI, "--grep=FATAL|PANIC|ERROR", "--lines=12"];
     let found = session.run(&[&JOURNAL[..], &grep].concat(), b"").await.unwrap_or_default();
@@ -128,8 +131,8 @@ async fn complaints(session: &Session) -> String {
     last_lines(found.as_bytes(), LINES)
 }
 
-/// systemctl prints a paragraph for each unit, in the order they were asked for; one that does not
-/// exist is `inactive`. `now`: the node's own clock, in seconds since 1970.
+/// systemctl prints one paragraph per unit, in the order of `names`. A unit that does not exist is
+/// `inactive`. `now`: the node's own clock, in seconds since 1970.
 fn parse(text: &str, names: &[&str], now: &str) -> Units {
     let value = |paragraph: &str, key: &str| {
         paragraph.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned()
@@ -137,7 +140,7 @@ fn parse(text: &str, names: &[&str], now: &str) -> Units {
     let now = now.trim().parse::<u64>().ok();
     let unit = |paragraph| {
         let began = value(paragraph, "ActiveEnterTimestamp=@").parse::<u64>().ok();
-        // A clock that was set back tells nothing.
+        // A clock that was set back gives no result.
         let up = now.zip(began).and_then(|(now, began)| now.checked_sub(began));
         Unit {
             state: value(paragraph, "ActiveState="),

@@ -1,5 +1,5 @@
-//! What a gate has seen of each node since it began: tells a slow start from one that leads
-//! nowhere.
+//! What a gate has seen of each node since it began. It tells a slow start from one that will never
+//! succeed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::health::{Health, NodeHealth};
 use crate::units::Unit;
 
-/// Crashes that no healthy start needs, at one second between restarts.
+/// More crashes than any healthy start has, at one second between restarts.
 const LOOP: u32 = 10;
 
 /// Crashes after every unit of the node had run for [`STEADY`].
@@ -18,11 +18,11 @@ const RELAPSES: u32 = 3;
 /// Longer than a daemon takes to find that it cannot start.
 const STEADY: Duration = Duration::from_secs(5);
 
-/// Without SSH for so long, a system never comes up: containers take 2 s, virtual machines without
+/// A system without SSH for this long never comes up: containers take 2 s, virtual machines without
 /// KVM 50 s.
 const SILENCE: Duration = Duration::from_secs(90);
 
-/// Patroni tries to start PostgreSQL again in every round; for so long it failed each time.
+/// How long every attempt to start PostgreSQL must have failed. Patroni tries again in every round.
 const START: Duration = Duration::from_secs(20);
 
 /// What was seen of every node.
@@ -50,11 +50,11 @@ struct Node {
 }
 
 impl Watch {
-    /// Takes in what the nodes say now, but for `known` ones, of which nothing else is expected.
+    /// Takes in what the nodes say now, except `known` ones, from which nothing else is expected.
     /// `true`: a unit crashed since they were last asked.
     pub(crate) fn look(&mut self, health: &Health, known: &[String]) -> bool {
         let watched = health.nodes.iter().filter(|(name, _)| !known.contains(name));
-        // Every node is to be looked at, so this must not stop at the first.
+        // Every node must be looked at, so this must not stop at the first.
         watched.fold(false, |crashed, (name, heard)| self.node(name).look(heard) || crashed)
     }
 
@@ -71,7 +71,7 @@ impl Watch {
         })
     }
 
-    /// Why nothing is to be expected of `name` any more.
+    /// Why `name` will not recover.
     pub(crate) fn lost(&self, name: &str) -> Option<&'static str> {
         let node = self.nodes.get(name)?;
         let fails = node.fails_to_start.is_some_and(|since| since.elapsed() >= START);
@@ -86,8 +86,8 @@ impl Watch {
         }
     }
 
-    /// Whether `name` has not answered for so long that it never will. Only an image to go back to
-    /// is a reason not to wait on.
+    /// Whether `name` has not answered for so long that it never will. That ends a wait only if
+    /// there is an image to go back to.
     pub(crate) fn is_silent(&self, name: &str) -> bool {
         self.nodes.get(name).is_some_and(|node| node.heard.elapsed() >= SILENCE)
     }
@@ -115,8 +115,7 @@ impl Node {
         let run = new == 0 && units.values().all(Unit::is_active);
         self.runs = if run { self.runs.or(Some(Instant::now())) } else { None };
         self.was_steady |= self.runs.is_some_and(|since| since.elapsed() >= STEADY);
-        // Looks may be too far apart to tell: a look waits for what hangs. What crashed was timed by
-        // systemd itself.
+        // Looks may be too far apart to tell, because a look waits for a daemon that hangs. systemd itself has timed what crashed.
         let crashed = || units.values().filter(|unit| unit.restarts > 0);
         let steady = |unit: &Unit| unit.up_seconds >= STEADY.as_secs();
         self.was_steady |= run && crashed().next().is_some() && crashed().all(steady);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::history::{History, Operation, Outcome, Side};
 
-/// A quiet of more seconds than this is a stop of writes. The writers send without a pause, and a
+/// A pause of more seconds than this is a stop of writes. The writers send without a pause, and a
 /// commit that waits for a slow disk is no stop.
 const STOP_SECONDS: f64 = 1.0;
 
@@ -17,7 +17,7 @@ pub struct Findings {
     pub acknowledged: usize,
     /// Operations that certainly failed.
     pub failed: usize,
-    /// Operations that nobody can tell the outcome of.
+    /// Operations whose outcome is unknown.
     pub unknown: usize,
     /// Acknowledged rows that are not there.
     pub lost: Vec<i64>,
@@ -29,9 +29,9 @@ pub struct Findings {
     /// Two servers acknowledged at once: the first id acknowledged on an older timeline after a
     /// newer one had begun.
     pub two_primaries: Option<i64>,
-    /// The longest time, in seconds, in which no writer outside was told of a commit.
+    /// The longest time, in seconds, in which no outside writer got a commit acknowledged.
     pub write_stop_seconds: f64,
-    /// How often that took more than a second.
+    /// How often that time was longer than a second.
     pub write_stops: usize,
 }
 
@@ -73,9 +73,9 @@ fn inside(history: &History) -> usize {
         .count()
 }
 
-/// A write that was *sent* on an old timeline after a write on a newer one had been *acknowledged*,
-/// and was acknowledged too. Comparing sending with acknowledgement makes it a proof: the two
-/// cannot merely have crossed on their way.
+/// Finds a write that was *sent* on an old timeline after a write on a newer one had been
+/// *acknowledged*, and that was acknowledged too. Sending is compared with acknowledgement, so this
+/// is a proof: the two cannot merely have crossed on their way.
 fn two_primaries(history: &History) -> Option<i64> {
     let mut begun: BTreeMap<u32, f64> = BTreeMap::new();
     for operation in acknowledged(history) {

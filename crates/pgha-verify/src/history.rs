@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// A client on the side that survives: it knows every HAProxy but that of the node that is to
-    /// be broken.
+    /// A client on the side that survives. It knows every HAProxy except the one on the node that
+    /// will be broken.
     Outside,
     /// A client beside the leader that is about to be broken, connected straight to its PostgreSQL.
     Inside,

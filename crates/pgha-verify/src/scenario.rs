@@ -1,5 +1,5 @@
-//! What can be broken under load, and what a cluster promises meanwhile. How it is broken is not known
-//! here.
+//! What can be broken under load, and what a cluster promises meanwhile. This module does not know
+//! how it is broken.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ pub enum Scenario {
     LeaderCutOff,
     /// The leader's Patroni is frozen.
     PatroniFrozen,
-    /// The leader's node is frozen, and goes on.
+    /// The leader's node is frozen, and resumes later.
     NodePaused,
     /// The same, and a replica learns late of the next leader.
     NodePausedStandbyStalled,
@@ -65,11 +65,13 @@ impl Scenario {
         Self::Roll,
     ];
 
-    /// Seconds for which a stalled replica knows of no new leader, after the paused node has woken.
+    /// Seconds for which a stalled replica knows of no new leader after the paused node has
+    /// resumed.
     const LATE_SECONDS: u32 = 5;
 
-    /// Those that are played where none is named. What a paused node may still do in the moment when
-    /// it wakes is not closed (infrastructure/README.md, "Limits"): that is played on request alone.
+    /// The scenarios that are played if none is named. Pauses are only played on request: what a
+    /// paused node may still do in the moment when it resumes is not prevented
+    /// (infrastructure/README.md, "Limits").
     pub fn usual() -> Vec<Self> {
         Self::EVERY.into_iter().filter(|scenario| !scenario.pauses()).collect()
     }
@@ -149,13 +151,13 @@ impl Scenario {
         }
     }
 
-    /// Seconds for which Patroni of a replica stalls: from the vote until the paused node is awake, and
-    /// longer.
+    /// Seconds for which Patroni of a replica stalls: from the vote until some time after the
+    /// paused node has resumed.
     pub fn stalled_seconds(self, cluster: &Cluster) -> u32 {
         self.hold_seconds(cluster) + Self::LATE_SECONDS - cluster.timing.ttl
     }
 
-    /// How long one stop of writes may take, whatever stops them in this scenario.
+    /// How long one stop of writes may take, whatever causes it in this scenario.
     pub(crate) fn promise(self, cluster: &Cluster) -> WriteStop {
         let fault = cluster.write_stop(self.fault());
         if self == Self::NodePausedStandbyStalled && cluster.durability == Durability::Strict {
@@ -166,8 +168,8 @@ impl Scenario {
         if waits && replica.worst_seconds > fault.worst_seconds { replica } else { fault }
     }
 
-    /// How often writes may stop. One change of leader is one stop, and a planned one has no second. But
-    /// where commits wait for a certain replica, each time that is rebuilt they wait until another takes
+    /// How often writes may stop. A planned change of leader is one stop. But if commits wait for
+    /// one particular replica, each rebuild of it is another: they wait until another replica takes
     /// its place. Absent: no number is promised.
     pub(crate) fn most_stops(self, cluster: &Cluster) -> Option<usize> {
         let rebuilt = match any_replica_will_do(cluster) {
@@ -178,7 +180,7 @@ impl Scenario {
     }
 }
 
-/// Whether no commit waits for one certain replica.
+/// Whether no commit waits for one particular replica.
 fn any_replica_will_do(cluster: &Cluster) -> bool {
     let replicas = cluster.replicas();
     cluster.durability.bears_a_stopped_replica(replicas)

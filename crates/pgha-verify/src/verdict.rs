@@ -11,7 +11,7 @@ use crate::checker::{self, Findings};
 use crate::history::History;
 use crate::scenario::Scenario;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Played {
     /// What every writer did.
@@ -63,8 +63,8 @@ impl Verdict {
         played: &Played,
         program: Program,
     ) -> Self {
-        // Rows that could not be read are no proof of a loss; that they could not be read is a
-        // broken promise of its own.
+        // Unreadable rows do not prove a loss. That they could not be read is a broken promise of
+        // its own.
         let findings = checker::judge(
             &played.history,
             played.rows.as_ref().unwrap_or(&played.history.acknowledged()),
@@ -118,7 +118,7 @@ impl Verdict {
     }
 }
 
-/// What kept the run from showing what it was made to show.
+/// Why the run did not show what it was meant to show.
 fn unfinished(scenario: Scenario, played: &Played) -> Vec<String> {
     let effect =
         (!played.took_effect).then(|| format!("{scenario} had no effect: this run proves nothing"));

@@ -37,7 +37,7 @@ pub struct Endpoint {
     pub name: String,
     /// Password of the role.
     pub password: String,
-    /// The certificate authority to believe, PEM.
+    /// The certificate authority to trust, PEM.
     pub ca: String,
 }
 
@@ -224,7 +224,7 @@ impl Writer {
             let answer = tokio::time::timeout(STATEMENT, client.query_one(&insert, &[&id])).await;
             let (outcome, timeline, error) = match answer {
                 // "The transaction has already committed locally, but might not have been
-                // replicated": nobody can tell.
+                // replicated": the outcome is unknown.
                 Ok(Ok(_)) if warned.swap(false, Ordering::SeqCst) => {
                     (Outcome::Unknown, None, Some("warning: may not be replicated".to_owned()))
                 }
@@ -253,9 +253,9 @@ impl Writer {
     }
 }
 
-/// An error the server raised for the statement means that nothing was written; but a server that
-/// is being shut down (class 57) or a broken connection (class 08, or no code at all) may already
-/// have committed.
+/// If the server raised an error for the statement, nothing was written. But a server that is being
+/// shut down (class 57) or a broken connection (class 08, or no code at all) may already have
+/// committed.
 fn outcome_of(error: &tokio_postgres::Error) -> Outcome {
     match error.code() {
         Some(code) if !code.code().starts_with("57") && !code.code().starts_with("08") => {

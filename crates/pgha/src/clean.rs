@@ -1,17 +1,17 @@
-//! What text of nodes, of etcd and of files may not do to a terminal. Everything that is printed
-//! passes here once, in `print`.
+//! Keeps text from nodes, etcd and files from controlling a terminal. Everything that is printed
+//! passes through here once, in `print`.
 
 use std::borrow::Cow;
 
-/// Characters of a line that are shown: more is no line anybody reads.
+/// Characters of a line that are shown: a longer line is not readable.
 const LINE: usize = 4_000;
 
 /// Lines of a text that are shown.
 const LINES: usize = 2_000;
 
-/// The text without what moves the cursor, changes colours or titles, sends keys, or turns the order
-/// of what is read: control characters but newline and tab, and those of bidirectional text. Each
-/// becomes as many question marks as it has bytes, so that places in the text stay where they are.
+/// The text without characters that move the cursor, change colours or titles, send keys, or
+/// reverse the reading order: control characters except newline and tab, and those of bidirectional
+/// text. Each becomes as many question marks as it has bytes, so that spans stay valid.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
@@ -19,7 +19,7 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            // Of a line end of other systems.
+            // Part of a CRLF line end.
             '\r' => cleaned.push(' '),
             c if is_harmful(c) => cleaned.extend(std::iter::repeat_n('?', c.len_utf8())),
             c => cleaned.push(c),
@@ -28,7 +28,7 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(cleaned)
 }
 
-/// As [`clean`], and no longer than anybody reads.
+/// As [`clean`], and shortened to a readable length.
 pub(crate) fn readable(text: &str) -> String {
     let cut = |line: &str| match line.char_indices().nth(LINE) {
         Some((end, _)) => format!("{}...", &line[..end]),
@@ -44,8 +44,8 @@ pub(crate) fn readable(text: &str) -> String {
     shown.join("\n")
 }
 
-/// JSON in which the same characters are written as escapes: the same data, harmless to look at. It
-/// has them in strings alone, where most are escaped already.
+/// JSON with the same characters written as escapes: the same data, harmless to look at. They only
+/// occur in strings, where most are escaped already.
 pub(crate) fn json(text: &str) -> String {
     let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! The cluster file: read, checked, and what is wrong with it underlined.
+//! Reads and checks the cluster file, and underlines what is wrong with it.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::clean::clean;
 use crate::failure::Failure;
 use crate::print;
 
-/// What underlines mistakes counts columns in 16 bits.
+/// The library that underlines mistakes counts columns in 16 bits.
 const LONGEST_LINE: usize = 10_000;
 
 /// Reads and checks a cluster file, and prints every remark about it.
@@ -19,7 +19,7 @@ pub(crate) fn read(file: &Path) -> Result<Cluster, Failure> {
             Failure::no(format!("cannot read the cluster file {}: {error}", file.display()));
         failure.hint("name it with -f FILE, or write one with `pgha init > cluster.toml`")
     })?;
-    // Editors of other systems begin a file with a mark that is no character of it.
+    // Some editors put a byte order mark at the beginning of a file.
     let text = text.trim_start_matches('\u{feff}').to_owned();
     if let Some(number) = text.lines().position(|line| line.len() > LONGEST_LINE) {
         let failure = Failure::no(format!(
@@ -48,7 +48,7 @@ pub(crate) fn read(file: &Path) -> Result<Cluster, Failure> {
 
 /// Prints remarks with the text they are about underlined.
 fn show(file: &Path, text: &str, remarks: &[Diagnostic]) {
-    // Places stay where they are: each character is replaced by as many bytes.
+    // Spans stay valid: each character is replaced by as many bytes.
     let text = clean(text);
     let name = file.display().to_string();
     let name = clean(&name);

@@ -1,10 +1,10 @@
-//! What helps where there is no plan.
+//! What helps if there is no plan.
 
 use pgha_core::plan::Refused;
 
 const START_AGAIN: &str = "or run `pgha destroy` and start again";
 
-/// There is no way on the same volumes that could be undone.
+/// No way on the same volumes could be undone.
 const MOVE: &str = "make a second cluster from the new image, move the data with pg_dump or logical replication, send the clients \
     there, then destroy this one; until then leave it as it is";
 

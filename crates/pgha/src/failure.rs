@@ -74,7 +74,7 @@ impl Failure {
     }
 }
 
-/// What helps against an error of the operating system, whatever met it.
+/// What helps against an error of the operating system, wherever it occurred.
 fn of_system(kind: std::io::ErrorKind) -> Option<&'static str> {
     match kind {
         std::io::ErrorKind::PermissionDenied => {
@@ -221,7 +221,7 @@ impl From<ExclusionError> for Failure {
         let failure = Self::no(error.to_string());
         match error {
             ExclusionError::Provider(error) => error.into(),
-            // As when the provider's lock is taken.
+            // The same exit code as when the provider's lock is taken.
             ExclusionError::Held(_) => failure
                 .hint(format!(
                     "wait until it is done; if that machine is gone, its lease ends within {} s",

@@ -19,10 +19,10 @@ use clap::Parser;
 use pgha_platform::umask;
 
 fn main() -> ExitCode {
-    // Before anything is made, or another thread is there.
+    // Before any file is made, and before there is another thread.
     umask::set_aside();
-    // Several dependencies could bring a provider of their own; with one installed there is no
-    // guessing at run time.
+    // Several dependencies may bring a crypto provider of their own. With one installed, none is
+    // guessed at run time.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = cli::Cli::parse();
     progress::start(cli.verbose);

@@ -1,5 +1,5 @@
-//! The only place that writes to stdout and stderr. What is printed comes from nodes, too: it passes
-//! `clean`, and the only escape sequences that reach a terminal are those made here.
+//! The only place that writes to stdout and stderr. Some of the text comes from nodes, so all of it
+//! passes `clean`. The only escape sequences that reach a terminal are made here.
 
 use std::fmt::{Display, Formatter};
 use std::io::{IsTerminal, Write};
@@ -24,8 +24,7 @@ pub(crate) fn json(value: &impl Serialize) {
     write(&format!("{}\n", clean::json(&text)));
 }
 
-/// A reader that has gone away ends the program quietly, as it does for other tools; a full disk
-/// does not.
+/// A closed pipe ends the program quietly, as it does for other tools; a full disk does not.
 fn write(text: &str) {
     let mut stdout = std::io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -45,17 +44,17 @@ pub(crate) fn clear() {
     }
 }
 
-/// A line of prose, to stderr. A terminal that has gone away must not end a run half way.
+/// A line of prose, to stderr. A closed terminal must not end a run half way.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", readable(text));
 }
 
-/// A line of prose with a word in front that has a colour.
+/// A line of prose after a word with a colour.
 pub(crate) fn marked(mark: &Painted, text: &str) {
     let _ = writeln!(std::io::stderr(), "{mark} {}", readable(text));
 }
 
-/// A picture with colours of its own, to stderr. Whoever draws it has cleaned what it is made of.
+/// A picture with colours of its own, to stderr. Its caller has cleaned what it is made of.
 pub(crate) fn drawn(picture: &str) {
     let _ = writeln!(std::io::stderr(), "{picture}");
 }

@@ -49,14 +49,14 @@ impl Workspace {
         })
     }
 
-    /// The same, with the limits that fit the data volumes of this machine.
+    /// The same, with limits that fit the data volumes of this machine.
     pub(crate) fn fitted(mut self) -> Result<Self, Failure> {
         self.cluster.fit(self.provider.volume_bytes()?);
         self.rendered = render::render(&self.cluster)?;
         Ok(self)
     }
 
-    /// The secrets as the cluster file needs them. What there is not yet is only in memory.
+    /// The secrets that the cluster file needs. Those that do not exist yet are only in memory.
     pub(crate) async fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
         let running = self.running().await?;
         Ok(Arc::new(Secrets::prepare(&self.secrets_dir(), &self.cluster, &running)?))
@@ -81,8 +81,8 @@ impl Workspace {
 
     /// The cluster's servers.
     ///
-    /// Fails when they are those of another cluster with the same name, and when the secrets are
-    /// those of a cluster with another name.
+    /// Fails if they belong to another cluster with the same name, or if the secrets belong to a
+    /// cluster with another name.
     pub(crate) async fn servers(&self) -> Result<Vec<Server>, Failure> {
         let servers = self.provider.servers().await?;
         secrets::not_anothers(&servers, &self.secrets_dir(), &self.cluster.name)?;
@@ -98,8 +98,8 @@ impl Workspace {
         Ok((Arc::clone(&secrets), Arc::new(Fleet::new(&self.cluster, secrets))))
     }
 
-    /// Never made, or made on another machine, or its state directory is not mounted: the mark
-    /// beside the secrets tells.
+    /// The cluster was never made, it was made on another machine, or its state directory is not
+    /// mounted. The mark beside the secrets shows whether it was ever made.
     pub(crate) fn no_servers(&self) -> Failure {
         let (name, dir) = (&self.cluster.name, &self.cluster.local_state_dir);
         if !self.secrets_dir().join(FORMED).exists() {
@@ -149,7 +149,7 @@ impl Workspace {
         desired
     }
 
-    /// Fails where the cluster file declares no such user.
+    /// Fails if the cluster file declares no such user.
     pub(crate) fn has_user(&self, name: &str) -> Result<(), Failure> {
         let users = &self.cluster.postgresql.users;
         match users.iter().any(|user| user == name) {

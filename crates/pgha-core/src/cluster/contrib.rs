@@ -1,4 +1,4 @@
-//! What PostgreSQL brings along.
+//! What ships with PostgreSQL.
 
 /// The extensions of PostgreSQL 17's contrib (its manual, appendix F) and the language that is
 /// always there. An image needs no package for them.
@@ -50,7 +50,7 @@ pub(crate) const CONTRIB: &[&str] = &[
     "xml2",
 ];
 
-/// Libraries of contrib that are no extensions.
+/// Libraries of contrib that are not extensions.
 pub(crate) const LIBRARIES: &[&str] = &[
     "auth_delay",
     "auto_explain",

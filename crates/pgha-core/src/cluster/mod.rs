@@ -1,4 +1,4 @@
-//! A checked cluster: whoever holds a [`Cluster`] knows that every rule of `rules` holds.
+//! A checked cluster: every rule of `rules` holds for a [`Cluster`].
 
 pub(crate) mod contrib;
 mod number;
@@ -55,13 +55,12 @@ pub struct Cluster {
     pub sysctl: BTreeMap<String, i64>,
     /// Operating system of the image.
     pub base: Base,
-    /// Megabytes (1,000,000 bytes) that a disk may have after zstd. Absent: as many as its base
-    /// takes.
+    /// Megabytes (1,000,000 bytes) that a disk may have after zstd. Absent: the limit of its base.
     pub size_budget_mb: Option<u32>,
     /// Where the local provider keeps data volumes.
     pub local_state_dir: String,
-    /// The nodes by name. Their order in the file is not content: every list of nodes on a node, in a
-    /// certificate or in etcd would change with it.
+    /// The nodes, sorted by name. Their order in the file must not matter: every list of nodes on a
+    /// node, in a certificate or in etcd would change with it.
     pub nodes: Vec<Node>,
 }
 
@@ -70,9 +69,9 @@ pub struct Cluster {
 pub struct Postgresql {
     /// Major version.
     pub major: u16,
-    /// Parameters of the file over pgha's own.
+    /// Parameters of the file, merged over pgha's own.
     pub parameters: BTreeMap<String, serde_json::Value>,
-    /// Limits that the file leaves to pgha, as far as a data volume can be too small for them.
+    /// Limits that the file does not set, and that a data volume can be too small for.
     pub(crate) open_limits: Vec<volume::Limit>,
     /// Extra lines of pg_hba.conf.
     pub hba: Vec<String>,
@@ -88,7 +87,7 @@ impl Postgresql {
         parameter::bytes(parameter, self.parameters.get(parameter)?)
     }
 
-    /// Seconds for which a replica may wait with its replay for a query of a reader. Absent: without end.
+    /// Seconds that a replica may delay its replay for a reader's query. Absent: without limit.
     pub fn replay_delay_seconds(&self) -> Option<i64> {
         let name = "max_standby_streaming_delay";
         let milliseconds = parameter::milliseconds(name, self.parameters.get(name)?)?;
@@ -111,18 +110,19 @@ pub struct Database {
 pub const OWN_ROLES: [&str; 6] =
     ["postgres", "replicator", "rewind", "pgbouncer", "pgha_probe", "pgha_verify"];
 
-/// Those of them that Patroni makes. They have no password.
+/// The roles among them that Patroni creates. They have no password.
 pub const PATRONI_ROLES: [&str; 3] = ["postgres", "replicator", "rewind"];
 
-/// What one HAProxy holds through a direct port: each is a process of PostgreSQL, proof or not, and
-/// poolers need most of `max_connections`. Not derived from that, which is no part of an image.
+/// Sessions that one HAProxy accepts on a direct port. Each is a PostgreSQL process even before it
+/// logs in, and poolers need most of `max_connections`. Not derived from `max_connections`, which
+/// is not part of an image.
 pub(crate) const DIRECT: u32 = 20;
 
-/// How long a planned change of leader waits for transactions that are open, where clients are held back
-/// for it. Those that take longer are cut.
+/// How long a planned change of leader waits for open transactions, if it holds clients back.
+/// Longer transactions are cut.
 pub const LONGEST_HELD_TRANSACTION_SECONDS: u32 = 2;
 
-/// The ports of a node's own HAProxy, which only its poolers speak to, and what they lead to.
+/// Ports of a node's own HAProxy, which only its poolers use, and what they lead to.
 pub(crate) const ROUTES: [(&str, u16); 3] = [("primary", 6430), ("replicas", 6431), ("sync", 6432)];
 
 /// The load balancer.
@@ -140,16 +140,16 @@ pub struct Haproxy {
     pub direct_replica_port: u16,
     /// Port of the statistics page.
     pub stats_port: u16,
-    /// Megabytes of WAL a replica may still have to replay to be sent readers.
+    /// A replica gets readers if at most this many megabytes of WAL are left to replay.
     pub max_replica_lag_mb: u32,
-    /// Whether the primary stands in for replicas where none is left.
+    /// Whether the primary serves readers when no replica is left.
     pub replica_fallback: bool,
     /// Connections HAProxy accepts.
     pub maxconn: u32,
 }
 
 impl Haproxy {
-    /// Poolers of one node that may lead to the primary, and to a replica that is left alone.
+    /// How many poolers of one node may lead to the primary, and how many to the last replica left.
     fn poolers_to_one_postgresql(&self) -> (u32, u32) {
         let readers = 1 + u32::from(self.sync_port.is_some());
         (if self.replica_fallback { 1 + readers } else { 1 }, readers)
@@ -254,8 +254,8 @@ impl Cluster {
         format!("{}-{}", self.name, node.name)
     }
 
-    /// Connections that one node may have to one PostgreSQL: full pools, and what goes past the poolers.
-    /// Never less than 120: it is part of the image, and a small database is not to make a new one.
+    /// Connections that one node may have to one PostgreSQL: full pools, and sessions that bypass the
+    /// poolers. At least 120: it is part of the image, and a small database should not make a new one.
     pub fn most_to_one_postgresql(&self) -> u32 {
         let names = self.postgresql.databases.iter().map(|database| database.name.as_str());
         let (primary, lone_replica) = self.haproxy.poolers_to_one_postgresql();
@@ -263,8 +263,8 @@ impl Cluster {
         pools.saturating_add(2 * DIRECT).max(120)
     }
 
-    /// The longest time clients should see no acknowledged write for one `fault`, whether they are cut or
-    /// held back.
+    /// The longest time without an acknowledged write that clients should see for one `fault`,
+    /// whether they are cut or held back.
     pub fn write_stop(&self, fault: Fault) -> WriteStop {
         let stop = self.timing.write_stop(fault);
         match (fault, self.pgbouncer.pool_mode) {

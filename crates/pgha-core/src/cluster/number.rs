@@ -21,7 +21,7 @@ fn prefixed(text: &str) -> Option<(f64, &str)> {
         }
     };
     let end = digits.find(|c: char| !c.is_digit(radix)).unwrap_or(digits.len());
-    // Of `08` it reads the 0.
+    // Of `08`, strtol(3) reads only the 0.
     let number = if end == 0 { 0 } else { i64::from_str_radix(&digits[..end], radix).ok()? };
     Some((number as f64, &digits[end..]))
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL's parameters: which there are, what they take, and which wait for a restart.
+//! PostgreSQL's parameters: which exist, what they accept, and which wait for a restart.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -40,11 +40,11 @@ enum Kind {
         least: f64,
         most: f64,
         whole: bool,
-        /// Of the bounds, and of values without one.
+        /// Unit of the bounds, and of values given without a unit.
         unit: Option<&'static str>,
     },
     Words(&'static str),
-    /// Only the server knows what it takes.
+    /// Only the server knows what it accepts.
     Text,
 }
 
@@ -65,7 +65,8 @@ pub(crate) fn waits_for_restart(name: &str) -> bool {
     name == "pg_stat_statements.max" || find(name).is_some_and(|parameter| parameter.at_start)
 }
 
-/// Words that PostgreSQL takes and does not list in pg_settings, and what they mean (guc_tables.c).
+/// Words that PostgreSQL accepts but does not list in pg_settings, and what they mean
+/// (guc_tables.c).
 const HIDDEN_WORDS: &[(&str, &str, &str)] = &[
     ("wal_level", "hot_standby", "replica"),
     ("wal_level", "archive", "replica"),
@@ -77,14 +78,14 @@ const HIDDEN_WORDS: &[(&str, &str, &str)] = &[
     ("client_min_messages", "panic", "panic"),
 ];
 
-/// A value with its word as pg_settings has it.
+/// The value, with its word spelt as in pg_settings.
 pub(crate) fn spelt(name: &str, value: Value) -> Value {
     let word = value.as_str().unwrap_or_default().to_ascii_lowercase();
     let hidden = HIDDEN_WORDS.iter().find(|(of, hidden, _)| *of == name && *hidden == word);
     hidden.map_or(value, |(_, _, means)| json!(means))
 }
 
-/// Whether PostgreSQL takes both for the same, as far as words, booleans and whole numbers go.
+/// Whether PostgreSQL treats both as the same, as far as words, booleans and whole numbers go.
 pub(crate) fn is_same(value: &Value, other: &str) -> bool {
     let boolean = |value: &Value| is_boolean(value).then(|| is_true(value));
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -92,7 +93,7 @@ pub(crate) fn is_same(value: &Value, other: &str) -> bool {
     text.eq_ignore_ascii_case(other) || booleans.is_some_and(|(value, other)| value == other)
 }
 
-/// Of what [`is_boolean`] takes.
+/// Whether a value that [`is_boolean`] accepts is true.
 fn is_true(value: &Value) -> bool {
     let word = value.as_str().map_or_else(|| value.to_string(), str::to_ascii_lowercase);
     ["1", "on"].contains(&word.as_str()) || "true".starts_with(&word) || "yes".starts_with(&word)
@@ -115,7 +116,7 @@ pub(crate) fn own(timing: &Timing) -> [(&'static str, Value); 13] {
         ("password_encryption", json!("scram-sha-256")),
         ("unix_socket_directories", json!("/run/postgresql")),
         ("wal_log_hints", json!("on")),
-        // What it writes would outlive every change of the cluster file, and beat it.
+        // What ALTER SYSTEM writes would outlive every change of the cluster file, and override it.
         ("allow_alter_system", json!("off")),
         // Its library is not in the image: 130 MB for queries that an OLTP primary rarely has.
         ("jit", json!("off")),
@@ -143,14 +144,14 @@ impl Parameter {
         Some(Self { at_start: context == "postmaster", kind })
     }
 
-    /// What it takes instead of `value`. Absent: PostgreSQL can read it.
+    /// What it accepts instead of `value`. Absent: PostgreSQL can read it.
     pub(crate) fn expects(&self, value: &Value) -> Option<String> {
         match self.kind {
             Kind::Boolean => (!is_boolean(value)).then(|| "on or off".to_owned()),
             Kind::Words(words) => {
                 let known = |word: &str| words.split(',').any(|w| w.eq_ignore_ascii_case(word));
                 let word = value.as_str().unwrap_or_default();
-                // Those that were booleans once still take every boolean.
+                // Parameters that were booleans once still accept every boolean.
                 let fits = known(word) || known("on") && is_boolean(value);
                 (!fits).then(|| format!("one of {}", words.replace(',', ", ")))
             }
@@ -165,12 +166,14 @@ impl Parameter {
     }
 }
 
-/// A parameter of memory in bytes. Absent: it has none, or PostgreSQL could not read `value`.
+/// A memory parameter in bytes. Absent: it is not a memory parameter, or PostgreSQL could not read
+/// `value`.
 pub(crate) fn bytes(name: &str, value: &Value) -> Option<u64> {
     measured(name, value, "B").filter(|bytes| *bytes >= 0.0).map(|bytes| bytes as u64)
 }
 
-/// A parameter of time in milliseconds. Absent: it has none, or PostgreSQL could not read `value`.
+/// A time parameter in milliseconds. Absent: it is not a time parameter, or PostgreSQL could not
+/// read `value`.
 pub(crate) fn milliseconds(name: &str, value: &Value) -> Option<f64> {
     measured(name, value, "ms")
 }
@@ -181,7 +184,7 @@ fn measured(name: &str, value: &Value, unit: &str) -> Option<f64> {
     convert(amount, Some(given.unwrap_or(own)), Some(unit))
 }
 
-/// `number` in `unit`. Absent: it was given in one that measures something else.
+/// `number` converted to `unit`. Absent: the unit it was given in measures something else.
 fn convert(number: f64, given: Option<&str>, unit: Option<&str>) -> Option<f64> {
     let Some(given) = given else { return Some(number) };
     let unit = unit?;
@@ -210,7 +213,7 @@ fn range(least: f64, most: f64, whole: bool, unit: Option<&str>) -> String {
     }
 }
 
-/// PostgreSQL takes any beginning of a word that is not ambiguous.
+/// PostgreSQL accepts any unambiguous prefix of a word.
 fn is_boolean(value: &Value) -> bool {
     let word = match value {
         Value::Bool(_) => return true,

@@ -9,7 +9,7 @@ use super::{PoolMode, PooledDatabase, PooledUser};
 /// The poolers.
 #[derive(Debug, Clone, Serialize)]
 pub struct Pgbouncer {
-    /// When a server connection goes back.
+    /// When a server connection goes back to the pool.
     pub pool_mode: PoolMode,
     /// Server connections of each pooler for each user and database.
     pub default_pool_size: u32,
@@ -34,8 +34,8 @@ impl Pgbouncer {
         size.saturating_add(reserve).min(most)
     }
 
-    /// The same to all of these databases, each in use by one role. Without any there is still one
-    /// that somebody may make.
+    /// The same for all of these databases, each in use by one role. Without any, it counts one
+    /// database that may still be created.
     pub(super) fn full_pools<'d>(&self, databases: impl Iterator<Item = &'d str>) -> u32 {
         let sizes = databases.map(|name| self.full_pool(name));
         sizes.reduce(u32::saturating_add).unwrap_or_else(|| self.full_pool(""))

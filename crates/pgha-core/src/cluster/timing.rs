@@ -9,7 +9,7 @@ use super::Preset;
 pub struct Timing {
     /// Seconds the leader lock lives without renewal.
     pub ttl: u32,
-    /// Seconds between Patroni's looks at etcd.
+    /// Seconds between two rounds of Patroni's main loop.
     pub loop_wait: u32,
     /// Seconds an etcd or PostgreSQL operation is retried.
     pub retry_timeout: u32,
@@ -35,7 +35,7 @@ pub struct Timing {
     pub check_timeout_ms: u32,
     /// Seconds unacknowledged data may stay on a connection.
     pub tcp_user_timeout: u32,
-    /// Seconds without a word until a replication connection is given up, on both ends.
+    /// Seconds of silence until a replication connection is given up, on both ends.
     pub wal_timeout: u32,
     /// Seconds PgBouncer lets a client wait for a server connection.
     pub query_wait_timeout: u32,
@@ -54,7 +54,7 @@ impl Timing {
         }
     }
 
-    /// The longest time clients should see no acknowledged write for one `fault`.
+    /// The longest time without an acknowledged write that clients should see for one `fault`.
     pub(super) fn write_stop(&self, fault: Fault) -> WriteStop {
         let seconds = |ms: u32| f64::from(ms) / 1000.0;
         let check = ("check", seconds(self.check_downinter_ms) + 0.5);
@@ -80,8 +80,9 @@ impl Timing {
             Fault::ReplicaStopped => vec![
                 ("loop_wait", f64::from(self.loop_wait)),
                 ("choice of another", 1.0),
-                // Who waits is let go at the next word of the other one: within
-                // wal_receiver_status_interval, or when it is asked after half of the timeout.
+                // A waiting commit returns at the other replica's next status message: within
+                // wal_receiver_status_interval, or when the sender asks for it after half of the
+                // timeout.
                 ("its next word", f64::from(self.wal_timeout / 2).min(10.0)),
             ],
             // No failover.
@@ -92,7 +93,7 @@ impl Timing {
     }
 }
 
-/// What can happen to a cluster, as far as the length of the write stop depends on it.
+/// What can happen to a cluster, as far as it affects the length of the write stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The leader's node is off, cut off, or its Patroni is frozen.
@@ -117,7 +118,7 @@ pub struct WriteStop {
 }
 
 impl WriteStop {
-    /// The same, where something else adds to it.
+    /// The same, with another term added.
     #[must_use]
     pub fn longer_by(self, what: &str, seconds: u32) -> Self {
         Self {
@@ -126,7 +127,7 @@ impl WriteStop {
         }
     }
 
-    /// Up to the next half second.
+    /// The sum of the terms, rounded up to the next half second.
     fn sum(terms: &[(&str, f64)]) -> Self {
         let sum = terms.iter().map(|(_, seconds)| seconds).sum::<f64>();
         let terms = terms.iter().map(|(name, seconds)| format!("{name} {seconds}"));

@@ -8,11 +8,11 @@ use crate::spec::Spec;
 /// Bytes of a mebibyte.
 const MIB: u64 = 1 << 20;
 
-/// What PostgreSQL may keep of its WAL, and the part of the volume that is enough for it.
+/// A limit for the WAL that PostgreSQL keeps, and the part of the volume that is enough for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
     parameter: &'static str,
-    /// One in so many bytes.
+    /// The part: one byte in this many.
     part: u64,
 }
 
@@ -23,14 +23,14 @@ pub(super) const LIMITS: [Limit; 2] = [
     Limit { parameter: "max_wal_size", part: 8 },
 ];
 
-/// Those that the file does not set.
+/// The limits that the file does not set.
 pub(crate) fn open(spec: &Spec) -> Vec<Limit> {
     let is_set = |name: &str| spec.postgresql.parameters.keys().any(|key| key.get_ref() == name);
     LIMITS.into_iter().filter(|limit| !is_set(limit.parameter)).collect()
 }
 
 impl Cluster {
-    /// Lowers the limits that the file leaves to pgha to what data volumes of `bytes` each can hold.
+    /// Lowers the limits that the file does not set to what data volumes of `bytes` each can hold.
     pub fn fit(&mut self, bytes: u64) {
         for Limit { parameter, part } in self.postgresql.open_limits.clone() {
             let most = bytes / part;

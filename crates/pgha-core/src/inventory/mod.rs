@@ -18,11 +18,11 @@ pub use server::{Given, Labels, Server};
 pub struct Inventory {
     /// The servers, by name.
     pub servers: Vec<Server>,
-    /// What belongs to none of them, as people read it.
+    /// What belongs to no server, for people.
     pub leftovers: Vec<String>,
-    /// What the daemons say. Absent: nobody was asked, or nobody answered.
+    /// What the daemons say. Absent: no daemon was asked, or none answered.
     pub observed: Option<Observed>,
-    /// Whether etcd says that no bootstrap of PostgreSQL has come to its end, and nobody leads.
+    /// Whether etcd says that no bootstrap of PostgreSQL has finished, and that there is no leader.
     #[serde(default)]
     pub is_blank: bool,
 }
@@ -38,33 +38,33 @@ pub struct Observed {
     pub paused: bool,
     /// Nodes that do not do what their roles say, or whose units crashed a moment ago.
     pub sick: Vec<String>,
-    /// Those of them whose etcd member or PostgreSQL is not whole, or whose etcd crashed a moment ago:
-    /// a copy the cluster lacks, or may lack in a moment.
+    /// Sick nodes whose etcd member or PostgreSQL is not whole, or whose etcd crashed a moment ago.
+    /// The cluster lacks their copy, or may lack it soon.
     pub lost: Vec<String>,
-    /// Nodes whose Patroni answers and whose PostgreSQL does not start.
+    /// Nodes whose Patroni answers but whose PostgreSQL does not start.
     pub stuck: Vec<String>,
-    /// Nodes whose copy does not become whole by waiting, and why.
+    /// Nodes whose copy waiting does not make whole, and why.
     pub ailing: BTreeMap<String, Ailment>,
-    /// Replicas whose copy is being made: it becomes whole by waiting.
+    /// Replicas whose copy is being made: waiting makes it whole.
     pub copying: Vec<String>,
     /// The node whose etcd member has lost its data, while all others are whole.
     pub etcd_lost: Option<String>,
-    /// Members whose PostgreSQL runs, and tells its Patroni nothing or replays nothing. It stays so
-    /// until it is started anew.
+    /// Members whose PostgreSQL runs but does not answer its Patroni, or replays nothing. Only a
+    /// restart ends that.
     pub hung: Vec<String>,
-    /// Units that somebody has stopped, that run and do not answer, or that hold clients back, by node.
+    /// Units that were stopped by hand, that run without answering, or that hold clients back, by node.
     pub idle: BTreeMap<String, Vec<String>>,
-    /// What somebody has changed of images and seeds since their nodes booted, by node.
+    /// What was altered in a node since it booted its image and seed, by node.
     pub altered: BTreeMap<String, Vec<String>>,
-    /// What declared roles and databases are kept from being used by, as people read it.
+    /// What keeps declared roles and databases from being used, for people.
     pub barred: Vec<String>,
-    /// Replication slots that are on the leader alone.
+    /// Replication slots that only the leader has.
     pub slots: Vec<String>,
     /// Whether etcd takes no writes, because a member's database has reached its quota.
     pub etcd_is_full: bool,
     /// The dynamic configuration in etcd.
     pub dynamic: Option<Dynamic>,
-    /// What a member has not taken of it, or has beside it, in PostgreSQL's words.
+    /// What a member has not applied of it, or has in addition, in PostgreSQL's words.
     pub untaken: BTreeMap<String, Vec<String>>,
     /// Changed parameters that wait for a restart of PostgreSQL.
     pub pending: Vec<Pending>,
@@ -79,24 +79,24 @@ impl Observed {
     }
 }
 
-/// How a line of [`Observed::untaken`] begins where nobody knows what a member has taken.
+/// How a line of [`Observed::untaken`] begins if it is unknown what a member has applied.
 pub const UNTOLD: &str = "its PostgreSQL does not tell: ";
 
-/// What keeps the copy of a node from becoming whole, or from being known to be.
+/// What keeps the copy of a node from becoming whole, or from being known to be whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "words", rename_all = "kebab-case")]
 pub enum Ailment {
-    /// The node runs, and does not answer.
+    /// The node runs but does not answer.
     Silent,
-    /// A process that a crash left holds what PostgreSQL needs to start. It does not end by itself.
+    /// A process left by a crash holds what PostgreSQL needs to start. It does not end by itself.
     Leftover,
     /// The leader has dropped WAL that the replica lacks.
     Behind,
-    /// Its volume has no room. It goes on by itself once there is some.
+    /// Its volume is full. It goes on by itself once there is room.
     Full,
     /// PostgreSQL cannot start with its data, and says so in these words.
     Damaged(String),
-    /// PostgreSQL does not start, in these words, and its data need not be the reason.
+    /// PostgreSQL does not start and says so in these words. Its data may not be the reason.
     Failing(String),
 }
 
@@ -112,7 +112,7 @@ impl fmt::Display for Ailment {
     }
 }
 
-/// A changed parameter that a member takes up only when its PostgreSQL restarts.
+/// A changed parameter that a member applies only when its PostgreSQL restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// Name of the node.

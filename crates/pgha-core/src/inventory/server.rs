@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::data_format::DataFormat;
 use crate::digest::Digest;
 
-/// What a provider keeps of a server: values of at most 63 characters `[A-Za-z0-9._-]`, as Hetzner Cloud takes them
-/// (docs.hetzner.cloud, Labels).
+/// What a provider stores with a server: values of at most 63 characters `[A-Za-z0-9._-]`, as
+/// Hetzner Cloud accepts them (docs.hetzner.cloud, Labels).
 pub type Labels = BTreeMap<String, String>;
 
 /// One server.
@@ -23,32 +23,37 @@ pub struct Server {
     pub running: bool,
     /// What it boots from.
     pub given: Given,
-    /// What it goes back to: what proved itself last before it was given what it has.
+    /// What a rollback returns to: the last image and seed that proved themselves before the
+    /// current ones.
     pub previous: Option<Given>,
-    /// Number of the roll that gave it what it has; 0 from its creation, and after it went back.
+    /// Number of the roll that gave it its image and seed. 0: it was created with them, or went
+    /// back to them.
     pub generation: u32,
     /// Whether it has held a gate with what it was given.
     pub proven: bool,
     /// Number of the last roll that was undone on it.
     pub undone: u32,
-    /// Digest of all images and seeds that were wanted when it got its own: one roll has one.
+    /// Digest of all images and seeds that were desired when it got its own. All servers of a roll
+    /// have the same.
     pub wish: Option<Digest>,
-    /// When the first certificate of its seed ends, in seconds since 1970. Absent: its provider does not know.
+    /// When the first certificate of its seed expires, in seconds since 1970. Absent: its provider
+    /// does not know.
     pub certificates_end: Option<i64>,
-    /// Whether that has passed: nobody speaks to its daemons any more.
+    /// Whether that time has passed: then no client connects to its daemons any more.
     pub expired: bool,
-    /// Digest of the dynamic configuration with which the cluster was healthy last, or with which it
-    /// was begun. Absent: its provider does not know.
+    /// Digest of the dynamic configuration with which the cluster was last healthy, or was created.
+    /// Absent: its provider does not know.
     pub dynamic: Option<Digest>,
     /// The roles it was made for, as its image is called. Absent: its provider does not know.
     pub roles: Option<String>,
-    /// What its data was written by. Absent: it holds none, or its provider does not know.
+    /// Format of its data. Absent: it holds no data, or its provider does not know.
     pub data: Option<DataFormat>,
-    /// When it was given what it has, in RFC 3339. Absent: its provider does not know.
+    /// When it was given its image and seed, in RFC 3339. Absent: its provider does not know.
     pub since: Option<String>,
-    /// Whether the cluster has been healthy with this server once. From then on its data matters.
+    /// Whether the cluster has ever been healthy with this server. From then on its data matters.
     pub formed: bool,
-    /// What tells its cluster from others of the same name. Absent: its provider does not know.
+    /// What distinguishes its cluster from others of the same name. Absent: its provider does not
+    /// know.
     pub identity: Option<Digest>,
 }
 
@@ -62,8 +67,8 @@ pub struct Given {
 }
 
 impl Server {
-    /// A server as its labels tell. `now`: seconds since 1970. What an older pgha did not label is unknown, and what it
-    /// gave has proven itself.
+    /// A server as its labels describe it. `now`: seconds since 1970. What an older pgha did not
+    /// label is unknown; what it gave counts as proven.
     pub fn read(name: &str, address: Ipv4Addr, running: bool, labels: &Labels, now: i64) -> Self {
         let text = |key: &str| labels.get(key).filter(|value| !value.is_empty()).cloned();
         let digest = |key: &str| text(key).map(Digest::from);
@@ -124,8 +129,8 @@ impl Server {
         labels.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }
 
-    /// What there is to go back to once it is given something else: what it has, if that has proven itself, and its
-    /// certificates have not ended.
+    /// What a rollback returns to once the server is given something else: its current image and seed if they are
+    /// proven and its certificates have not expired. If they are not proven: the previous ones.
     pub fn way_back(&self) -> Option<&Given> {
         let has = Some(&self.given).filter(|_| !self.expired);
         if self.proven { has } else { self.previous.as_ref() }

@@ -46,8 +46,9 @@ pub enum Action {
         /// Seed it is given.
         seed: Digest,
     },
-    /// Stop a server and boot it with the same image and a new seed, because the certificates it has
-    /// ended: without a leader, a lease or a gate, none of which there can be.
+    /// Stop a server whose certificates have expired and boot it with the same image and a new
+    /// seed. This needs no leader, no lease and no gate: with expired certificates there can be
+    /// none of them.
     Renew {
         /// Name of the node.
         node: String,
@@ -63,15 +64,15 @@ pub enum Action {
     },
     /// Wait until the whole cluster is healthy.
     Gate(Gate),
-    /// Stop a server and boot it with what it has.
+    /// Stop a server and boot it again with its current image and seed.
     Reboot {
         /// Name of the node.
         node: String,
-        /// Why nothing less helps, as people read it.
+        /// Why a smaller step does not help, for people.
         why: String,
     },
-    /// Start units of a node that somebody has stopped, restart those that do not answer, and let a
-    /// pooler's clients through.
+    /// Start units of a node that were stopped by hand, restart those that do not answer, and let
+    /// the clients of a pooler through.
     Start {
         /// Name of the node.
         node: String,
@@ -82,19 +83,19 @@ pub enum Action {
     RestartPatroni {
         /// Name of the node.
         node: String,
-        /// Whether it leads by then.
+        /// Whether the node leads when this step runs.
         leads: bool,
     },
-    /// Write the configuration files of a node's PostgreSQL anew, as the dynamic configuration has
-    /// them, and empty that of `ALTER SYSTEM`, which beats it. A copy of that stays beside it.
+    /// Write the configuration files of a node's PostgreSQL again, from the dynamic configuration.
+    /// Empty the file of `ALTER SYSTEM`, which overrides them; a copy of it stays beside it.
     Restore {
         /// Name of the node.
         node: String,
         /// What differs there, in PostgreSQL's words.
         differs: Vec<String>,
     },
-    /// Take the etcd member of a node out of its cluster and let it join again, without the data that
-    /// it lost or that it cannot start with.
+    /// Remove a node's etcd member from its cluster and let it join again without its old data,
+    /// which it lost or cannot start with.
     RejoinEtcd {
         /// Name of the node.
         node: String,
@@ -103,24 +104,24 @@ pub enum Action {
     Reclone {
         /// Name of the node.
         node: String,
-        /// Why nothing less helps, as people read it.
+        /// Why a smaller step does not help, for people.
         why: String,
     },
-    /// Wait until a copy that is being made is whole, for as long as it grows.
+    /// Wait until a copy in progress is whole. The wait lasts as long as the copy grows.
     AwaitCopy {
         /// Name of the node.
         node: String,
     },
-    /// Drop etcd's old revisions, give their space back, member by member, and end its alarm.
+    /// Compact etcd's old revisions, defragment its members one by one, and disarm its alarm.
     MakeRoom,
     /// Create the declared roles, databases and extensions that are missing, and give databases to
     /// their declared owners.
     Declare {
-        /// Those known to be missing. What pgha itself needs in a database is made as well.
+        /// Objects known to be missing. What pgha itself needs in a database is created as well.
         missing: Vec<Object>,
     },
-    /// Mark every server as part of a formed cluster: from now on its data is never started from
-    /// nothing again.
+    /// Mark every server as part of a formed cluster: from then on none of them may start with an
+    /// empty data volume.
     Seal,
     /// Stop a server cleanly and boot it with another image or seed, on the same data volume.
     Rebuild {
@@ -150,8 +151,8 @@ pub enum Action {
     Switchover {
         /// Node that leads.
         from: String,
-        /// Node that shall lead. Absent: whichever replica is the synchronous one by then; no other
-        /// may.
+        /// Node that is to lead. Absent: the replica that is synchronous when the step runs; no
+        /// other one may.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
@@ -166,7 +167,7 @@ pub enum Action {
     Restart {
         /// Name of the node.
         node: String,
-        /// Whether it leads by then. The order of the restarts depends on who does.
+        /// Whether the node leads when this step runs. The order of the restarts depends on it.
         leads: bool,
     },
     /// Delete a server and its data volume.
@@ -191,13 +192,14 @@ impl Action {
             | Self::RejoinEtcd { .. }
             | Self::Reclone { .. }
             | Self::Restart { .. } => true,
-            // What does not prove itself there is stopped and taken back.
+            // A node that does not prove itself at this gate is stopped and taken back.
             Self::Gate(gate) => !gate.proves.is_empty(),
             _ => false,
         }
     }
 
-    /// The node that this rebuild gives something new, so that there is something to go back to.
+    /// The node, if this rebuild gives it another image or seed. Only then is there something to go
+    /// back to.
     pub fn gives_new(&self) -> Option<&str> {
         match self {
             Self::Rebuild { node, from, image, from_seed, seed }
@@ -222,19 +224,19 @@ pub struct Gate {
     /// one that is sick gets back what it ran before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proves: Vec<String>,
-    /// Nodes that are known to be sick and whose turn is yet to come. Of them only etcd and
-    /// PostgreSQL count.
+    /// Nodes that are known to be sick and whose turn is still to come. The gate judges only their
+    /// etcd and PostgreSQL.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub despite: Vec<String>,
 }
 
 impl Gate {
-    /// A gate that proves nothing and overlooks nobody.
+    /// A gate that proves no node and overlooks no sick node.
     pub fn new(within_seconds: u32, held_seconds: u32) -> Self {
         Self { within_seconds, held_seconds, ..Self::default() }
     }
 
-    /// The same, where `nodes` have something new.
+    /// The same, but it also proves `nodes`, which were given something new.
     #[must_use]
     pub fn proving(self, nodes: Vec<String>) -> Self {
         Self { proves: nodes, ..self }

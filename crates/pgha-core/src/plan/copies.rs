@@ -1,11 +1,12 @@
-//! Copies that do not become whole by waiting: of a replica's PostgreSQL, or of an etcd member.
+//! Repairs of copies that waiting does not make whole: a replica's PostgreSQL, or an etcd member.
 
 use super::turn::{REJOIN_SECONDS, SHORT_SECONDS, cost, sick, switchover};
 use super::{Action, Cost, Data, Desired, Gate, Refused, Step};
 use crate::inventory::{Ailment, Inventory, Observed};
 
-/// The steps that make them whole, before anything is rolled: a gate opens for nobody while a copy is
-/// lost. Not those of `unproven` nodes: the image they were given may be the reason, and goes back.
+/// The steps that make lost copies whole before anything is rolled: no gate opens while a copy is
+/// lost. Copies of `unproven` nodes are left out: the image they were given may be the reason, and
+/// it is taken back.
 pub(super) fn cures(
     desired: &Desired<'_>,
     world: &Inventory,
@@ -17,13 +18,13 @@ pub(super) fn cures(
     let copies = observed.ailing.iter().filter(|(name, _)| counts(name));
     let copies = copies.filter_map(|(name, ailment)| match ailment {
         _ if observed.leader.is_none() => None,
-        // Somebody else has to lead before it is booted anew.
+        // Another node has to lead before this one is rebooted.
         Ailment::Silent if observed.leads(name) => {
             is_alone(observed, name).then(|| switchover(desired, observed, &[], name))
         }
         _ if observed.leads(name) => None,
-        // What it runs may be the reason: its turn in the roll is the cure, unless others have yet to
-        // prove what it would be given.
+        // Its image may be the reason, so its turn in the roll is the cure. Not while other nodes
+        // have yet to prove the image it would get.
         Ailment::Silent if unproven.is_empty() && !desired.is_current(world.server(name)?) => None,
         Ailment::Silent | Ailment::Leftover => reboot(desired, observed, name, ailment),
         Ailment::Behind => Some(reclone(desired, observed, name, ailment)),
@@ -42,7 +43,8 @@ pub(super) fn cures(
     steps
 }
 
-/// Whether every lost copy has a step. Else no gate would open, and the next plan may have its cure.
+/// Whether every lost copy has a step. Otherwise no gate would open, and the next plan may cure the
+/// rest.
 fn all_are_cured(observed: &Observed, steps: &[Step]) -> bool {
     let node = |step: &Step| match &step.action {
         Action::RejoinEtcd { node }
@@ -54,8 +56,8 @@ fn all_are_cured(observed: &Observed, steps: &[Step]) -> bool {
     observed.lost.iter().all(|lost| cured.contains(lost))
 }
 
-/// While a copy is being made nothing is rolled, changed or given up. No gate where somebody else is
-/// sick, too: it would not open, and the next plan has the cure.
+/// While a copy is being made, nothing is rolled, changed or given up. There is no gate if another
+/// node is sick, too: it would not open, and the next plan has the cure.
 pub(super) fn wait(observed: &Observed) -> Option<Vec<Step>> {
     let wait = |node: &String| Step::free(Action::AwaitCopy { node: node.clone() });
     let mut steps = observed.copying.iter().map(wait).collect::<Vec<_>>();
@@ -66,7 +68,8 @@ pub(super) fn wait(observed: &Observed) -> Option<Vec<Step>> {
 }
 
 /// # Errors
-/// When a copy ails and no step ends that: it need not be its data, or another copy is lost, too.
+/// When a copy is ailing and no step cures it: its data may not be the reason, or another copy is
+/// lost, too.
 pub(super) fn none_beyond_cure(observed: &Observed) -> Result<(), Refused> {
     let nodes = |is: fn(&Ailment) -> bool| {
         let such = observed.ailing.iter().filter(|(_, ailment)| is(ailment));
@@ -91,7 +94,7 @@ fn reclone(desired: &Desired<'_>, observed: &Observed, node: &str, ailment: &Ail
     Step::new(Action::Reclone { node: node.to_owned(), why: ailment.to_string() }, cost)
 }
 
-/// A boot ends what a crash left, and what hangs.
+/// A reboot ends processes that a crash left, and processes that hang.
 fn reboot(
     desired: &Desired<'_>,
     observed: &Observed,

@@ -7,7 +7,7 @@ use crate::cluster::{Cluster, Durability, Fault, PoolMode, Role};
 /// What a step costs the users of the cluster and its owner. The default: nothing they notice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Seconds for which writes stop, at most. 0: they do not.
+    /// Writes stop for at most this many seconds. 0: they do not stop.
     pub writes_stop_seconds: u32,
     /// Whose sessions are cut.
     pub sessions_cut: Sessions,
@@ -19,14 +19,14 @@ pub struct Cost {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sessions {
-    /// Nobody's.
+    /// No session.
     #[default]
     None,
     /// Those through the node's HAProxy, and those that its PostgreSQL serves.
     OfNode,
     /// All that write.
     OfWriters,
-    /// All that write, but for those that a pooler of transactions holds back meanwhile.
+    /// All that write, except those that a transaction pooler holds back meanwhile.
     OfWritersNotHeld,
 }
 
@@ -37,13 +37,13 @@ pub enum Data {
     /// It stays.
     #[default]
     Kept,
-    /// There is none yet: disk space and memory are taken.
+    /// There is none yet. The step takes disk space and memory.
     Begun,
     /// The node is not whole now. It may have to copy everything from the leader again.
     PerhapsCopiedAnew,
-    /// The node's is deleted and copied from the leader.
+    /// The node's data is deleted and copied from the leader.
     CopiedAnew,
-    /// There never was any, and the volume is deleted.
+    /// There never was any data, and the volume is deleted.
     Empty,
     /// It is deleted for good.
     Deleted,
@@ -65,7 +65,7 @@ impl Cost {
         Self { writes_stop_seconds, sessions_cut: Sessions::OfWriters, data: Data::Kept }
     }
 
-    /// Another node is to lead.
+    /// The cost of handing the leadership to another node.
     pub(super) fn of_switchover(cluster: &Cluster) -> Self {
         let stop = Self::writes_stop(cluster.write_stop(Fault::Switchover).worst_seconds);
         match cluster.pgbouncer.pool_mode {
@@ -74,8 +74,8 @@ impl Cost {
         }
     }
 
-    /// A node that does not lead is stopped. Where commits wait for a certain replica, they wait
-    /// until Patroni has chosen another.
+    /// The cost of stopping a node that does not lead. If commits wait for one particular replica,
+    /// they wait until Patroni has chosen another.
     pub(super) fn of_stopped(cluster: &Cluster, durability: Durability, node: &str) -> Self {
         let replicas = cluster.replicas();
         let is_replica = cluster.node(node).is_some_and(|node| node.role_set.has(Role::Postgres));

@@ -1,11 +1,11 @@
-//! What is there against what the cluster file declares.
+//! Compares what exists with what the cluster file declares.
 
 use super::{Action, Step};
 use crate::cluster::Cluster;
 use crate::inventory::{Inventory, Observed};
 use crate::object::{Object, declared};
 
-/// Declared objects that are not there. None when nobody could say what is.
+/// Declared objects that are missing. Empty if it is not known which objects exist.
 pub(super) fn missing(cluster: &Cluster, observed: &Observed) -> Vec<Object> {
     let Some(objects) = &observed.objects else {
         return Vec::new();
@@ -13,8 +13,8 @@ pub(super) fn missing(cluster: &Cluster, observed: &Observed) -> Vec<Object> {
     declared(cluster).into_iter().filter(|object| !objects.contains(object)).collect()
 }
 
-/// Remarks about what a plan does not touch: what belongs to no server, and what no line of the
-/// file declares.
+/// Remarks about what a plan does not touch: what belongs to no server, and what the file does not
+/// declare.
 pub(super) fn remarks(cluster: &Cluster, world: &Inventory) -> Vec<String> {
     let leftovers = world.leftovers.iter();
     let mut remarks =
@@ -33,7 +33,8 @@ pub(super) fn remarks(cluster: &Cluster, world: &Inventory) -> Vec<String> {
     remarks
 }
 
-/// Slots that a switchover of the plan drops: Patroni makes those of members alone on the next leader.
+/// Replication slots that a switchover of the plan drops: Patroni creates only the slots of members
+/// on the new leader.
 pub(super) fn slots(world: &Inventory, steps: &[Step]) -> Option<String> {
     let hands_over = |step: &Step| matches!(step.action, Action::Switchover { .. });
     let slots = world.observed.as_ref().map(|observed| observed.slots.join(", "))?;
@@ -42,8 +43,8 @@ pub(super) fn slots(world: &Inventory, steps: &[Step]) -> Option<String> {
     })
 }
 
-/// pgha drops nothing. Of extensions only those in databases with declared ones are known, and
-/// every database has PL/pgSQL.
+/// Objects that are not declared; pgha drops none of them. Extensions are only known in databases
+/// that declare some, and every database has PL/pgSQL.
 fn undeclared(cluster: &Cluster, observed: &Observed) -> Vec<String> {
     let declared = declared(cluster);
     let is_news = |object: &&Object| match object {

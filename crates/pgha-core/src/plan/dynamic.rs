@@ -16,7 +16,7 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
     };
     let set = restore(observed).chain([set(old, desired.dynamic)]);
     if !old.needs_restart(desired.dynamic) {
-        // What an earlier change still waits for is not forgotten over this one.
+        // Restarts that an earlier change still waits for stay in the plan.
         let waiting = pending(desired, observed, leader);
         return set.chain([gate()]).chain(waiting).collect();
     }
@@ -24,7 +24,7 @@ pub(super) fn steps(desired: &Desired<'_>, observed: &Observed, leader: &str) ->
     set.chain(restarts(desired, desired.dynamic, leader, shrinks, |_| true)).collect()
 }
 
-/// Files of members that are not what Patroni wrote there.
+/// Restores configuration files of members that are not as Patroni wrote them.
 pub(super) fn restore(observed: &Observed) -> impl Iterator<Item = Step> {
     let known = |(_, differs): &(&String, &Vec<String>)| {
         !differs.iter().any(|line| line.starts_with(UNTOLD))
@@ -35,35 +35,36 @@ pub(super) fn restore(observed: &Observed) -> impl Iterator<Item = Step> {
     })
 }
 
-/// The steps that come before a roll: new access lines and more connections, because a rebuilt node and its poolers may
-/// need both. Neither needs another image. None while a node is sick: only its turn in the roll may cure it, and it would not take
-/// them. Also gives what is in etcd afterwards. Absent: nothing comes before.
+/// The steps before a roll: new access lines and more connections. A rebuilt node and its poolers may need both, and neither needs
+/// another image. There are none while a node is sick: it would not take the change, and only its turn in the roll may cure it.
+/// Also returns what is in etcd afterwards. Absent: nothing comes before.
 pub(super) fn before_a_roll(
     desired: &Desired<'_>,
     observed: &Observed,
 ) -> Option<(Vec<Step>, Dynamic)> {
     let old = observed.dynamic.as_ref().filter(|_| observed.sick.is_empty())?;
     let first = old.with_access_of(desired.dynamic).with_more_of(desired.dynamic);
-    // A run may have ended before the restarts.
+    // An earlier run may have ended before the restarts.
     let is_due = first != *old || observed.pending.iter().any(raises);
     let leader = observed.leader.as_deref().filter(|_| is_due)?;
     let sooner = Desired { dynamic: &first, ..desired.clone() };
     Some((steps(&sooner, observed, leader), first))
 }
 
-/// Whether PostgreSQL has to be restarted for what the dynamic configuration is to be.
+/// Whether PostgreSQL has to restart before the desired dynamic configuration is in force.
 pub(super) fn restarts_follow(desired: &Desired<'_>, observed: &Observed) -> bool {
     let changed = changed(desired, observed);
     !observed.pending.is_empty() || changed.is_some_and(|old| old.needs_restart(desired.dynamic))
 }
 
-/// A configuration with which PostgreSQL does not start, or with which the cluster has never been
-/// healthy, must be replaceable while it is not: writing it restarts nobody, and the rest is planned
-/// once the cluster is whole. Absent: nothing to cure, or nothing to cure it with.
+/// Replaces a configuration with which PostgreSQL does not start, or with which the cluster has
+/// never been healthy. This must work while the cluster is not healthy. Writing it restarts no
+/// PostgreSQL; the rest is planned once the cluster is whole. Absent: nothing to cure, or nothing
+/// to cure it with.
 pub(super) fn cure(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>> {
     let observed = world.observed.as_ref()?;
-    // What a person has changed in an emergency is not pgha's to take back unasked: a pause, or
-    // durability given up so that writes go on.
+    // pgha does not undo an operator's emergency change unasked: a pause, or durability given up so
+    // that writes go on.
     let old = changed(desired, observed)
         .filter(|old| !observed.paused && old.durability() == desired.dynamic.durability())?;
     let may_be_the_cause = !observed.unmet.is_empty() && world.is_unproven(old);
@@ -74,8 +75,8 @@ pub(super) fn cure(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>
     Some(set.chain(restart_hung(desired, observed)).chain([gate()]).collect())
 }
 
-/// A Patroni that its PostgreSQL tells nothing does not get as far as to hand it a new
-/// configuration. The leader last.
+/// Restarts each Patroni whose PostgreSQL does not answer it: such a Patroni never gets as far as
+/// applying a new configuration. The leader comes last.
 pub(super) fn restart_hung(desired: &Desired<'_>, observed: &Observed) -> Vec<Step> {
     let dynamic = observed.dynamic.as_ref().unwrap_or(desired.dynamic);
     let leads = |node: &String| observed.leads(node);
@@ -84,7 +85,7 @@ pub(super) fn restart_hung(desired: &Desired<'_>, observed: &Observed) -> Vec<St
         let cost = cost_of_restart(desired, dynamic, &node, leads);
         Step::new(Action::RestartPatroni { node, leads }, cost)
     };
-    // Under async a restart that takes long would promote a replica that lacks rows.
+    // Under async, a slow restart of the leader would promote a replica that lacks rows.
     let may = |node: &&String| !leads(node) || dynamic.durability() != Durability::Async;
     let mut hung = observed.hung.iter().filter(may).collect::<Vec<_>>();
     hung.sort_by_key(|node| leads(node));
@@ -100,7 +101,7 @@ fn cost_of_restart(desired: &Desired<'_>, dynamic: &Dynamic, node: &str, leads: 
     }
 }
 
-/// The dynamic configuration in etcd, if it is not what it should be.
+/// The dynamic configuration in etcd, if it is not the desired one.
 fn changed<'o>(desired: &Desired<'_>, observed: &'o Observed) -> Option<&'o Dynamic> {
     observed.dynamic.as_ref().filter(|old| *old != desired.dynamic)
 }
@@ -113,7 +114,7 @@ pub(super) fn gate() -> Step {
     Step::gate(Gate::new(RESTART_SECONDS, 3))
 }
 
-/// The restarts an interrupted change, or one made behind pgha's back, still waits for.
+/// The restarts that still have to follow an interrupted change, or a change made outside pgha.
 pub(super) fn pending(desired: &Desired<'_>, observed: &Observed, leader: &str) -> Vec<Step> {
     let waits = |name: &str| observed.pending.iter().any(|pending| pending.node == name);
     let dynamic = observed.dynamic.as_ref().unwrap_or(desired.dynamic);
@@ -133,14 +134,14 @@ fn raises(pending: &Pending) -> bool {
     values(pending).is_some_and(|(old, new)| new > old)
 }
 
-/// Of what a standby may not have less of than its primary: what PostgreSQL runs with, and what it was given.
+/// For a parameter in `NOT_LESS_ON_STANDBY`: the value PostgreSQL runs with, and the value it was given.
 fn values(pending: &Pending) -> Option<(i64, i64)> {
     let matters = NOT_LESS_ON_STANDBY.contains(&pending.parameter.as_str());
     let (old, new) = (pending.old.parse().ok()?, pending.new.parse().ok()?);
     matters.then_some((old, new))
 }
 
-/// `dynamic` is in force by then.
+/// `dynamic` is the configuration in force when the restarts begin.
 fn restarts(
     desired: &Desired<'_>,
     dynamic: &Dynamic,
@@ -160,8 +161,8 @@ fn restarts(
     names.into_iter().flat_map(one).collect()
 }
 
-/// Whether the leader is to have less of something. It may never have taken up what is in etcd:
-/// then it runs with what `pending` says.
+/// Whether the leader gets a smaller value of a parameter in `NOT_LESS_ON_STANDBY`. It may never
+/// have applied what is in etcd: then it runs with the old value in `pending`.
 fn shrinks(old: &Dynamic, new: &Dynamic, pending: &[&Pending]) -> bool {
     let runs_with = |name: &str| {
         let waits = pending.iter().find(|pending| pending.parameter == name);

@@ -9,13 +9,15 @@ const FORMATION_SECONDS: u32 = 240;
 /// The steps, and whether more follow that need a cluster that is up.
 ///
 /// # Errors
-/// When a server was begun with another image or seed than is wanted, and the cluster may hold data.
+/// When a server was created with another image or seed than the desired one, and the cluster may
+/// hold data.
 pub(super) fn steps(
     desired: &Desired<'_>,
     world: &Inventory,
 ) -> Result<(Vec<Step>, bool), Refused> {
     let other = world.servers.iter().find(|server| !desired.is_current(server));
-    // A cluster that PostgreSQL began gets another dynamic configuration once it is up.
+    // If PostgreSQL is already bootstrapped, it gets another dynamic configuration once the cluster
+    // is up.
     let configured = world.servers.iter().any(|server| is_configured_otherwise(desired, server));
     match other {
         _ if world.is_blank && (other.is_some() || configured) => Ok((anew(desired, world), false)),
@@ -36,22 +38,23 @@ fn first(desired: &Desired<'_>, world: &Inventory) -> Vec<Step> {
         Step::new(Action::CreateServer { node: node.name.clone(), image, seed }, Cost::BEGIN)
     }));
     steps.push(Step::gate(Gate::new(FORMATION_SECONDS, 0)));
-    // The seal first: from its first healthy moment the cluster has data to lose, whatever a
-    // declaration then meets.
+    // Seal first: from its first healthy moment the cluster has data to lose, even if a declaration
+    // then fails.
     steps.push(Step::free(Action::Seal));
     steps.push(Step::free(Action::Declare { missing: Vec::new() }));
     steps
 }
 
-/// Nobody could write anything yet. What an interrupted bootstrap leaves on a volume would be taken for
-/// a whole database without roles.
+/// Deletes the servers and creates them again: no client could write anything yet. The remains of
+/// an interrupted bootstrap on a volume would look like a whole database without roles.
 fn anew(desired: &Desired<'_>, world: &Inventory) -> Vec<Step> {
     let delete = |server: &Server| Action::DeleteServer { node: server.name.clone() };
     let empty = world.servers.iter().map(|server| Step::new(delete(server), Cost::EMPTY));
     empty.chain(first(desired, &Inventory::default())).collect()
 }
 
-/// Its first start reads the dynamic configuration from its seed, whose digest does not tell.
+/// Whether its first start reads another dynamic configuration. That is in its seed, but not part
+/// of the seed's digest.
 fn is_configured_otherwise(desired: &Desired<'_>, server: &Server) -> bool {
     let dynamic = desired.dynamic.digest();
     server.dynamic.as_ref().is_some_and(|begun_with| *begun_with != dynamic)
@@ -68,7 +71,7 @@ pub(super) fn an_image_for_every_node(desired: &Desired<'_>) -> Result<(), Refus
     }
 }
 
-/// Every certificate, access line and etcd member holds addresses; and an etcd member that is only
+/// Certificates, access lines and etcd members all hold addresses. An etcd member that is only
 /// switched off still counts for the quorum.
 pub(super) fn no_changed_servers(desired: &Desired<'_>, world: &Inventory) -> Result<(), Refused> {
     for (server, node) in world

@@ -1,7 +1,7 @@
 //! The plan: a complete list of steps, each with its gate and its cost, or a refusal.
 //!
-//! A plan names the fingerprint of what it was made from. Whoever carries it out compares the
-//! fingerprint with the world first and decides nothing else.
+//! A plan holds the fingerprint of what it was made from. The executor first compares the
+//! fingerprint with the world, and makes no other decision.
 
 mod action;
 mod copies;
@@ -41,14 +41,14 @@ pub struct Desired<'c> {
     pub images: BTreeMap<String, Digest>,
     /// Digest of the seed each node should have, by node name.
     pub seeds: BTreeMap<String, Digest>,
-    /// What the image of each node that holds data writes, by node name.
+    /// Data format of the image of each node that holds data, by node name.
     pub data: BTreeMap<String, DataFormat>,
     /// The dynamic configuration.
     pub dynamic: &'c Dynamic,
 }
 
 impl Desired<'_> {
-    /// Digest of every image and seed that is wanted.
+    /// Digest over every desired image and seed.
     pub fn wish(&self) -> Digest {
         let mut hasher = Hasher::default();
         for (node, image) in &self.images {
@@ -66,28 +66,28 @@ impl Desired<'_> {
     }
 }
 
-/// Steps that lead from what is to what should be.
+/// Steps that lead from the current state to the desired one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Name of the cluster.
     pub cluster: String,
     /// Fingerprint of the world and the wish this plan was made from.
     pub fingerprint: Digest,
-    /// Number that servers which are given something new by this plan are marked with.
+    /// Servers that this plan gives something new are marked with this number.
     pub generation: u32,
-    /// Digest of everything this plan leads to, for the same mark.
+    /// Digest of everything this plan leads to. It is part of the same mark.
     pub wish: Digest,
     /// The steps in order.
     pub steps: Vec<Step>,
-    /// Whether more is to be done that can only be planned once these steps are done.
+    /// Whether there is more to do that can only be planned after these steps.
     pub more_follows: bool,
-    /// What is there without being declared or known, and stays as it is.
+    /// What exists without being declared or known, and stays as it is.
     pub remarks: Vec<String>,
 }
 
 impl Plan {
-    /// Whether a step stops or changes what runs. Two operators must never do that at once; to wake
-    /// what is off does no harm.
+    /// Whether a step stops or changes something that runs. Two operators must never do that at
+    /// once. Powering on what is off does no harm.
     pub fn disturbs(&self) -> bool {
         self.steps.iter().any(|step| step.action.disturbs())
     }
@@ -106,7 +106,7 @@ pub fn plan(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, Refused> {
         true => roll::steps(desired, world)?,
     };
     let newest = world.newest_generation();
-    // A roll that was interrupted goes on as the same roll: a rollback must undo all of it.
+    // An interrupted roll continues as the same roll: a rollback must undo all of it.
     let wish = desired.wish();
     let goes_on = world
         .servers
@@ -139,8 +139,8 @@ pub fn plan_rollback(desired: &Desired<'_>, world: &Inventory) -> Result<Plan, R
     Ok(made(desired, world, steps, more_follows))
 }
 
-/// The steps of a roll that gives every server what it has already: what a change would cost,
-/// without a change.
+/// The steps of a roll that gives every server what it already has: the cost of a change, without a
+/// change.
 ///
 /// # Errors
 /// When a server is outdated, or the cluster is not healthy enough to be rolled.

@@ -1,11 +1,11 @@
-//! Which node has its turn when, and whether the cluster can bear it at all.
+//! In which order nodes have their turn, and whether the cluster can bear a roll at all.
 
 use super::{Desired, Refused};
 use crate::cluster::Role;
 use crate::inventory::{Inventory, Observed, Server};
 
-/// A formed cluster that lacks a server has lost a copy. A new empty one must not pretend to be the
-/// old member.
+/// A formed cluster that lacks a server has lost a copy. A new, empty server must not take the
+/// place of the old member.
 pub(super) fn every_node_has_a_server(
     desired: &Desired<'_>,
     world: &Inventory,
@@ -16,10 +16,10 @@ pub(super) fn every_node_has_a_server(
     }
 }
 
-/// What the daemons say, if anything can be planned on it.
+/// What the daemons say, if a plan can be based on it.
 pub(super) fn observed(world: &Inventory) -> Result<&Observed, Refused> {
     match &world.observed {
-        // Paused, Patroni starts no PostgreSQL after a boot.
+        // A paused Patroni does not start PostgreSQL after a boot.
         Some(observed) if observed.paused => Err(Refused::Paused),
         Some(observed) if observed.leader.is_some() && observed.dynamic.is_none() => {
             Err(Refused::DynamicUntold)
@@ -32,10 +32,11 @@ pub(super) fn observed(world: &Inventory) -> Result<&Observed, Refused> {
     }
 }
 
-/// A node that has lost its copy first, then those that are sick otherwise, the leader last.
+/// Nodes that have lost their copy come first, then nodes that are sick otherwise. The leader is
+/// last.
 ///
 /// # Errors
-/// When the cluster is not healthy and these turns would not cure it, or when nobody could take
+/// When the cluster is not healthy and these turns would not cure it, or when no node could take
 /// over from the leader.
 pub(super) fn order<'w>(
     desired: &Desired<'_>,
@@ -58,8 +59,8 @@ pub(super) fn order<'w>(
     Ok(order)
 }
 
-/// Whether everyone who is sick is given something else, and no more than one copy is amiss while
-/// that goes on. That of the leader is the one all others are made from.
+/// Whether every sick node has a turn, and at most one copy is lost meanwhile. That copy must not
+/// be the leader's: all others are made from it.
 fn curable(observed: &Observed, servers: &[&Server]) -> bool {
     let has_a_turn = |name: &String| servers.iter().any(|server| server.name == *name);
     let leads = |name: &String| observed.leads(name);
@@ -72,8 +73,8 @@ pub(super) fn degraded(observed: &Observed) -> Refused {
     Refused::NotHealthy { unmet, sick, begun: false }
 }
 
-/// Who takes over from `leader`: the replica that was changed last, for it has held its gate;
-/// without one, the first other node.
+/// The node that takes over from `leader`: the replica that was changed last, because it has held
+/// its gate. If there is none, the first other node.
 pub(super) fn successor(desired: &Desired<'_>, order: &[&Server], leader: &str) -> String {
     let holds_data = |name: &str| {
         name != leader

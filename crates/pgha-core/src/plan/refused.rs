@@ -1,4 +1,4 @@
-//! Why there is no plan. What helps, is for the program to say: it knows its commands.
+//! Why there is no plan. The program says what helps, because it knows its commands.
 
 use std::collections::BTreeMap;
 

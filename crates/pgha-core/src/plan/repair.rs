@@ -1,4 +1,4 @@
-//! States that do not pass by waiting, each with the step that ends it.
+//! States that waiting does not end, each with the step that ends it.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use super::{Action, Cost, Desired, Gate, Refused, Step, drift, dynamic};
 use crate::inventory::{Inventory, Observed, Server};
 use crate::object::Object;
 
-/// What must end before even a node can be woken: without etcd there is no lease for anything else,
-/// without certificates that anybody believes there is no etcd, and without Patroni no leader.
+/// States that must end before a node can even be powered on. Without etcd there is no lease for
+/// anything else, without valid certificates no etcd, and without Patroni no leader.
 ///
 /// # Errors
-/// When certificates have ended on a node that is to have another image as well.
+/// When certificates have expired on a node that would also get another image.
 pub(super) fn before_anything(
     desired: &Desired<'_>,
     world: &Inventory,
@@ -19,7 +19,7 @@ pub(super) fn before_anything(
     if world.observed.as_ref().is_some_and(|observed| observed.etcd_is_full) {
         return Ok(Some(vec![Step::free(Action::MakeRoom)]));
     }
-    // Whoever has paused Patroni may have stopped it, too.
+    // An operator who paused Patroni may have stopped it, too.
     let idle = world.observed.as_ref().filter(|observed| !observed.paused);
     if let Some(idle) = idle.map(|observed| &observed.idle).filter(|idle| !idle.is_empty()) {
         return Ok(Some(start(idle)));
@@ -27,7 +27,7 @@ pub(super) fn before_anything(
     renewal(desired, world)
 }
 
-/// A daemon that does not run, or does not answer, does so again once it is started anew.
+/// Starting a daemon again cures it if it does not run or does not answer.
 fn start(idle: &BTreeMap<String, Vec<String>>) -> Vec<Step> {
     let start = |(node, units): (&String, &Vec<String>)| {
         let (node, units) = (node.clone(), units.clone());
@@ -36,14 +36,15 @@ fn start(idle: &BTreeMap<String, Vec<String>>) -> Vec<Step> {
     idle.iter().map(start).collect()
 }
 
-/// Repairs that come first where the cluster has a leader: a PostgreSQL that hangs, configuration files that
-/// somebody changed, and objects that pgha's own checks need.
+/// Repairs that come first in a cluster with a leader: a PostgreSQL that hangs, changed
+/// configuration files, altered nodes, and objects that pgha's own checks need.
 pub(super) fn of_what_runs(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
     if !observed.hung.is_empty() {
         let restarts = dynamic::restart_hung(desired, observed);
         return Some(restarts.into_iter().chain([dynamic::gate()]).collect());
     }
-    // What is to be replaced may be just what a member cannot take.
+    // Not if the configuration changes: a member may be unable to take exactly the one that is
+    // replaced.
     let restore = dynamic::restore(observed).collect::<Vec<_>>();
     if !restore.is_empty() && observed.dynamic.as_ref() == Some(desired.dynamic) {
         return Some(restore);
@@ -58,9 +59,9 @@ pub(super) fn of_what_runs(desired: &Desired<'_>, observed: &Observed) -> Option
     })
 }
 
-/// What somebody has changed on a node is gone with the next boot: one node after the other, first one
-/// whose copy is lost, the leader once another leads. Absent: nobody has, or a boot of those would not
-/// do, or cost another copy.
+/// Reboots altered nodes: a boot undoes what was changed on them. One node at a time, first one
+/// whose copy is lost; the leader only after another node leads. Absent: no node is altered, a
+/// reboot would not be enough, or it would cost another copy.
 fn boot_anew(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
     let altered = &observed.altered;
     let leads = |node: &String| observed.leads(node);
@@ -80,12 +81,12 @@ fn boot_anew(desired: &Desired<'_>, observed: &Observed) -> Option<Vec<Step>> {
     Some(vec![Step::new(reboot, cost(desired, observed, node)), gate])
 }
 
-/// New certificates for those whose own have ended, where that keeps the cluster from its work.
-/// Daemons do not believe each other then: there is no leader, no lease, nothing to roll through.
-/// Absent: nothing of the kind.
+/// New certificates for nodes whose own have expired, if that keeps the cluster from working.
+/// Daemons do not trust each other then: there is no leader, no lease, nothing to roll through.
+/// Absent: there is no such node, or the cluster works.
 ///
 /// # Errors
-/// When such a server is to have another image as well, which nothing could be rolled back from.
+/// When such a server would also get another image: that could not be rolled back.
 fn renewal(desired: &Desired<'_>, world: &Inventory) -> Result<Option<Vec<Step>>, Refused> {
     let works = |world: &Inventory| {
         let observed = world.observed.as_ref();

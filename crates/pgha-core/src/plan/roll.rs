@@ -10,7 +10,7 @@ use super::{
 };
 use crate::inventory::{Given, Inventory, Observed, Server};
 
-/// Seconds after which a unit that crashed counts as up, however often it did.
+/// After this many seconds a unit counts as up, however often it crashed before.
 const STEADY_SECONDS: u32 = 31;
 
 /// The steps, and whether more follow that need a cluster that is up.
@@ -32,7 +32,7 @@ pub(super) fn steps(
         return Ok((steps, true));
     }
     if outdated.is_empty() {
-        // What somebody has changed on a node no gate looks at: its turn comes once nobody else is sick.
+        // No gate looks at what was altered on a node. Its turn comes once no other node is sick.
         let more = !observed.altered.is_empty();
         return Ok((finish(desired, world, observed)?, more));
     }
@@ -47,7 +47,7 @@ pub(super) fn steps(
     Ok((steps, more))
 }
 
-/// Powers on whoever is off, with what it is to run. Absent: nobody is.
+/// Powers on every server that is off, with what it should run. Absent: none is off.
 fn wake_all(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>> {
     let off = world.servers.iter().filter(|server| !server.running).collect::<Vec<_>>();
     let fits = |server: &Server| takeover::possible(desired, server).is_ok();
@@ -56,7 +56,7 @@ fn wake_all(desired: &Desired<'_>, world: &Inventory) -> Option<Vec<Step>> {
     (!off.is_empty()).then(|| wake(desired, world, &off, change))
 }
 
-/// What comes before a roll where something is sick. Absent: nothing.
+/// The steps that come before a roll if something is sick. Absent: none.
 fn heal(
     desired: &Desired<'_>,
     world: &Inventory,
@@ -74,7 +74,7 @@ fn heal(
     if observed.unmet.is_empty() || unproven.is_empty() {
         return copies::wait(observed);
     }
-    // A run ended before this one's gate opened. It opens yet, or its node goes back.
+    // An earlier run ended before this gate opened. It opens now, or its node goes back.
     let step = hand_over_from_unproven(desired, observed, &unproven).unwrap_or_else(|| {
         let gate = hold(desired, REJOIN_SECONDS).proving(unproven);
         Step::gate(gate.despite(sick(observed, outdated)))
@@ -82,7 +82,7 @@ fn heal(
     Some(vec![step])
 }
 
-/// The roll, and what follows it, as far as that can be known before.
+/// The roll and what follows it, as far as that is known in advance.
 fn roll_and_change(
     desired: &Desired<'_>,
     world: &Inventory,
@@ -91,7 +91,7 @@ fn roll_and_change(
 ) -> (Vec<Step>, bool) {
     let (mut steps, unproven) = (seal(world), unproven(desired, world));
     steps.extend(roll(desired, observed, order, unproven, |server| rebuild(desired, server)));
-    // Who leads once the roll is through, and what PostgreSQL runs with then.
+    // It may be unknown which node leads after the roll, and what PostgreSQL runs with then.
     let handed_over = handed_over(observed, order);
     let unknown = handed_over.is_some() && is_strict(observed) || !observed.pending.is_empty();
     if unknown && dynamic::restarts_follow(desired, observed) {
@@ -107,14 +107,15 @@ fn roll_and_change(
     (steps, false)
 }
 
-/// Servers that run what is wanted and have not held a gate with it: a run was interrupted.
+/// Servers that run the desired image and seed but have not held a gate with them, because a run
+/// was interrupted.
 fn unproven(desired: &Desired<'_>, world: &Inventory) -> Vec<String> {
     let servers = world.servers.iter().filter(|server| !server.proven && server.formed);
     servers.filter(|server| desired.is_current(server)).map(|server| server.name.clone()).collect()
 }
 
-/// What leads is not taken back. So where the leader alone is sick, with what has yet to prove itself,
-/// another one has to lead first.
+/// A leader is not taken back. So if only the leader is sick, with something that has yet to prove
+/// itself, another node has to lead first.
 fn hand_over_from_unproven(
     desired: &Desired<'_>,
     observed: &Observed,
@@ -125,14 +126,14 @@ fn hand_over_from_unproven(
     (alone && !observed.sick.is_empty()).then(|| switchover(desired, observed, &[], leader))
 }
 
-/// A run that ended between two labels left some servers unsealed.
+/// Seals the servers that a run left unsealed because it ended between two labels.
 fn seal(world: &Inventory) -> Vec<Step> {
     let half = world.servers.iter().any(|server| !server.formed);
     half.then(|| Step::free(Action::Seal)).into_iter().collect()
 }
 
-/// Everything current: what may be left is a proof, the dynamic configuration, and what is
-/// declared.
+/// Every server is current. What may be left: a proof, the dynamic configuration, and declared
+/// objects.
 fn finish(
     desired: &Desired<'_>,
     world: &Inventory,
@@ -151,14 +152,14 @@ fn finish(
     }
     match (steps.is_empty(), observed.unmet.is_empty()) {
         (_, true) => Ok(steps),
-        // Every copy is whole: what clients miss may be just what the change is for.
+        // Every copy is whole, and the change may repair just what clients miss.
         (false, false) if observed.sick.is_empty() && observed.lost.is_empty() => Ok(steps),
         (nothing_to_do, false) => {
             copies::none_beyond_cure(observed)?;
             if nothing_to_do && !observed.untaken.is_empty() {
                 return Err(Refused::NotInForce { untaken: observed.untaken.clone() });
             }
-            // Long enough that a unit which crashes again and again does not pass for a healthy one.
+            // Long enough that a unit in a crash loop does not pass for a healthy one.
             let held = if observed.altered.is_empty() { SHORT_SECONDS } else { STEADY_SECONDS };
             let wait = Step::gate(Gate::new(REJOIN_SECONDS, held));
             nothing_to_do.then(|| vec![wait]).ok_or_else(|| degraded(observed))
@@ -166,8 +167,8 @@ fn finish(
     }
 }
 
-/// Takes the last roll back: the servers it reached, no others. So a roll or a rollback that was
-/// interrupted is undone too.
+/// Takes the last roll back: only the servers that it reached. So this also undoes an interrupted
+/// roll, and completes an interrupted rollback.
 pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step>, bool), Refused> {
     every_node_has_a_server(desired, world)?;
     let newest = world.newest_generation();
@@ -184,7 +185,7 @@ pub(super) fn back(desired: &Desired<'_>, world: &Inventory) -> Result<(Vec<Step
         let change = |server: &Server| back.contains(&server).then(|| revert(server));
         let steps = wake(desired, world, &off, change);
         let is_revert = |step: &&Step| matches!(step.action, Action::Revert { .. });
-        // Without this a second look would find the roll before and undo that too.
+        // Without this, the next plan would find the roll before this one and undo that, too.
         let left = back.len() > steps.iter().filter(is_revert).count();
         return Ok((steps, left));
     }
@@ -222,13 +223,14 @@ pub(super) fn rebuild(desired: &Desired<'_>, server: &Server) -> Action {
     }
 }
 
-/// The leader, if it has a turn and so hands over.
+/// The leader, if it has a turn and therefore hands over.
 fn handed_over<'o>(observed: &'o Observed, order: &[&Server]) -> Option<&'o str> {
     let leader = observed.leader.as_deref()?;
     order.iter().any(|server| server.name == leader).then_some(leader)
 }
 
-/// `unproven` prove themselves at the first gate, together with the health of the cluster.
+/// The `unproven` nodes prove themselves at the first gate, which also checks the health of the
+/// cluster.
 fn roll(
     desired: &Desired<'_>,
     observed: &Observed,

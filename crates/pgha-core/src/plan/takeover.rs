@@ -3,8 +3,8 @@
 use super::{Desired, Refused};
 use crate::inventory::Server;
 
-/// Refused when PostgreSQL of the wanted image could not read the server's data, or would sort it
-/// in another way.
+/// Refuses if PostgreSQL of the desired image could not read the server's data, or would sort it
+/// differently.
 pub(super) fn possible(desired: &Desired<'_>, server: &Server) -> Result<(), Refused> {
     let (Some(has), Some(wanted)) = (&server.data, desired.data.get(&server.name)) else {
         return Ok(());

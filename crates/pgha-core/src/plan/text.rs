@@ -162,7 +162,7 @@ fn leader(leads: bool) -> &'static str {
     if leads { " (leader)" } else { "" }
 }
 
-/// The first of many are enough to know what it is about.
+/// The first three of many are enough to show what it is about.
 pub(super) fn some(all: &[String]) -> String {
     let (first, rest) = all.split_at(all.len().min(3));
     let rest = if rest.is_empty() { String::new() } else { format!("; {} more", rest.len()) };

@@ -1,12 +1,12 @@
-//! Waking what is off, before anything else.
+//! Powers on servers that are off, before anything else.
 
 use super::turn::{REJOIN_SECONDS, SHORT_SECONDS, hold, sick};
 use super::{Action, Desired, Gate, Step};
 use crate::inventory::{Inventory, Server};
 
-/// A server that is off serves nobody, so what is to change of it changes right away. But only one
-/// may come back with something else, and only while all others do their work: a bad image must
-/// never reach a second node.
+/// A server that is off serves no client, so its change is made right away. But only one may come
+/// back with something else, and only while all others work: a bad image must never reach a second
+/// node.
 pub(super) fn wake(
     desired: &Desired<'_>,
     world: &Inventory,
@@ -26,8 +26,8 @@ pub(super) fn wake(
             Some(given) => given.gives_new().is_some(),
             None => server.formed && !server.proven,
         };
-        // As long as others are missing nobody could tell whose fault it is, and etcd may keep no
-        // lease under which anything could be taken back.
+        // While other nodes are missing, it would not be clear which node is at fault. And etcd may
+        // grant no lease under which anything could be taken back.
         proves.extend((is_new && one_alone).then(|| server.name.clone()));
         steps.push(Step::free(given.unwrap_or_else(wakes)));
     }
@@ -35,7 +35,7 @@ pub(super) fn wake(
         true => Gate::new(REJOIN_SECONDS, SHORT_SECONDS),
         false => hold(desired, REJOIN_SECONDS).proving(proves),
     };
-    // Those that run and are to change are not waited for: their turn may be their cure.
+    // Nodes that run and have yet to change are not waited for: their turn may be their cure.
     let turns = world.servers.iter().filter(|server| server.running && change(server).is_some());
     let turns = turns.collect::<Vec<_>>();
     let waiting = world.observed.as_ref().map(|observed| sick(observed, &turns));

@@ -24,7 +24,7 @@ pub(super) fn render(cluster: &Cluster) -> Dynamic {
         "postgresql": {
             "use_pg_rewind": true,
             "use_slots": true,
-            // Under async the old leader may hold the only copy of acknowledged rows: a person
+            // Under async the old leader may hold the only copy of acknowledged rows: the operator
             // decides.
             "remove_data_directory_on_rewind_failure": cluster.durability != Durability::Async,
             "parameters": parameters(cluster),
@@ -34,8 +34,8 @@ pub(super) fn render(cluster: &Cluster) -> Dynamic {
     }))
 }
 
-/// Patroni's roles have no password. On its own node it is the user of the system, on others the name
-/// of its certificate.
+/// Patroni's roles have no password. On its own node Patroni is identified by its operating system
+/// user, on other nodes by the name in its certificate.
 fn ident(cluster: &Cluster) -> Vec<String> {
     let nodes = cluster.nodes_with(Role::Postgres).map(|node| &node.name);
     let of = |name: &String| ["replicator", "rewind"].map(|role| format!("node {name} {role}"));
@@ -57,8 +57,8 @@ fn parameters(cluster: &Cluster) -> Value {
     json!(parameters)
 }
 
-/// First match wins: the system's own roles, then the file's lines, then whoever comes through a
-/// pooler or a HAProxy, then nobody.
+/// First match wins: the system's own roles, then the file's lines, then clients that come through
+/// a pooler or a HAProxy. All others are rejected.
 fn hba(cluster: &Cluster) -> Vec<String> {
     let mut lines: Vec<String> = [
         "local all postgres peer",
@@ -87,7 +87,7 @@ fn hba(cluster: &Cluster) -> Vec<String> {
         lines.push(format!("hostssl {who} 127.0.0.1/32 scram-sha-256"));
     }
     lines.extend([format!("host all {own}"), format!("host replication {own}")]);
-    // Under strict whoever receives WAL could stand in for the synchronous replica (`*`).
+    // Under strict, any client that receives WAL could count as the synchronous replica (`*`).
     if cluster.durability != Durability::Strict {
         lines.extend(routed("replication all"));
     }

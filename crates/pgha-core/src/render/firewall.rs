@@ -1,23 +1,23 @@
-//! The rules of a node's firewall: what its services say of their ports.
+//! The rules of a node's firewall: what its services declare for their ports.
 
 use serde::Serialize;
 
 use crate::cluster::{Cluster, Role, RoleSet};
 use crate::service::{self, From, Limit, SERVICES};
 
-/// What the template is made from.
+/// The context of the template.
 #[derive(Serialize)]
 pub(super) struct Rules {
     limits: Vec<Limit>,
     opens: Vec<Opens>,
-    /// Ports, on whichever node, that only root and daemons may connect to.
+    /// Ports, on any node, that only root and daemons may connect to.
     private: Vec<u16>,
 }
 
 /// Ports that some addresses may connect to.
 #[derive(Serialize)]
 struct Opens {
-    /// Absent: the nodes', which have a name.
+    /// Absent: the addresses of the nodes, which are a named set.
     from: Option<Vec<String>>,
     ports: Vec<u16>,
 }
@@ -30,7 +30,7 @@ pub(super) fn rules(cluster: &Cluster, role_set: &RoleSet) -> Rules {
     private.sort_unstable();
     Rules {
         limits: services.iter().flat_map(|service| (service.limits)(cluster)).collect(),
-        // Where the file names nobody, nobody may.
+        // If the file names no network, no address may connect.
         opens: opens
             .filter(|open| open.from.as_ref().is_none_or(|from| !from.is_empty()))
             .collect(),

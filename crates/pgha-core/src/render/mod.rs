@@ -31,7 +31,7 @@ pub struct Rendered {
     pub trees: BTreeMap<RoleSet, Tree>,
     /// The `configuration.nix` of each role set.
     pub configurations: BTreeMap<RoleSet, String>,
-    /// The part of each node's seed that is no secret, by node name.
+    /// The part of each node's seed that is not secret, by node name.
     pub seeds: BTreeMap<String, Seed>,
     /// What Patroni keeps in etcd: timings, synchronous mode, parameters, access lines.
     pub dynamic: Dynamic,

@@ -1,4 +1,4 @@
-//! The part of a node's seed that is no secret.
+//! The part of a node's seed that is not secret.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,8 @@ pub(super) fn render(cluster: &Cluster, node: &Node) -> Seed {
         files.insert("patroni.d/20-node.yml".to_owned(), pretty(&patroni(cluster, node)));
     }
     if let Some(peer) = cluster.nodes_with(Role::Haproxy).position(|n| n.name == node.name) {
-        // PgBouncer counts from 1; 0 is nobody. The image's `[peers]` has them in this order.
+        // PgBouncer counts peers from 1; 0 means no peer. The image's `[peers]` has them in this
+        // order.
         files.insert("pooler.ini".to_owned(), format!("peer_id = {}\n", peer + 1));
     }
     Seed { files }
@@ -80,7 +81,7 @@ fn patroni(cluster: &Cluster, node: &Node) -> Value {
     let address = node.address;
     let mut members =
         cluster.nodes_with(Role::Etcd).map(|member| member.address).collect::<Vec<_>>();
-    // A member of its own first: what happens to other nodes does not concern it then.
+    // The member on the node itself comes first: then the loss of other nodes does not affect it.
     members.sort_by_key(|member| *member != address);
     json!({
         "name": node.name,

@@ -22,7 +22,7 @@ struct Context<'c> {
     ids: BTreeMap<&'static str, u32>,
     firewall: firewall::Rules,
     pools: Vec<Pool>,
-    /// Sessions through one direct port of one HAProxy, all addresses together.
+    /// Limit of sessions through one direct port of one HAProxy, from all addresses together.
     direct: u32,
 }
 

@@ -11,11 +11,11 @@ const CLIENT_PORT: u16 = 2379;
 /// Port that members listen on for each other.
 pub const PEER_PORT: u16 = 2380;
 
-/// Port of the JSON gateway, which Patroni and pgha speak to. On the port of gRPC (2379) a
-/// member that is being stopped answers through it with "malformed header: missing HTTP
-/// content-type", which Patroni takes for a refusal of the leader lock: it would demote the primary
-/// at once (patroni/patroni#3118). On a port of its own it says that it is unavailable, and Patroni
-/// asks the next member. etcd recommends to part them, too (etcd-io/etcd#15402).
+/// Port of the JSON gateway, which Patroni and pgha use. On the gRPC port (2379) a member that is
+/// stopping answers JSON requests with "malformed header: missing HTTP content-type". Patroni takes
+/// that for a refusal of the leader lock and would demote the primary at once
+/// (patroni/patroni#3118). On a port of its own the member says that it is unavailable, and Patroni
+/// asks the next member. etcd recommends separate ports, too (etcd-io/etcd#15402).
 pub const JSON_PORT: u16 = 2382;
 
 const PORTS: [u16; 3] = [CLIENT_PORT, PEER_PORT, JSON_PORT];

@@ -1,11 +1,11 @@
-//! What a service says of the node's firewall.
+//! What a service declares for the node's firewall.
 
 use serde::Serialize;
 
-/// Ports that some may connect to.
+/// Ports that some addresses may connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Open {
-    /// To whom.
+    /// Who may connect.
     pub(crate) from: From,
     /// The ports.
     pub(crate) ports: Vec<u16>,
@@ -17,7 +17,7 @@ pub(crate) struct Open {
 pub(crate) enum From {
     /// The cluster's nodes.
     Nodes,
-    /// Those of them that have poolers.
+    /// The nodes that have poolers.
     Routers,
     /// `network.clients`.
     Clients,
@@ -27,19 +27,19 @@ pub(crate) enum From {
     Operators,
 }
 
-/// How many connections one address may hold. A connection costs whoever opens it nothing, and a daemon a thread, a process or a
-/// place: no address gets them all.
+/// How many connections one address may hold. A connection costs its client nothing, but costs a
+/// daemon a thread, a process or a slot: no address may take them all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Limit {
     /// To these ports.
     pub(crate) ports: Vec<u16>,
-    /// So many.
+    /// The limit.
     pub(crate) most: u32,
-    /// To all of them together, instead of to each.
+    /// Whether the limit holds for all these ports together, instead of for each.
     pub(crate) together: bool,
 }
 
-/// How many of these places one address may hold: four fifths, so that none gets them all.
+/// How many of these places one address may hold: four fifths, so that no address takes them all.
 pub(super) fn four_fifths(places: u32) -> u32 {
     (places - places / 5).max(1)
 }

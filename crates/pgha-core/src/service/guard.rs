@@ -1,4 +1,4 @@
-//! The fence: it stops a PostgreSQL whose Patroni does not say any more that it leads.
+//! The fence: it stops a PostgreSQL whose Patroni no longer says that it leads.
 
 use super::{NOTHING, On, Service, node_file};
 

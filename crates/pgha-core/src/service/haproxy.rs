@@ -1,4 +1,4 @@
-//! HAProxy: it knows where PostgreSQL leads, for poolers and for clients that want none.
+//! HAProxy: routes to the PostgreSQL that leads, for poolers and for clients that bypass them.
 
 use super::firewall::four_fifths;
 use super::{
@@ -30,12 +30,12 @@ pub(super) const SERVICE: Service = Service {
     ..NOTHING
 };
 
-/// Where it takes the sessions of poolers.
+/// Ports on which it accepts the sessions of poolers.
 fn routes(cluster: &Cluster) -> Vec<u16> {
     pools(cluster).into_iter().filter_map(|pool| pool.route).collect()
 }
 
-/// Ports that lead past the poolers.
+/// Ports that bypass the poolers.
 fn direct(cluster: &Cluster) -> impl Iterator<Item = Pool> {
     pools(cluster).into_iter().filter(|pool| pool.route.is_none())
 }

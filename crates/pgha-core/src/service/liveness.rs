@@ -1,4 +1,4 @@
-//! It kills what takes connections and answers nobody.
+//! Kills daemons that accept connections but do not answer.
 
 use super::{NOTHING, On, Service, node_file};
 

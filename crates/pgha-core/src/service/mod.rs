@@ -1,5 +1,5 @@
-//! One file for each service of a node. What a service is, only that file says: the contract, the firewall, the files of
-//! image and seed, the certificates, the package root and its links are folds over [`SERVICES`].
+//! One file for each service of a node. Only that file defines the service: the contract, the firewall, the files of
+//! image and seed, the certificates, the package root and its links are all derived from [`SERVICES`].
 
 pub mod etcd;
 mod firewall;
@@ -44,9 +44,9 @@ pub static SERVICES: &[Service] = &[
 pub(crate) enum On {
     Every,
     Only(Role),
-    /// Those that can be the leader's, unless the file wants no guard.
+    /// Nodes that can lead, unless the file disables the guard.
     Guarded,
-    /// Those that serve SQL clients: by a pooler and HAProxy, or by PostgreSQL.
+    /// Nodes that serve SQL clients: by a pooler and HAProxy, or by PostgreSQL.
     Serving,
 }
 
@@ -60,7 +60,8 @@ pub(crate) type Files = Vec<(String, String)>;
 pub struct Service {
     /// Its nodes.
     pub(crate) on: On,
-    /// User and group that it runs as, with their number, the same on every base: a data volume outlives images.
+    /// User and group that it runs as, with their numeric id. It is the same on every base: a data
+    /// volume outlives images.
     pub user: Option<(&'static str, u32)>,
     /// Units that a node of these roles runs for it.
     pub(crate) units: fn(&Cluster, &RoleSet) -> Vec<String>,
@@ -76,25 +77,26 @@ pub struct Service {
     pub(crate) private: fn(&Cluster) -> Vec<u16>,
     /// Templates of its files in the image.
     pub(crate) templates: &'static [Named],
-    /// Files of the image that are made in another way.
+    /// Files of the image that are not filled-in templates.
     pub(crate) rendered: fn(&Cluster) -> Result<Files, RenderError>,
-    /// Programs of pgha that a node runs for it. They are no templates: they read `contract.json`.
+    /// Programs of pgha that a node runs for it. They are not templates: they read `contract.json`.
     pub(crate) programs: &'static [Named],
     /// Files of the seed without which a node must not start, beside those of its certificates.
     pub(crate) seed: &'static [&'static str],
-    /// Files of the seed that its user owns. Every other belongs to root.
+    /// Files of the seed that its user owns. All others belong to root.
     pub(crate) own: &'static [&'static str],
-    /// What it proves itself with.
+    /// What it authenticates itself with.
     pub certificates: &'static [Certificate],
     /// Debian packages.
     pub packages: &'static [&'static str],
-    /// Those whose version people ask for.
+    /// The packages whose version the manifest lists.
     pub told: &'static [&'static str],
-    /// Names in `/etc/pgha/bin`, which lets units be byte-identical on every base, and the programs of Debian behind them.
+    /// Names in `/etc/pgha/bin` and the programs of Debian behind them. They allow units to be
+    /// byte-identical on every base.
     pub links: &'static [(&'static str, &'static str)],
 }
 
-/// A service that has nothing: rooms say what they have.
+/// A service that has nothing. Each service overrides what it has.
 const NOTHING: Service = Service {
     on: On::Every,
     user: None,
@@ -120,11 +122,11 @@ const NOTHING: Service = Service {
 pub struct Certificate {
     /// Its name: `tls/NAME.crt` and `tls/NAME.key` of the seed.
     pub name: &'static str,
-    /// Who vouches for it.
+    /// The authority that signs it.
     pub authority: Authority,
     /// Whom it names.
     pub subject: Subject,
-    /// What it may be shown for. A key that only serves clients opens nothing elsewhere.
+    /// What it may be used for. A key that only serves clients gives access to nothing else.
     pub usage: Usage,
     /// Whether it is one file with its key, `tls/NAME.pem`.
     pub in_one: bool,
@@ -133,14 +135,15 @@ pub struct Certificate {
 /// The authorities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authority {
-    /// Of everything but etcd.
+    /// Signs certificates of everything except etcd.
     Services,
-    /// etcd's own: a certificate of the services must not open the store that holds the leader lock.
+    /// etcd's own: a certificate of the services must not give access to the store that holds the
+    /// leader lock.
     Etcd,
 }
 
 impl Authority {
-    /// Its file, without an ending.
+    /// Its file, without the extension.
     pub const fn file(self) -> &'static str {
         match self {
             Self::Services => "ca",
@@ -154,13 +157,14 @@ impl Authority {
 pub enum Subject {
     /// The node, with its address.
     Node,
-    /// The node, and every node whose HAProxy leads to it: a client names the one it connects to, but TLS ends here.
+    /// The node, and every node whose HAProxy leads to it: a client verifies the name of the one it
+    /// connects to, but TLS ends here.
     NodeAndRouters,
     /// A role of PostgreSQL.
     Role(&'static str),
 }
 
-/// What a certificate may be shown for.
+/// What a certificate may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
     /// By a server.
@@ -172,19 +176,19 @@ pub enum Usage {
 }
 
 impl Usage {
-    /// Whether by a server.
+    /// Whether a server may use it.
     pub fn serves(self) -> bool {
         self != Self::Call
     }
 
-    /// Whether by a client.
+    /// Whether a client may use it.
     pub fn calls(self) -> bool {
         self != Self::Serve
     }
 }
 
 impl Certificate {
-    /// One of the services', with its key in a file of its own.
+    /// One that the services' authority signs, with its key in a separate file.
     const fn of(name: &'static str, subject: Subject, usage: Usage) -> Self {
         Self { name, authority: Authority::Services, subject, usage, in_one: false }
     }
@@ -220,7 +224,7 @@ pub fn services<'s>(
     SERVICES.iter().filter(|service| service.is_on(role_set, cluster.guard))
 }
 
-/// What a node of these roles proves itself with.
+/// What a node of these roles authenticates itself with.
 pub fn certificates(role_set: &RoleSet) -> impl Iterator<Item = &'static Certificate> + '_ {
     let on = SERVICES.iter().filter(|service| service.is_on(role_set, true));
     on.flat_map(|service| service.certificates)

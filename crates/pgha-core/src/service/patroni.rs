@@ -28,7 +28,7 @@ pub(super) const SERVICE: Service = Service {
     seed: &["patroni.d/20-node.yml", "patroni.d/30-secrets.yml"],
     own: &["patroni.d/30-secrets.yml", "patroni.d/40-bootstrap.yml", "bootstrap.sql"],
     certificates: &[
-        // Between nodes. What PostgreSQL shows its clients is another one.
+        // Between nodes. PostgreSQL shows its clients another certificate.
         Certificate::of("patroni", Subject::Node, Usage::ServeAndCall),
         Certificate {
             authority: Authority::Etcd,
@@ -40,7 +40,8 @@ pub(super) const SERVICE: Service = Service {
         "postgresql-17",
         // Gives Patroni's unit and the Python libraries it needs; the program itself comes from requirements.txt.
         "patroni",
-        // Named because Debian's patroni is content with python3-consul, and patroni/dcs/etcd3.py imports etcd.
+        // Listed because Debian's patroni accepts python3-consul instead, but patroni/dcs/etcd3.py
+        // imports etcd.
         "python3-etcd",
     ],
     told: &["postgresql-17", "patroni"],
@@ -54,6 +55,6 @@ fn opens(_: &Cluster) -> Vec<Open> {
 
 fn limits(cluster: &Cluster) -> Vec<Limit> {
     let each = |port, most| Limit { ports: vec![port], most, together: false };
-    // As another node with its poolers and direct ports.
+    // As many as another node needs, with its poolers and direct ports.
     vec![each(REST_PORT, 16), each(POSTGRESQL, cluster.most_to_one_postgresql())]
 }

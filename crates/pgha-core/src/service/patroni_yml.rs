@@ -1,4 +1,4 @@
-//! Patroni's local configuration: what is equal on every node and no secret.
+//! Patroni's local configuration: what is the same on every node and not secret.
 
 use serde_json::{Value, json};
 
@@ -10,8 +10,8 @@ pub(super) fn local(cluster: &Cluster) -> Value {
     json!({
         "scope": cluster.name,
         "namespace": "/service",
-        // Half of Patroni's default, which would be 50 MB that a node without overcommitment cannot
-        // promise to others.
+        // Half of Patroni's default. That would be 50 MB that a node without overcommit cannot
+        // promise to other processes.
         "thread_stack_size": 262_144,
         "log": { "format": "%(levelname)s: %(message)s", "deduplicate_heartbeat_logs": true },
         "restapi": rest_api(),
@@ -21,8 +21,8 @@ pub(super) fn local(cluster: &Cluster) -> Value {
             "keyfile": "/run/pgha/tls/patroni.key",
         },
         "etcd3": {
-            // The seed has the members in the node's own order, and Patroni is to keep to it: it
-            // would learn from etcd only the ports of gRPC.
+            // The seed has the members in the node's own order, and Patroni must keep that list:
+            // from etcd it would learn only the gRPC ports.
             "use_proxies": true,
             "protocol": "https",
             "cacert": "/run/pgha/tls/etcd-ca.crt",
@@ -43,7 +43,7 @@ fn rest_api() -> Value {
         "cafile": "/run/pgha/tls/ca.crt",
         // Health checks carry no certificate; writes need one and a password.
         "verify_client": "optional",
-        // Patroni waits without end for the first byte of a connection, with one thread each
+        // Patroni waits forever for the first byte of a connection, with one thread for each
         // (patroni/patroni#3705). nftables.conf limits what one address can occupy.
         "thread_pool_size": 100,
         "request_queue_size": 1024,
@@ -66,7 +66,7 @@ fn postgresql() -> Value {
         "pgpass": "/var/lib/pgha/patroni/pgpass",
         "use_unix_socket": true,
         "use_unix_socket_repl": true,
-        // A copy would wait for the leader's next checkpoint, which spreads over minutes.
+        // Otherwise a copy would wait for the leader's next checkpoint, which spreads over minutes.
         "basebackup": [{ "checkpoint": "fast" }, { "max-rate": "100M" }],
         "parameters": { "unix_socket_directories": "/run/postgresql" },
         "authentication": {
@@ -87,8 +87,8 @@ fn initdb() -> Value {
         { "builtin-locale": "C.UTF-8" },
         { "lc-collate": "C" },
         { "lc-ctype": "C.UTF-8" },
-        // initdb would write the language of the image into the data's own configuration, and
-        // another base lacks it.
+        // Otherwise initdb would write the image's locale into the data directory's configuration,
+        // and another base lacks it.
         { "lc-messages": "C" },
         { "lc-monetary": "C" },
         { "lc-numeric": "C" },

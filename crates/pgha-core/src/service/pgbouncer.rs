@@ -1,4 +1,4 @@
-//! The poolers: one PgBouncer for each port of clients.
+//! The poolers: one PgBouncer for each client port.
 
 use serde::Serialize;
 
@@ -19,12 +19,12 @@ pub(super) const SERVICE: Service = Service {
     ports,
     doors: |cluster| pooled(cluster).map(|pool| (pool.name, pool.port)).collect(),
     opens: |cluster| {
-        // Poolers pass requests to cancel on to each other.
+        // Poolers forward cancel requests to each other.
         let to = |from| Open { from, ports: ports(cluster) };
         vec![to(From::Routers), to(From::Clients)]
     },
     limits: |cluster| {
-        // A client's, whichever way it takes to PostgreSQL.
+        // A client's connections, whichever way they take to PostgreSQL.
         let ports = pools(cluster).iter().map(|pool| pool.port).collect();
         let most = four_fifths(cluster.pgbouncer.max_client_conn);
         vec![Limit { ports, most, together: true }]
@@ -54,7 +54,7 @@ fn ports(cluster: &Cluster) -> Vec<u16> {
     pooled(cluster).map(|pool| pool.port).collect()
 }
 
-/// What the files of one pooler are made from.
+/// The context for the files of one pooler.
 #[derive(Serialize)]
 struct Context<'c> {
     pool: &'c Pool,

@@ -14,9 +14,9 @@ pub(crate) struct Pool {
     reads: bool,
     /// Factor on the preset's check intervals.
     slow: u32,
-    /// Where HAProxy takes the sessions of this port's pooler. Absent: it has none.
+    /// Port on which HAProxy accepts the sessions of this port's pooler. Absent: there is none.
     pub(crate) route: Option<u16>,
-    /// The pool whose checks it goes by, if it leads past the poolers.
+    /// The pool whose checks it uses, if it bypasses the poolers.
     follows: Option<&'static str>,
 }
 
@@ -25,8 +25,8 @@ pub(crate) fn pools(cluster: &Cluster) -> Vec<Pool> {
     let haproxy = &cluster.haproxy;
     // Under quorum Patroni's /sync leaves the quorum standbys out.
     let sync_path = if cluster.durability == Durability::Quorum { "/quorum" } else { "/sync" };
-    // Each check costs a TLS handshake on both ends, and a connection to a dead replica is sent on
-    // to another: the pools for reads are checked five times less often.
+    // Each check costs a TLS handshake on both ends, and HAProxy redispatches a connection from a
+    // dead replica. So the pools for reads are checked five times less often.
     let pool = |(name, route), port, path| {
         let route = Some(route);
         Pool { name, port, path, reads: false, slow: 1, route, follows: None }

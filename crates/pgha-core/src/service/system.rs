@@ -40,7 +40,7 @@ pub(super) const SERVICE: Service = Service {
         "jq",
         "zstd",
         "procps",
-        // For machines of their own; containers never start them.
+        // For real or virtual machines; containers never start them.
         "udev",
         "kmod",
         "e2fsprogs",

@@ -1,4 +1,5 @@
-//! What must be true at the very moment of a step: the world may have moved since the last gate.
+//! What must be true at the very moment of a step, because the cluster may have changed since the
+//! last gate.
 
 use std::time::Duration;
 
@@ -10,21 +11,21 @@ use crate::daemons::Daemons;
 use crate::health::{Candidate, Health};
 use crate::units::STEADIES;
 
-/// One late answer is no reason to stop, nor is a unit that crashed just now: it is looked at again
-/// for so long.
+/// How long to look again. One late answer is no reason to stop, nor is a unit that crashed just
+/// now.
 const SETTLE: Duration = STEADIES;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What one look tells of a step.
+/// What one look at the cluster means for a step.
 enum Look<T = ()> {
     GoOn(T),
-    /// It may pass.
+    /// The problem may pass.
     NotYet(ExecuteError),
     Stop(ExecuteError),
 }
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    /// Looks until `judge` says what is to be done; what may pass is given its time.
+    /// Looks until `judge` decides. A problem that may pass gets `SETTLE` to do so.
     async fn look<T>(&self, judge: impl Fn(&Health) -> Look<T>) -> Result<T, ExecuteError> {
         let until = Instant::now() + SETTLE;
         loop {
@@ -37,7 +38,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
-    /// Looks until the cluster is `so`. Whether it is, within `limit`.
+    /// Looks until `so` holds for the cluster. Returns whether it did within `limit`.
     pub(super) async fn wait_until(
         &self,
         limit: Duration,
@@ -54,7 +55,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         true
     }
 
-    /// A failover may have made `node` the leader, or another node may have gone.
+    /// Checks that the cluster can spare `node`. A failover may have made it the leader, or another
+    /// node may be lost.
     pub(super) async fn can_be_spared(&self, node: &str) -> Result<(), ExecuteError> {
         let judge = |health: &Health| {
             if health.leader().is_some_and(|leader| leader.name == node) {
@@ -72,7 +74,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.look(judge).await
     }
 
-    /// Whose PostgreSQL is restarted first depends on who leads, and so does what it costs.
+    /// Checks that the leader is as planned. The order of restarts depends on it, and so does their
+    /// cost.
     pub(super) async fn leads_as_planned(
         &self,
         node: &str,
@@ -86,8 +89,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.look(judge).await
     }
 
-    /// The leader may have changed since the plan was made; then there is nothing to hand over. The
-    /// one that is to lead may have fallen behind; then it stays as it is.
+    /// Hands the leadership over. If the leader has changed since the plan was made, there is
+    /// nothing to do. If the candidate has fallen behind, the leader stays as it is.
     pub(super) async fn switchover(
         &self,
         from: &str,

@@ -1,5 +1,5 @@
-//! Data that is deleted, because a better copy is elsewhere. Never one that has become whole since the
-//! plan was made, or whose trouble is another one by now.
+//! Deletes data that has a better copy elsewhere. Never deletes a copy that has become whole since the plan was made, or whose problem has
+//! changed.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::observe;
 
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// A node that boots answers after so long, or not at all.
+/// A booting node answers within this time, or not at all.
 const BOOTS: Duration = Duration::from_secs(60);
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
@@ -37,7 +37,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.joined(node).await
     }
 
-    /// Waits until its etcd member is one of the others. Whether it crashes on is for the next look.
+    /// Waits until its etcd member has joined the others. Whether it still crashes is for the next look to find out.
     async fn joined(&self, node: &Node) -> Result<(), ExecuteError> {
         let joined = |health: &Health| {
             let member = health.nodes.get(&node.name).and_then(|node| node.etcd.as_ref());
@@ -64,7 +64,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.copied(node).await
     }
 
-    /// Boots a node that crashed, hangs or was changed. It may only have been booting.
+    /// Reboots a node that crashed, hangs or was changed. Waits first, because it may only be
+    /// booting.
     pub(super) async fn reboot(&self, node: &Node) -> Result<(), ExecuteError> {
         let daemons = self.operator.daemons;
         let until = Instant::now() + BOOTS;
@@ -88,7 +89,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.is_as_booted(node).await
     }
 
-    /// Somebody who changes it again after every boot would have it booted for ever.
+    /// Checks that the node is as it booted. Otherwise it would be rebooted forever if something
+    /// changed it after every boot.
     async fn is_as_booted(&self, node: &Node) -> Result<(), ExecuteError> {
         let answers = |health: &Health| {
             health.nodes.get(&node.name).is_some_and(|heard| heard.unreachable.is_none())
@@ -100,7 +102,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         why(&altered).map_or(Ok(()), |altered| Err(ExecuteError::StillAltered(altered)))
     }
 
-    /// Waits as long as the copy grows: the next one is not to be begun before.
+    /// Waits as long as the copy grows, because the next one must not begin before.
     pub(super) async fn copied(&self, node: &Node) -> Result<(), ExecuteError> {
         let (daemons, mut copies) = (self.operator.daemons, Copies::default());
         let mut grown = Instant::now();

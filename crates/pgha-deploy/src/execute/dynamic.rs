@@ -1,4 +1,4 @@
-//! A changed dynamic configuration: judged before it is written, taken by every member after.
+//! A changed dynamic configuration: judged before it is written, taken by every member afterwards.
 
 use std::time::Duration;
 
@@ -17,15 +17,16 @@ use crate::observe;
 
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Seconds that a gate has for a configuration that was taken back.
+/// Seconds that a gate may take after a configuration was set back.
 const BACK_SECONDS: u32 = 120;
 
-/// A replica asks for a leader again within 5 s (`wal_retrieve_retry_interval`).
+/// How long to watch a PostgreSQL that seems to hang. A replica retries its leader within 5 s
+/// (`wal_retrieve_retry_interval`).
 const HANGS: Duration = Duration::from_secs(10);
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    /// Writes a dynamic configuration. `previous`: what to go back to if a member does not
-    /// take it. Absent: nobody wants that back.
+    /// Writes a dynamic configuration. `previous`: what to go back to if a member does not take it.
+    /// Absent: the old one is not worth going back to.
     pub(super) async fn set_dynamic(
         &self,
         changes: &[String],
@@ -52,7 +53,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
-    /// What some member has not taken after the time that takes.
+    /// What some member has not taken by the time every member should have.
     async fn not_taken(&self, members: &[&Node], config: &Dynamic) -> Option<String> {
         let read_by = self.read_by();
         loop {
@@ -64,8 +65,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
-    /// Writes the files of a node anew. Where the plan goes on to replace what is in etcd, that may be
-    /// just what the node cannot take.
+    /// Rewrites the configuration files of a node. If the plan also replaces what is in etcd, a failure is only a warning: that may be
+    /// exactly what the node cannot take.
     pub(super) async fn restore(&self, node: &Node) -> Result<(), ExecuteError> {
         tracing::info!("{}: writing PostgreSQL's configuration anew", node.name);
         let daemons = self.operator.daemons;
@@ -74,7 +75,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         let sets = |action: &Action| matches!(action, Action::SetDynamic { .. });
         let goes_on = self.plan.steps.iter().any(|step| sets(&step.action));
         let untaken = self.not_taken(&[node], &config).await;
-        // What waits for a restart now, Patroni tells only after its next round.
+        // Patroni reports what waits for a restart now only after its next round.
         tokio::time::sleep(Duration::from_secs(u64::from(self.cluster().timing.loop_wait))).await;
         match untaken {
             Some(why) if !goes_on => Err(ExecuteError::NotRestored(why)),
@@ -86,8 +87,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
-    /// Whether PostgreSQL of a node gives no sign in any of several looks: one may come from a machine
-    /// that is busy, or from a replica that has just lost its leader.
+    /// Whether PostgreSQL of a node hangs in every one of several looks. In a single look, the machine may be busy, or the replica may have
+    /// just lost its leader.
     async fn hangs_on(&self, name: &str) -> bool {
         let works = |health: &Health| !health.hung(self.cluster()).iter().any(|hung| hung == name);
         !self.wait_until(HANGS, PAUSE, works).await
@@ -100,7 +101,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             let idle = health.idle(self.cluster()).remove(&node.name).unwrap_or_default();
             idle.into_iter().filter(|unit| units.contains(unit)).collect::<Vec<_>>()
         };
-        // Somebody may have started them meanwhile: what runs, and works, is left alone.
+        // They may have been started meanwhile. A unit that runs and works is left alone.
         let health = daemons.health().await;
         let (idle_now, unresponsive) = (idle(&health), health.unresponsive(node));
         if idle_now.is_empty() {
@@ -114,13 +115,14 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         started.then_some(()).ok_or_else(|| ExecuteError::NotStarted(node.name.clone(), named))
     }
 
-    /// Waits until its PostgreSQL is back: the next one is not to be stopped before.
+    /// Restarts Patroni and waits until PostgreSQL is back, because the next one must not be
+    /// stopped before.
     pub(super) async fn restart_patroni(
         &self,
         name: &str,
         leads: bool,
     ) -> Result<(), ExecuteError> {
-        // A failover may have come since; and the one before it may not be back.
+        // A failover may have happened since, and the node before this one may not be back.
         self.leads_as_planned(name, leads).await?;
         let daemons = self.operator.daemons;
         if !self.hangs_on(name).await {
@@ -137,8 +139,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         back.then_some(()).ok_or_else(|| ExecuteError::NotBack(name.to_owned()))
     }
 
-    /// Restarts PostgreSQL. `previous`: what to go back to if there is nothing to restart it for,
-    /// because it never took the configuration.
+    /// Restarts PostgreSQL. `previous`: what to go back to if no restart is pending, because the
+    /// member never took the configuration.
     pub(super) async fn restart(
         &self,
         name: &str,
@@ -154,7 +156,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
-    /// Gives what a member has not taken, when nothing waits for the restart that was planned.
+    /// Restarts PostgreSQL. If no restart is pending, returns what the member has not taken of the
+    /// configuration.
     pub(super) async fn restart_pending(
         &self,
         name: &str,
@@ -163,7 +166,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.leads_as_planned(name, leads).await?;
         tracing::info!("{name}: restarting PostgreSQL");
         let (daemons, node) = (self.operator.daemons, self.node(name)?);
-        // Before it has read what is new a restart would bring back the old values.
+        // A restart before the member has read the new configuration would bring back the old
+        // values.
         let read_by = self.read_by();
         while !daemons.restart_if_pending(node).await? {
             if Instant::now() > read_by {
@@ -179,13 +183,14 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Instant::now() + Duration::from_secs(u64::from(self.read_within()))
     }
 
-    /// Seconds within which every member has read a new configuration: it does once in loop_wait.
+    /// Seconds within which every member has read a new configuration. A member reads it once per
+    /// `loop_wait`.
     pub(super) fn read_within(&self) -> u32 {
         2 * self.cluster().timing.loop_wait + 2
     }
 
-    /// The dynamic configuration, unless it is one that PostgreSQL does not run with, or one that has
-    /// never held a gate: to that nobody wants to go back.
+    /// The dynamic configuration, if it is worth going back to. It is not if a PostgreSQL does not run with it, or if it has never held a
+    /// gate.
     pub(super) async fn good_config(&self) -> Result<Option<Dynamic>, ExecuteError> {
         let daemons = self.operator.daemons;
         if !daemons.health().await.stuck().is_empty() {
@@ -196,8 +201,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(Some(config).filter(|config| !servers.is_unproven(config)))
     }
 
-    /// Notes that the cluster is healthy with its dynamic configuration, once no member waits for a
-    /// restart to take it up.
+    /// Notes that the cluster is healthy with its dynamic configuration. Does nothing while a
+    /// member waits for a restart to apply it.
     pub(super) async fn prove_dynamic(&self) -> Result<(), ExecuteError> {
         let daemons = self.operator.daemons;
         let waits = daemons.health().await.view().is_none_or(|view| view.waits_for_restart());
@@ -218,7 +223,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
     }
 }
 
-/// One in each line.
+/// One entry per line.
 pub(super) fn why(untaken: &Untaken) -> Option<String> {
     (!untaken.is_empty()).then(|| per_member_lines(untaken).join("\n"))
 }

@@ -15,7 +15,7 @@ pub enum ExecuteError {
     /// The provider failed.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// A node could not get back what it runs, or ran.
+    /// A node could not go back to what it runs, or ran.
     #[error("nothing was changed: `{node}` would have no way back")]
     NoWayBack {
         /// The node.
@@ -24,7 +24,7 @@ pub enum ExecuteError {
         #[source]
         source: ArchiveError,
     },
-    /// What a node is to boot is not there.
+    /// What a node should boot cannot be taken from the archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// A file could not be written.
@@ -57,8 +57,8 @@ pub enum ExecuteError {
         /// What was wrong.
         why: String,
     },
-    /// A node with something new did not become healthy, and could not be stopped for its previous
-    /// image.
+    /// A node with something new did not become healthy. It could not be stopped to give it its
+    /// previous image.
     #[error("`{node}` did not become healthy with its new image, and keeps it: {because}\n{why}")]
     Kept {
         /// The node.
@@ -88,13 +88,13 @@ pub enum ExecuteError {
         /// What was wrong.
         why: String,
     },
-    /// PostgreSQL would not run with what was to be written.
+    /// PostgreSQL would not run with the new configuration.
     #[error("nothing was changed: PostgreSQL would not take this configuration\n{0}")]
     Unfit(String),
     /// A member does not take the dynamic configuration, and there is none to go back to.
     #[error("the dynamic configuration is not in force everywhere\n{0}")]
     NotInForce(String),
-    /// A node did not take to being restored.
+    /// The configuration files of a node still differ after they were restored.
     #[error("its files were written anew, and still differ\n{0}")]
     NotRestored(String),
     /// A replica did not come back, and no other was stopped after it.
@@ -103,16 +103,16 @@ pub enum ExecuteError {
     /// A node that was booted does not answer.
     #[error("`{0}` was booted, and does not answer after {s} s; no other node was touched", s = JOINS.as_secs())]
     NotBooted(String),
-    /// Somebody changes a node after every boot.
+    /// A node was changed again after it was booted.
     #[error("a node was changed again after it was booted; find out what changes it\n{0}")]
     StillAltered(String),
-    /// Units that were started stopped again, or do not answer either.
+    /// Units that were started have stopped again, or still do not answer.
     #[error("{1} of `{0}` was started, and is not at work after {s} s; see `pgha logs {0}`", s = BACK.as_secs())]
     NotStarted(String, String),
-    /// An etcd member was begun anew, and did not join the others.
+    /// An etcd member started again without its data, and did not join the others.
     #[error("etcd of `{0}` has not joined the others within {s} s; no other node was touched", s = JOINS.as_secs())]
     NotJoined(String),
-    /// A copy is not made any more, and is not whole.
+    /// A copy has stopped growing before it was whole.
     #[error(
         "the copy of `{0}` has not grown for {s} s, and is not whole; no other node was touched",
         s = PATIENCE.as_secs()
@@ -124,7 +124,7 @@ pub enum ExecuteError {
     /// A failover happened while the plan was carried out.
     #[error("the leadership has moved since the plan was made; `{0}` was not touched")]
     LeaderMoved(String),
-    /// The one that was to take over is no longer fit to.
+    /// The candidate is no longer fit to take over.
     #[error("the leadership was not handed over: {0}")]
     NoCandidate(String),
     /// Another node was lost while the plan was carried out.
@@ -134,10 +134,11 @@ pub enum ExecuteError {
     Needed {
         /// The node whose turn it was.
         node: String,
-        /// Those that it is needed for.
+        /// The nodes because of which it cannot be spared.
         others: String,
     },
-    /// What could not be set back is not changed.
+    /// The dynamic configuration could not be read. It is not changed, because it could not be set
+    /// back.
     #[error("no Patroni returned the dynamic configuration; it was not changed")]
     NoConfig,
     /// The leader vanished between the gate and the step after it.

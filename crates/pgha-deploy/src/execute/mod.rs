@@ -24,8 +24,8 @@ use crate::gate::{self, GateError};
 use crate::observe;
 use crate::operator::Operator;
 
-/// File beside the secrets that says that the cluster has been formed. Without it a lost or
-/// unmounted state directory would look like a cluster that never was.
+/// File beside the secrets that says that the cluster has been formed. Without it, a lost or
+/// unmounted state directory would look like a cluster that never existed.
 pub const FORMED: &str = "formed";
 
 /// One plan, and what it is carried out with.
@@ -53,9 +53,9 @@ pub async fn destroy<P: Provider>(provider: &P, plan: &Plan) -> Result<(), Provi
 }
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    /// Carries out every step in order and stops at the first that fails. What a failed gate is put
-    /// down to is taken back: a node that was rebuilt gets what it ran before, a changed dynamic
-    /// configuration its old values.
+    /// Carries out every step in order and stops at the first that fails. A change that is the
+    /// likely cause of a failed gate is undone: a rebuilt node gets what it ran before, a changed
+    /// dynamic configuration its old values.
     ///
     /// # Errors
     /// The failed step's.
@@ -73,7 +73,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(())
     }
 
-    /// Before anything is touched: a roll must not find out half way that nothing can be undone.
+    /// Checks before anything is touched. A roll must not find out half way that nothing can be
+    /// undone.
     async fn check_ways_back(&self) -> Result<(), ExecuteError> {
         for action in self.plan.steps.iter().map(|step| &step.action) {
             let is_new = self.operator.way_back && action.gives_new().is_some();
@@ -92,7 +93,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(())
     }
 
-    /// Gives the dynamic configuration that the next gate may be put down to, as it was before.
+    /// Carries out a step. Returns the previous dynamic configuration if its change may be why the
+    /// next gate fails.
     async fn step_and_way_back(
         &self,
         action: &Action,
@@ -119,7 +121,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
                 Ok(provider.create_server(&request).await?)
             }
             Action::Rebuild { node, image, seed, .. } => {
-                // What it has already is no roll that a rollback could undo.
+                // Giving a node what it already has is no roll that a rollback could undo.
                 let is_new = action.gives_new().is_some();
                 self.rebuild(node, &given(image, seed), is_new).await
             }
@@ -169,8 +171,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(self.operator.provider.rebuild_server(&self.request(server, given)?).await?)
     }
 
-    /// Judged by what runs, not by what the file asks for: its durability may only come with a
-    /// later step.
+    /// Judged by the configuration that runs, not by the cluster file: its durability may only come
+    /// with a later step.
     async fn gate(&self, gate: &Gate) -> Result<(), GateError> {
         let Operator { provider, daemons, .. } = self.operator;
         gate::healthy(*provider, *daemons, &self.running().await, gate).await.map(drop)
@@ -220,8 +222,8 @@ fn given(image: &Digest, seed: &Digest) -> Given {
     Given { image: image.clone(), seed: seed.clone() }
 }
 
-/// Whether a change of the dynamic configuration goes on after the first of these steps. It does over restarts; a gate that opened
-/// after the last of them has proven it.
+/// Whether a change of the dynamic configuration is still under way after the first of these steps. It is while restarts follow. The gate
+/// after the last restart has proven it.
 fn is_under_way(steps: &[Step]) -> bool {
     match steps {
         [gate, next, ..] if matches!(gate.action, Action::Gate(_)) => {

@@ -1,4 +1,4 @@
-//! What a node is given: image and seed out of the archive, and what is noted of it.
+//! What a node is given: image and seed from the archive, and the labels to note.
 
 use std::path::PathBuf;
 
@@ -12,14 +12,14 @@ use crate::daemons::Daemons;
 use crate::observe;
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    /// A server that is to be made. Its cluster begins with the wanted dynamic configuration.
+    /// A server to create. Its cluster begins with the wanted dynamic configuration.
     pub(super) fn new_server(&self, name: &str) -> Result<Server, ExecuteError> {
         let blank = Server::read(name, self.node(name)?.address, false, &Labels::new(), 0);
         let dynamic = Some(self.operator.rendered.dynamic.digest());
         Ok(Server { dynamic, ..self.rolled(blank) })
     }
 
-    /// A server that is given something new by this plan, and has to prove itself with it.
+    /// A server that this plan gives something new. It has to prove itself with it.
     fn rolled(&self, server: Server) -> Server {
         Server {
             generation: self.plan.generation,
@@ -30,7 +30,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
-    /// What it runs now becomes what there is to go back to.
+    /// A server that is given something new. What it runs now becomes its way back.
     pub(super) fn replaced(&self, server: Server, given: &Given) -> Server {
         let previous = match server.given == *given {
             true => server.previous.clone(),
@@ -39,7 +39,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.rolled(Server { previous, ..server })
     }
 
-    /// What boots a server with what proved itself last. Nobody goes on from there to what was bad, or further back.
+    /// The request that boots a server with what last proved itself. From there, nothing leads back to the bad image, or further back.
     pub(super) async fn revert_request(&self, name: &str) -> Result<ServerRequest, ExecuteError> {
         let server = self.server(name).await?;
         self.operator.archive.check_bootable(server.previous.as_ref())?;
@@ -50,22 +50,23 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         self.request(server, &given)
     }
 
-    /// Whether a server that is given something new could get back what it runs.
+    /// Checks that a server that is given something new could go back to what it runs.
     pub(super) async fn check_way_back(&self, name: &str) -> Result<(), ExecuteError> {
         let server = self.server(name).await?;
-        // Nobody goes back to certificates that have ended. One that is not sealed yet is by then, with what it has.
+        // No server goes back to expired certificates. A server that is not sealed yet will be by then, with what it has.
         match server.expired || !server.formed {
             true => Ok(()),
             false => Ok(self.operator.archive.check_bootable(server.way_back())?),
         }
     }
 
-    /// With certificates that have not ended. Those that have are nothing to go back to.
+    /// The server with new certificates. Its previous ones have expired and are no way back.
     pub(super) fn renewed(&self, server: Server) -> Server {
         Server { since: Some(clock::now()), previous: None, ..server }
     }
 
-    /// What the provider is to do: boot the server with `given`, and note of it what `server` says.
+    /// The request to the provider: boot the server with `given`, and note of it what `server`
+    /// says.
     pub(super) fn request(
         &self,
         server: Server,

@@ -1,4 +1,4 @@
-//! What is taken back when a gate stays shut after a change.
+//! What is undone when a gate does not open after a change.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::gate::GateError;
 use crate::observe;
 
 impl<P: Provider, D: Daemons> Executor<'_, P, D> {
-    /// Waits at a gate. If it stays shut, what was tried is taken back, and the plan ends.
+    /// Waits at a gate. If it does not open, the change is undone and the plan ends.
     pub(super) async fn pass_or_undo(
         &self,
         gate: &Gate,
@@ -35,7 +35,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         }
     }
 
-    /// What these nodes run is worth going back to.
+    /// Notes that what these nodes run is worth going back to.
     async fn prove(&self, nodes: &[String]) -> Result<(), ExecuteError> {
         for node in nodes {
             self.note(node, |server| server.proven = true).await?;
@@ -56,7 +56,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             false => Err(ExecuteError::Needed { node: node.to_owned(), others: others.join(", ") }),
         };
         if let Err(because) = spared {
-            // Somebody else is the cause: stopping this one too could be one loss too many.
+            // Another node is the cause. Stopping this one, too, could be one loss too many.
             return Err(ExecuteError::Kept {
                 node: node.to_owned(),
                 because: because.to_string(),
@@ -67,7 +67,7 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
             "{node} did not become healthy with its new image: going back to the previous one"
         );
         match self.revert(node).await {
-            // Before anything was stopped.
+            // This error comes before anything was stopped.
             Err(ExecuteError::Archive(missing)) => {
                 let (node, why) = (node.to_owned(), failed.to_string());
                 return Err(ExecuteError::NoReturn { node, because: missing, why });
@@ -82,7 +82,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         })
     }
 
-    /// Writes the old dynamic configuration again, and restarts those that run with the new one.
+    /// Writes the old dynamic configuration again, and restarts the members that run with the new
+    /// one.
     pub(super) async fn set_back(
         &self,
         gate: &Gate,
@@ -95,8 +96,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Err(ExecuteError::SetBack { outcome, why: why.to_owned() })
     }
 
-    /// Waits until every member has read the configuration, and restarts those that need it, in the
-    /// order that is right for who leads by now.
+    /// Waits until every member has read the configuration, and restarts those that need it. The
+    /// order is right for the current leader.
     async fn take_up(&self, gate: &Gate) -> Result<(), ExecuteError> {
         self.wake_hung().await?;
         let held_seconds = self.read_within();
@@ -119,7 +120,8 @@ impl<P: Provider, D: Daemons> Executor<'_, P, D> {
         Ok(())
     }
 
-    /// Those that what was tried has left unresponsive do not even take it back.
+    /// Restarts members that the change has left unresponsive. They would not even take the old
+    /// configuration.
     async fn wake_hung(&self) -> Result<(), ExecuteError> {
         tokio::time::sleep(Duration::from_secs(u64::from(self.read_within()))).await;
         let health = self.operator.daemons.health().await;

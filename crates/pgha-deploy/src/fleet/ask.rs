@@ -1,4 +1,4 @@
-//! How the health of a cluster is looked at: every node is asked at once.
+//! Observes the health of a cluster. Every node is asked at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,8 +28,9 @@ impl Health {
         health
     }
 
-    /// Adds the view of every node whose PostgreSQL is `asked`, and where that is now: later than
-    /// the leader was asked, so that the WAL written between two answers does not pass for a lag.
+    /// Adds the view of every node for which `asked` holds, and its current WAL position. That is
+    /// read later than the leader's, so that WAL written between two answers does not look like a
+    /// lag.
     async fn add_views(&mut self, fleet: &Fleet, asked: impl Fn(&Instance) -> bool) {
         let chosen = |node: &&Node| self.instance(&node.name).is_some_and(&asked);
         let chosen = fleet.nodes.iter().filter(chosen).collect::<Vec<_>>();
@@ -67,14 +68,15 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
         (answered(etcd), answered(instance), answered(pools), answered(Some(units)));
     let unit = |name: &str| units.as_ref().and_then(|units| units.get(name));
     let is_down = unit("haproxy.service").is_some_and(|unit| !unit.is_active());
-    // A door behind which nobody is would only be waited at.
+    // A session at a door with no server behind it would only wait.
     let leads_somewhere = |door: &str| match door {
         POSTGRES => instance.as_ref().is_some_and(Instance::runs),
         _ if is_down => false,
-        // One that does not answer here may not answer there either, and that is to be seen.
+        // If HAProxy does not answer here, its doors may not answer either, and that should be
+        // seen.
         pool => pools.as_ref().is_none_or(|pools| pools.up(pool).next().is_some()),
     };
-    // While one stops it lets nobody in, and that is as it should be.
+    // A pooler that is stopping lets no client in, and that is as it should be.
     let runs = |door: &str| unit(&pooler::unit(door)).is_some_and(Unit::is_active);
     let poolers = link.poolers().filter(|pooler| runs(&pooler.door)).collect::<Vec<_>>();
     let held = join_all(poolers.iter().map(|pooler| pooler.held(&link.session)));
@@ -96,7 +98,7 @@ async fn ask(fleet: &Fleet, node: &Node) -> NodeHealth {
     }
 }
 
-/// The doors of poolers that hang, and what the others hold back. `held`: what each has told.
+/// The doors of poolers that hang, and what the others hold back. `held`: what each of them said.
 fn pooler_states(
     poolers: &[Pooler],
     held: Vec<Option<Vec<String>>>,
@@ -114,7 +116,8 @@ fn pooler_states(
     (hung, holding)
 }
 
-/// Those of our own programs that touch a file in each round, and have not for half a minute.
+/// Our own looping programs that have not touched their file for half a minute. They touch it in
+/// each round.
 async fn stalled(link: &Link) -> BTreeSet<String> {
     let own = |unit: &&String| LOOP_UNITS.contains(&unit.as_str());
     let units = link.units.iter().filter(own).cloned().collect::<BTreeSet<_>>();
@@ -123,7 +126,7 @@ async fn stalled(link: &Link) -> BTreeSet<String> {
         return units;
     }
     let files = files.iter().map(String::as_str).collect::<Vec<_>>();
-    // It fails where one of the files is missing, and tells of the others.
+    // It fails if one of the files is missing, but still lists the others.
     let find =
         [&["sh", "-c", r#"find "$@" -mmin +0.5 2>/dev/null || true"#, "sh"], &files[..]].concat();
     let found = link.session.answer(&find).await.unwrap_or_default();
@@ -134,7 +137,7 @@ fn round(unit: &str) -> String {
     format!("/run/{}/round", unit.trim_end_matches(".service"))
 }
 
-/// A daemon that does not answer is a state of the cluster, not a failure of looking.
+/// A daemon that does not answer is a state of the cluster, not an error of the observation.
 fn answered<T>(answer: Option<Result<T, NodeError>>) -> Option<T> {
     answer?.inspect_err(|error| tracing::debug!("{error}")).ok()
 }

@@ -65,10 +65,10 @@ impl Daemons for Fleet {
         match self.in_use(self.nodes.iter().find(|node| leads(node)), config).await {
             Ok(none) if none.is_empty() => {}
             Ok(in_use) => return Ok(in_use),
-            // What is to be written may be the cure for just that.
+            // The new configuration may be the cure for exactly that.
             Err(error) => tracing::warn!("nobody says what clients have in use: {error}"),
         }
-        // Replicas first: it takes room and memory for a moment.
+        // Replicas first, because judging takes room and memory for a moment.
         let mut members = self.nodes.iter().collect::<Vec<_>>();
         members.sort_by_key(|node| leads(node));
         let ask =
@@ -101,7 +101,7 @@ impl Daemons for Fleet {
     async fn restore(&self, node: &Node) -> Done {
         let link = self.link(node).await?;
         config_check::clear(&link.session).await?;
-        // Through Patroni, which writes the other files anew, and finds out what waits for a restart.
+        // Through Patroni, which rewrites the other files and finds out what waits for a restart.
         link.patroni()?.reload().await
     }
 
@@ -118,7 +118,7 @@ impl Daemons for Fleet {
 
     async fn restart_if_pending(&self, node: &Node) -> Result<bool, NodeError> {
         let link = self.link(node).await?;
-        // This is asked again and again until something waits: nobody is cut for nothing.
+        // This is called again and again until something waits. Sessions are ended only then.
         if link.patroni()?.instance().await.is_ok_and(|instance| instance.pending_restart) {
             self.end_readers(node).await;
         }
@@ -139,7 +139,7 @@ impl Daemons for Fleet {
             link.session.run(&[command, &units[..]].concat(), b"").await.map(drop)
         };
         if !unresponsive.is_empty() {
-            // What hangs heeds no other signal.
+            // A program that hangs reacts to no other signal.
             run(&["systemctl", "kill", "--signal=KILL"], unresponsive).await?;
         }
         run(&["systemctl", "start", "--no-block"], units).await?;
@@ -212,7 +212,7 @@ impl Daemons for Fleet {
 }
 
 impl Fleet {
-    /// Names of all databases, as far as a PostgreSQL answers.
+    /// Names of all databases, if a PostgreSQL answers.
     async fn databases(&self) -> Vec<String> {
         let ask =
             |link: Arc<Link>| async move { link.sql("SELECT datname FROM pg_database").await };

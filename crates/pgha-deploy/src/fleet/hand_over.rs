@@ -1,5 +1,5 @@
-//! A planned change of leader. Poolers of transactions hold their clients back for it, who find the new leader behind the
-//! session that they have.
+//! A planned change of leader. Poolers that pool transactions hold their clients back meanwhile. The clients then find the new leader
+//! behind the session that they have.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::pooler::{self, Pooler};
 
 type Done = Result<(), NodeError>;
 
-/// The door whose clients write, and HAProxy's name for what is behind it.
+/// The door for clients that write, and HAProxy's name for the pool behind it.
 const PRIMARY: &str = "primary";
 
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(LONGEST_HELD_TRANSACTION_SECONDS as u64);
@@ -31,8 +31,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PROMPT: Duration = Duration::from_secs(3);
 
 impl Fleet {
-    /// Any Patroni takes the request. Only one that cannot be reached leaves it to the next: another
-    /// might have been carried out.
+    /// Any Patroni takes the request. Only one that cannot be reached leaves it to the next: one that was reached may have carried it out.
     pub(super) async fn hand_over(&self, from: &Node, to: &Candidate) -> Done {
         let mut members = self.nodes.iter().collect::<Vec<_>>();
         members.sort_by_key(|node| node.name != from.name);
@@ -41,16 +40,16 @@ impl Fleet {
         link.patroni()?.switchover(&from.name, to.name()).await
     }
 
-    /// Does `hand_over` while poolers hold back who writes. Once another node than `from` is promoted,
-    /// every HAProxy is told, and lets its clients through when it leads there; all are let through
-    /// when `hand_over` failed.
+    /// Does `hand_over` while poolers hold back the clients that write. Once a node other than `from` is promoted, every HAProxy is told.
+    /// Each lets its clients through when it leads there. If `hand_over` fails, all clients are let through.
     pub(super) async fn with_routes(
         &self,
         from: &Node,
         hand_over: impl Future<Output = Done>,
     ) -> Done {
         let routers = self.nodes_with(Role::Haproxy);
-        // Whom to hold is found out first: one silent node would keep the clients of all waiting.
+        // First find out which clients to hold: one silent node would keep the clients of all nodes
+        // waiting.
         let routes = join_all(routers.map(|node| self.route(node))).await;
         let routes = routes.into_iter().flatten().collect::<Vec<_>>();
         let until = Instant::now() + self.longest_hold;
@@ -66,8 +65,9 @@ impl Fleet {
         outcome
     }
 
-    /// What makes a change of leader long, before anybody waits for it: says which transactions are
-    /// likely to be cut, and writes out what the old leader would write while it stops.
+    /// Does what would make a change of leader long, before any client waits for it. Warns of
+    /// transactions that are likely to be cut, and writes out what the old leader would write while
+    /// it stops.
     pub(super) async fn prepare(&self, leader: &Node) {
         let query = format!(
             "SELECT format('%s on %s, open for %s s', usename, datname, floor(extract(epoch FROM now() - xact_start))) \
@@ -91,9 +91,8 @@ impl Fleet {
         }
     }
 
-    /// Ends the sessions that read logical changes. PostgreSQL would not stop before they have confirmed
-    /// all of them: for as long as a reader does not, nobody leads; under async without an end. They come
-    /// again, to whoever leads by then.
+    /// Ends the sessions that read logical changes. PostgreSQL would not stop before they have confirmed all of them. Until then there
+    /// would be no leader, under async without a time limit. The readers reconnect to whichever node leads by then.
     pub(super) async fn end_readers(&self, node: &Node) {
         let query = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_type = 'logical' AND active_pid IS NOT NULL";
         let asked = async { self.link(node).await?.sql(query).await };
@@ -107,7 +106,7 @@ impl Fleet {
         tracing::warn!("{}: who reads logical changes may hold it up: {why}", node.name);
     }
 
-    /// The way of a node's clients to the primary.
+    /// The route of a node's clients to the primary.
     async fn route<'f>(&'f self, node: &'f Node) -> Option<Route<'f>> {
         let unheld = |why: &dyn std::error::Error| {
             tracing::warn!("clients of {} are not held: {}", node.name, with_causes(why));
@@ -121,7 +120,7 @@ impl Fleet {
         Some(Route { fleet: self, node, link, pooler })
     }
 
-    /// The first node but `from` whose PostgreSQL has left recovery, as soon as there is one.
+    /// Waits for the first node other than `from` whose PostgreSQL has left recovery.
     async fn promoted_past(&self, from: &Node) -> Option<&Node> {
         let others = self.nodes_with(Role::Postgres).filter(|node| node.name != from.name);
         let promoted = others.map(async |node| {
@@ -140,7 +139,7 @@ impl Fleet {
     }
 }
 
-/// The way of one node's clients to the primary, while it changes.
+/// The route of one node's clients to the primary, while the primary changes.
 struct Route<'f> {
     fleet: &'f Fleet,
     node: &'f Node,
@@ -150,11 +149,12 @@ struct Route<'f> {
 }
 
 impl Route<'_> {
-    /// Returns when nobody is in a transaction any more, or when those who are have had their time:
-    /// they are cut, the others stay held. Where it fails nobody is held.
+    /// Holds the clients back. Returns when no transaction is open any more, or when the open ones
+    /// have had their time: they are cut, the other clients stay held. If it fails, no client is
+    /// held.
     async fn hold(&self) {
         let (node, Some(pooler)) = (&self.node.name, &self.pooler) else { return };
-        // First: no moment may be without it.
+        // The timer comes first: clients must never be held without it.
         if let Err(why) = self.start_timer().await {
             return tracing::warn!("clients of {node} are not held: {why}");
         }
@@ -167,7 +167,7 @@ impl Route<'_> {
         }
     }
 
-    /// Lets the clients through once HAProxy leads to `to` and nobody else, or when it is `until`.
+    /// Lets the clients through once HAProxy leads to `to` and to no other node, or at `until`.
     async fn follow(&self, from: &Node, to: Option<&Node>, until: Instant) {
         let Some(to) = to else {
             tracing::warn!("nobody leads yet; clients of {} are held no longer", self.node.name);
@@ -188,7 +188,7 @@ impl Route<'_> {
         pools.is_ok_and(|pools| pools.up(PRIMARY).collect::<Vec<_>>() == [node.name.as_str()])
     }
 
-    /// A pooler that does not hear is left to the timer.
+    /// A pooler that does not answer is left to the timer.
     async fn release(&self) {
         let Some(pooler) = &self.pooler else { return };
         match pooler.resume(&self.link.session).await {
@@ -210,9 +210,9 @@ impl Route<'_> {
         let _ = timeout(PROMPT, self.timer().stop(&self.link.session)).await;
     }
 
-    /// What lets clients through when pgha is gone.
+    /// The timer that lets clients through if pgha dies.
     fn timer(&self) -> Timer {
-        // PgBouncer takes the signal as RESUME.
+        // PgBouncer treats this signal as RESUME.
         let resume = ["systemctl", "kill", "--signal=USR2", &pooler::unit(PRIMARY)];
         let command = resume.map(str::to_owned).into();
         Timer { name: "pgha-resume", after: self.fleet.longest_hold, command }

@@ -1,5 +1,5 @@
-//! A fault: a node that no other reaches, and that reaches no other. Made on the node itself, so that it is the same
-//! wherever nodes run.
+//! A fault: a node that cannot reach the other nodes, and that they cannot reach. It is made on the node itself, so it is the same wherever
+//! nodes run.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::node_error::NodeError;
 
 const NFT: &str = "/etc/pgha/bin/nft";
 const TABLE: &str = "pgha_isolation";
-/// A fault of `verify` lasts for a minute or two.
+/// The longest isolation. A fault of `verify` lasts a minute or two.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 impl Fleet {
@@ -28,14 +28,14 @@ impl Fleet {
             format!("{begin} ip {end} {{ {others} }} drop; }}")
         };
         let (input, output) = (hook("input", "saddr"), hook("output", "daddr"));
-        // First: no moment may be without it.
+        // The timer comes first: the node must never be isolated without it.
         timer().start(session).await?;
         let rules = format!("{}table inet {TABLE} {{\n{input}\n{output}\n}}\n", removal());
         session.run(&[NFT, "-f", "-"], rules.as_bytes()).await?;
         Ok(())
     }
 
-    /// Ends that. Does nothing to another node.
+    /// Ends the isolation. Does nothing to a node that is not isolated.
     ///
     /// # Errors
     /// When the node does not answer.
@@ -46,12 +46,12 @@ impl Fleet {
     }
 }
 
-/// nft deletes only what is there.
+/// Declares the table first, because nft fails to delete a table that does not exist.
 fn removal() -> String {
     format!("table inet {TABLE}\ndelete table inet {TABLE}\n")
 }
 
-/// Ends it should pgha die.
+/// The timer that ends the isolation if pgha dies.
 fn timer() -> Timer {
     let command = [NFT, "delete", "table", "inet", TABLE].map(str::to_owned).into();
     Timer { name: "pgha-isolation-ends", after: LONGEST, command }

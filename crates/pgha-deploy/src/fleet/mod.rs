@@ -38,7 +38,7 @@ pub struct Link {
     pub patroni: Option<Patroni>,
     /// etcd, on etcd nodes.
     pub etcd: Option<Etcd>,
-    /// The units that its own image promises to run: it may be older than the cluster file.
+    /// The units that its own image promises to run. The image may be older than the cluster file.
     pub(crate) units: Vec<String>,
     /// Its doors for SQL clients.
     pub(crate) probe: Probe,
@@ -52,7 +52,7 @@ impl Link {
         self.patroni.as_ref().ok_or(NodeError::Absent("Patroni"))
     }
 
-    /// What its PostgreSQL says to a query of the superuser, one row in each line.
+    /// Runs a query as the superuser in its PostgreSQL. Returns one line per row.
     async fn sql(&self, query: &str) -> Result<String, NodeError> {
         Ok(declare::sql(&self.session, "postgres", query).await?)
     }
@@ -81,16 +81,16 @@ pub struct Fleet {
     links: std::sync::Mutex<BTreeMap<String, Arc<Mutex<Slot>>>>,
 }
 
-/// What is known of the way to a node.
+/// What is known about the connection to a node.
 #[derive(Default)]
 struct Slot {
     link: Option<Arc<Link>>,
-    /// When it last let nobody in.
+    /// When a connection attempt last got no answer.
     silent: Option<Instant>,
 }
 
-/// For so long a node that let nobody in is not tried again: a dozen questions make a look at a
-/// cluster, and each would wait as long as the first.
+/// A node that did not answer is not tried again for this long. One look at a cluster asks a dozen
+/// questions, and each would wait as long as the first.
 const SILENCE: Duration = Duration::from_secs(1);
 
 impl Fleet {
@@ -101,7 +101,7 @@ impl Fleet {
         Self { nodes: cluster.nodes.clone(), secrets, longest_hold, links: Default::default() }
     }
 
-    /// The same nodes, connected to none: for a question after which they may be gone.
+    /// The same nodes without connections, for a question after which the nodes may be gone.
     pub(crate) fn disconnected(&self, cluster: &Cluster) -> Self {
         Self::new(cluster, Arc::clone(&self.secrets))
     }
@@ -111,7 +111,7 @@ impl Fleet {
         self.nodes.iter().filter(move |node| node.role_set.has(role))
     }
 
-    /// What it speaks to the nodes with.
+    /// The secrets for talking to the nodes.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
@@ -186,10 +186,10 @@ impl Fleet {
         outcome
     }
 
-    /// Writes in a new session of a client of every node that routes.
+    /// Writes in a new client session through every node with a HAProxy.
     ///
     /// # Errors
-    /// Where one does not get through within `patience`: why.
+    /// Why, if a session does not get through within `patience`.
     pub async fn write(&self, patience: Duration) -> Result<(), String> {
         let proxies = self.nodes_with(Role::Haproxy);
         let tried = join_all(proxies.map(async |node| {
@@ -273,7 +273,7 @@ impl Fleet {
     }
 }
 
-/// What a node with this role is asked.
+/// The daemon that is asked on a node with this role.
 fn daemon(role: Role) -> &'static str {
     match role {
         Role::Etcd => "etcd",

@@ -1,4 +1,4 @@
-//! Who may take over from the leader.
+//! Which replica may take over from the leader.
 
 use pgha_core::Cluster;
 use pgha_core::cluster::Durability;
@@ -6,8 +6,8 @@ use pgha_core::cluster::Durability;
 use super::{HEALTHY_LAG, Health, Lag, mib};
 use crate::patroni::Member;
 
-/// Bytes of WAL that whoever is to lead may still have to replay. A slow disk takes a second for
-/// them, and writes stop meanwhile.
+/// Bytes of WAL that a candidate may still have to replay. A slow disk takes a second for them, and
+/// writes stop meanwhile.
 const PROMPT_REPLAY: u64 = 16 << 20;
 
 /// A replica that may take over. Only [`Health::candidate`] makes one.
@@ -22,10 +22,10 @@ impl Candidate {
 }
 
 impl Health {
-    /// Who is to take over: `wanted`, or the replica with the least to replay.
+    /// The replica that takes over: `wanted`, or the one with the least to replay.
     ///
     /// # Errors
-    /// When that one, or every one, would lose rows or let writers wait: why.
+    /// Why, if that replica, or every replica, would lose rows or make writers wait.
     pub fn candidate(&self, cluster: &Cluster, wanted: Option<&str>) -> Result<Candidate, String> {
         let members = self.view().map_or(&[][..], |view| &view.members).iter();
         let asked = members.filter(|member| match wanted {

@@ -19,16 +19,16 @@ pub struct Condition {
 }
 
 impl Health {
-    /// Every condition of a healthy cluster, met or not, and one for each unit that crashed so
-    /// lately that this one look tells little.
+    /// Every condition of a healthy cluster, met or not. Adds one for each unit that crashed so
+    /// recently that a single look tells little.
     pub fn conditions(&self, cluster: &Cluster) -> Vec<Condition> {
         let mut conditions = self.conditions_despite(cluster, &[]);
         conditions.extend(self.unsteady());
         conditions
     }
 
-    /// Every condition of a healthy cluster, where `known` nodes count for etcd and PostgreSQL
-    /// alone. For those who go on looking: they see crashes themselves.
+    /// Every condition of a healthy cluster. `known` nodes count only for etcd and PostgreSQL. For
+    /// callers that look repeatedly and so see crashes themselves.
     pub fn conditions_despite(&self, cluster: &Cluster, known: &[String]) -> Vec<Condition> {
         let mut conditions = vec![
             self.answering(cluster),
@@ -52,7 +52,7 @@ impl Health {
         condition(count == all, format!("{count} of {all} nodes answer{}", listed(silent)))
     }
 
-    /// Those that do not run are named: which it is tells more than how many.
+    /// Names the units that do not run, which tells more than their number.
     fn running(&self, cluster: &Cluster, known: &[String]) -> Condition {
         let asked = self.nodes.iter().filter(|(node, _)| !known.contains(node));
         let asked = asked.filter_map(|(node, heard)| Some((node, heard, heard.units.as_ref()?)));
@@ -96,7 +96,7 @@ impl Health {
         let (count, leaders) = statuses.fold((0, 0), |(count, leaders), status| {
             (count + 1, leaders + usize::from(status.leader))
         });
-        // It is one that was not asked.
+        // The leader is a member that was not asked.
         let leads = if leaders == 0 && count > 0 { "a" } else { &leaders.to_string() };
         condition(
             count == members && leaders == 1,
@@ -104,7 +104,8 @@ impl Health {
         )
     }
 
-    /// Whoever holds the lock may still recover, or not run at all.
+    /// Whether there is a leader that takes writes. The holder of the lock may still recover, or
+    /// not run at all.
     fn led(&self) -> Condition {
         let Some(leader) = self.leader() else {
             return condition(false, "no leader".to_owned());
@@ -150,8 +151,8 @@ impl Health {
         condition(cluster.durability == Durability::Async || count > 0, text)
     }
 
-    /// Every HAProxy sends writes to the leader alone, and reads to every replica. Reads may reach a
-    /// new leader for some seconds: readers are checked less often.
+    /// Every HAProxy sends writes only to the leader, and reads to every replica. Reads may reach a new leader for some seconds, because
+    /// replicas are checked less often.
     fn routed(&self, cluster: &Cluster, known: &[String]) -> Condition {
         let counts = |name: &str| !known.iter().any(|known| known == name);
         let leader = self.leader().map(|member| member.name.as_str());
@@ -159,7 +160,7 @@ impl Health {
         let replicas =
             members.filter(|name| Some(*name) != leader && counts(name)).collect::<BTreeSet<_>>();
         let routes = |pools: &Pools| {
-            // What makes a leader sick may be what HAProxy asks it.
+            // What makes a leader sick may also make HAProxy's check fail.
             let writes = pools.up("primary").eq(leader)
                 || leader.is_some_and(|name| !counts(name)) && pools.up("primary").next().is_none();
             writes && replicas.is_subset(&pools.up("replicas").collect())

@@ -28,9 +28,9 @@ const HEALTHY_LAG: u64 = 1 << 20;
 /// Bytes of WAL between a replica and the leader.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lag {
-    /// Not received yet: lost if the leader is.
+    /// Not received yet. Lost if the leader is lost.
     pub received: u64,
-    /// Not replayed yet: what readers do not see, and what a promotion has to wait for.
+    /// Not replayed yet. Readers do not see it, and a promotion has to wait for it.
     pub replayed: u64,
 }
 
@@ -47,9 +47,9 @@ pub struct Health {
 }
 
 impl Health {
-    /// The view to go by. One that is cut off goes on telling what it saw last, and may be one of
-    /// only two that were asked. So whoever has a quorum knows better, then whoever names a leader
-    /// that says the same of itself, then the majority.
+    /// The view to rely on. A Patroni that is cut off keeps reporting what it saw last, and may be
+    /// one of only two that were asked. So a node whose etcd has a quorum comes first. Then a view
+    /// whose leader says the same of itself, then one that names a leader, then the majority.
     pub fn view(&self) -> Option<&View> {
         let views = || self.nodes.values().filter_map(|node| Some((node, node.view.as_ref()?)));
         let leader = |view: &View| {
@@ -76,8 +76,8 @@ impl Health {
         self.view()?.members.iter().find(|member| member.is_leader())
     }
 
-    /// What a replica lacks: by what it and the leader say at this moment, else by what Patroni
-    /// keeps in etcd, which is up to `loop_wait` old and under load looks like a lag.
+    /// What a replica lacks, from what it and the leader say at this moment. Otherwise from what
+    /// Patroni keeps in etcd, which is up to `loop_wait` old and looks like a lag under load.
     pub fn lag(&self, member: &Member) -> Option<Lag> {
         let now = || {
             let (leader, own) =
@@ -98,7 +98,7 @@ impl Health {
         })
     }
 
-    /// Whether a client of this node does not get to the leader, which takes writes from others.
+    /// Whether clients of this node cannot reach the leader, although it takes writes from others.
     fn cannot_reach_leader(&self, heard: &NodeHealth) -> bool {
         let leads = self.leader().and_then(|leader| self.nodes.get(&leader.name));
         let wrote =
@@ -112,7 +112,7 @@ impl Health {
         self.names_where(cluster, |node, heard| !self.holds_its_copy(node, heard))
     }
 
-    /// Names of the nodes that are so; silence counts as if they were.
+    /// Names of the nodes for which `so` holds. Silent nodes are included.
     fn names_where(
         &self,
         cluster: &Cluster,
@@ -122,14 +122,14 @@ impl Health {
         cluster.nodes.iter().filter(is_so).map(|node| node.name.clone()).collect()
     }
 
-    /// Whether an etcd member has no space left by its quota.
+    /// Whether an etcd member has used up its quota.
     pub fn etcd_is_full(&self) -> bool {
         let members = self.nodes.values().filter_map(|node| node.etcd.as_ref());
         members.flat_map(|etcd| &etcd.alarms).any(|alarm| alarm == NOSPACE)
     }
 
-    /// Nodes whose PostgreSQL runs, whatever it tells. Another takes no configuration, and that is said
-    /// elsewhere.
+    /// Nodes whose PostgreSQL runs, even if its Patroni cannot read its state. One that does not run takes no configuration, and that is
+    /// reported elsewhere.
     pub(crate) fn with_running_postgres<'c>(&self, cluster: &'c Cluster) -> Vec<&'c Node> {
         let runs = |own: &Instance| own.runs() || own.is_unreadable();
         let runs = |node: &&Node| self.instance(&node.name).is_some_and(runs);
@@ -169,7 +169,7 @@ impl Health {
             || heard.etcd.as_ref().is_some_and(|etcd| etcd.has_leader);
         let replicates = !node.role_set.has(Role::Postgres)
             || heard.instance.is_some() && self.leads_or_streams(node);
-        // Not Patroni's: PostgreSQL survives its crash.
+        // A crash of Patroni does not count: PostgreSQL survives it.
         let etcd = heard.units.as_ref().and_then(|units| units.get("etcd.service"));
         let steady = !etcd.is_some_and(Unit::is_unsteady);
         heard.unreachable.is_none() && stores && replicates && steady
@@ -206,7 +206,8 @@ mod tests {
             ..EtcdStatus::default()
         };
         let sees = |leader, quorum| NodeHealth { etcd: Some(etcd(quorum)), ..led_by(leader) };
-        // With etcd on the same node, and on others: then only the leader's own word tells.
+        // With etcd on the same node, and on others. In the second case only the leader's own word
+        // tells.
         for (cut_off, etcd_here) in [("a", true), ("c", true), ("a", false), ("c", false)] {
             let mut nodes = BTreeMap::from(["a", "c"].map(|name| {
                 (

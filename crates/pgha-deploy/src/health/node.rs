@@ -16,7 +16,7 @@ use crate::units::{Unit, Units};
 /// The fence.
 pub(super) const GUARD: &str = "pgha-guard.service";
 
-/// Our own programs that go round for ever: the fence, and what kills who answers nobody.
+/// Our own programs that loop forever: the guard, and the program that kills daemons that hang.
 pub(crate) const LOOP_UNITS: [&str; 2] = [GUARD, "pgha-liveness.service"];
 
 /// What one node said. Absent: it was not asked or did not answer.
@@ -26,30 +26,29 @@ pub struct NodeHealth {
     pub unreachable: Option<String>,
     /// Its etcd member.
     pub etcd: Option<EtcdStatus>,
-    /// Its PostgreSQL, as its own Patroni has it.
+    /// Its PostgreSQL, as its own Patroni reports it.
     pub instance: Option<Instance>,
     /// The same, some moments before.
     pub before: Option<Instance>,
-    /// The cluster in the eyes of its Patroni. Only a replica's is asked, if there is one.
+    /// The cluster as its Patroni sees it. Only replicas are asked, if there are any.
     pub view: Option<View>,
     /// Its HAProxy's servers.
     pub pools: Option<Pools>,
     /// Its units.
     pub units: Option<Units>,
-    /// What new sessions of a client met there.
+    /// Results of new client sessions there.
     pub sessions: Option<Sessions>,
-    /// Units of its fence and the like that run, and have not gone round for half a minute.
+    /// Units of the guard and the like that run, but have not completed a round for half a minute.
     pub stalled: BTreeSet<String>,
-    /// Doors whose poolers give no session, and say nothing in their consoles either: then it is not
-    /// PostgreSQL that clients wait for.
+    /// Doors whose poolers give no session and whose consoles do not answer either. Then clients do not wait for PostgreSQL.
     pub hung_poolers: BTreeSet<String>,
-    /// Databases whose clients a pooler holds back, because somebody has told it to, by its door.
+    /// Databases whose clients a pooler holds back after a command in its console, by its door.
     pub held: BTreeMap<String, Vec<String>>,
 }
 
 impl NodeHealth {
-    /// Whether it replays nothing of what it has received, and has not for longer than a query of a
-    /// reader may hold it up.
+    /// Whether it replays nothing of what it has received, for longer than a reader's query may
+    /// delay replay.
     pub(super) fn replays_nothing(&self, cluster: &Cluster) -> bool {
         let Some(delay) = cluster.postgresql.replay_delay_seconds() else { return false };
         let stands = |before: &Instance, now: &Instance| {
@@ -60,8 +59,8 @@ impl NodeHealth {
         looks.is_some_and(|(before, now)| !now.is_primary() && stands(before, now) && old(now))
     }
 
-    /// Units that somebody has stopped: what crashes is started again by itself. Where a seed or a
-    /// volume was refused, what needs it does not run either.
+    /// Units that were stopped by hand: a crashed unit is restarted automatically. Empty if a unit
+    /// has failed, because a refused seed or volume also keeps the units that need it from running.
     pub(super) fn stopped(&self) -> Vec<String> {
         let units =
             self.units.iter().filter(|units| !units.values().any(Unit::has_failed)).flatten();
@@ -82,19 +81,19 @@ impl NodeHealth {
         silent.chain(poolers).filter(|unit| runs(unit)).collect()
     }
 
-    /// Units that are to be brought back to their work.
+    /// Units that should be brought back to work.
     pub(super) fn idle(&self, node: &Node) -> impl Iterator<Item = String> {
         let held = self.held.keys().map(|door| pooler::unit(door));
         let idle = self.stopped().into_iter().chain(self.unresponsive(node)).chain(held);
         idle.collect::<BTreeSet<_>>().into_iter()
     }
 
-    /// Whether everything of the node beside its copy of the data is there.
+    /// Whether everything on the node except its copy of the data works.
     pub(super) fn serves_clients(&self, node: &Node) -> bool {
         let routes = !node.role_set.has(Role::Haproxy) || self.pools.is_some();
         let steady = |unit: &Unit| unit.is_active() && !unit.is_unsteady();
         let runs = self.units.as_ref().is_some_and(|units| units.values().all(steady));
-        // What hangs runs, and answers nobody.
+        // A daemon that hangs is active, but does not answer.
         let hangs = self.sessions.as_ref().is_some_and(|sessions| sessions.fails(POSTGRES))
             || !self.hung_poolers.is_empty();
         routes && runs && !hangs && self.stalled.is_empty() && self.held.is_empty()

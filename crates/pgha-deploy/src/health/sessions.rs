@@ -1,4 +1,4 @@
-//! What a client would see, and what could take back what it was told.
+//! What a client would see, and which settings could lose rows that were acknowledged.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use super::{Health, NodeHealth};
 use crate::probe::{Answer, DIRECT, POSTGRES, SYNCHRONOUS, WRITERS};
 
 impl Health {
-    /// A new session comes about at every door, and writes at those of writers. Where nodes are
-    /// `known` to be sick, what leads to a replica may lead to them.
+    /// A new session can be opened at every door, and can write at the doors for writers. If nodes
+    /// are `known` to be sick, doors to replicas do not count, because they may lead there.
     pub(super) fn open(&self, cluster: &Cluster, known: &[String]) -> Condition {
         let is_known = |name: &str| known.iter().any(|known| known == name);
         let leader = self.leader().map(|member| member.name.as_str());
@@ -21,7 +21,8 @@ impl Health {
             _ => known.is_empty(),
         };
         let in_force = cluster.durability.to_string();
-        // While some nodes are of an older pgha, their PostgreSQL has no certificate for these.
+        // While some nodes have an image of an older pgha, their PostgreSQL has no certificate for
+        // the direct doors.
         let is_direct = |door: &str| door.starts_with(DIRECT);
         let routing = cluster.nodes_with(Role::Haproxy);
         let mut routing = routing.filter_map(|node| self.nodes.get(&node.name)?.sessions.as_ref());
@@ -56,7 +57,7 @@ impl Health {
         condition(asked && bad == 0, text)
     }
 
-    /// etcd takes no writes while it has an alarm, so nobody can take over from a leader.
+    /// etcd takes no writes while it has an alarm, so no replica can take over from the leader.
     pub(super) fn alarmed(&self) -> Option<Condition> {
         let alarms = self.nodes.values().filter_map(|node| node.etcd.as_ref());
         let alarm = alarms.flat_map(|etcd| &etcd.alarms).next()?;
@@ -78,8 +79,8 @@ impl Health {
     }
 }
 
-/// Whether PostgreSQL's access lines are against it. They are part of the dynamic configuration, which
-/// comes after a roll, and whether that is in force is a condition of its own.
+/// Whether PostgreSQL's access lines refuse it. They are part of the dynamic configuration, which comes after a roll. Whether that is in
+/// force is a condition of its own.
 fn is_refused(answer: &Answer) -> bool {
     let words = ["pg_hba.conf rejects", "no pg_hba.conf entry"];
     matches!(answer, Answer::Failed(why) if words.iter().any(|word| why.starts_with(word)))

@@ -1,4 +1,4 @@
-//! What keeps nodes from their work and does not pass by waiting.
+//! Problems of nodes that do not pass by waiting.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl Health {
         first.filter(|_| lost.next().is_none())
     }
 
-    /// Members whose PostgreSQL runs, and tells its Patroni nothing, gets nothing or replays nothing.
+    /// Members whose PostgreSQL runs, but tells its Patroni nothing, gets no WAL or replays none.
     pub fn hung(&self, cluster: &Cluster) -> Vec<String> {
         let is_mute =
             |node: &NodeHealth| node.instance.as_ref().is_some_and(Instance::is_unreadable);
@@ -40,11 +40,11 @@ impl Health {
         self.nodes.iter().filter(hangs).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Units that somebody has stopped, that run and do not answer, or that hold clients back, by node.
+    /// Units that were stopped, that run but do not answer, or that hold clients back, by node.
     pub(crate) fn idle(&self, cluster: &Cluster) -> BTreeMap<String, Vec<String>> {
         let heard =
             |node: &Node| self.nodes.get(&node.name).filter(|heard| heard.unreachable.is_none());
-        // Whoever stops every Patroni may have paused it before: only a Patroni could tell.
+        // A person who stops every Patroni may have paused it before. Only a Patroni could tell.
         let patronis = self.view().is_some();
         let may_start =
             |unit: &String| patronis || !["patroni.service", GUARD].contains(&unit.as_str());
@@ -67,7 +67,7 @@ impl Health {
         silent.map(|(name, _)| name.as_str())
     }
 
-    /// Whether it believes that it streams, and the leader sends it nothing.
+    /// Whether it believes that it streams, but the leader sends it nothing.
     pub(super) fn gets_nothing(&self, name: &str) -> bool {
         let streams = self.view().is_some_and(|view| {
             view.members.iter().any(|member| member.name == name && member.is_streaming())

@@ -1,4 +1,4 @@
-//! The size budget of disks: what one takes compressed, and what of it is to blame.
+//! The size budget of disks: the compressed size of a disk, and the parts that take most of it.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ use super::ImageError;
 /// How many parts of a disk an error names.
 const NAMED: usize = 5;
 
-/// What is known of a finished disk. It lies at `path`, which need not be where `file` will be.
+/// Measures a finished disk at `path`, which may differ from the final place in `file`.
 pub(super) fn measure(
     path: &Path,
     file: Layer,

@@ -9,8 +9,8 @@ use pgha_platform::files::{self, FileError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What the note at `path` tells of, if the files it names are there and are what the note says. A
-/// damaged one is reported and treated as absent, so that it is built again.
+/// The content of the note at `path`, if the files it names exist and match it. A damaged file is
+/// reported and treated as absent, so that it is built again.
 pub(super) fn find<N: DeserializeOwned>(
     path: &Path,
     layers_of: impl Fn(&N) -> Vec<Layer>,
@@ -30,8 +30,8 @@ pub(super) fn find<N: DeserializeOwned>(
     Some(note)
 }
 
-/// Nodes run from these bytes: nobody else may change them, whatever umask they were built under.
-/// Done before they are looked at, so that they stay what was seen.
+/// Takes write access from other users, whatever umask the file was built under: nodes run from
+/// these bytes. Done before the file is checked, so that it stays what was checked.
 fn close(file: &Path) -> std::io::Result<()> {
     let mode = std::fs::metadata(file)?.permissions().mode();
     if mode & 0o022 == 0 {

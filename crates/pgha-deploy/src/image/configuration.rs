@@ -35,7 +35,7 @@ const POSTGRES: &[&str] = &[
     "psql",
 ];
 
-/// What an image is beside its rendered files.
+/// What describes an image besides its rendered files.
 pub(super) struct About<'a> {
     pub(super) role_set: &'a RoleSet,
     pub(super) base: Base,
@@ -44,8 +44,8 @@ pub(super) struct About<'a> {
 }
 
 impl About<'_> {
-    /// What the node knows of its own image. An image cannot hold its own digest, so it names its
-    /// parts'.
+    /// What the node knows about its own image. An image cannot contain its own digest, so it names
+    /// the digests of its parts.
     fn manifest(&self, tree: &Tree) -> String {
         let value = serde_json::json!({
             "role_set": self.role_set, "base": self.base, "tree": tree.digest(), "package_root": self.root.sha256, "versions": self.versions,
@@ -54,8 +54,8 @@ impl About<'_> {
     }
 }
 
-/// The layer of one role set, built if it is missing or damaged. `major` is PostgreSQL's, whose clients
-/// every node has.
+/// The layer of one role set, built if it is missing or damaged. `major` is the version of PostgreSQL, whose client programs every node
+/// has.
 pub(super) async fn ensure(
     cache_dir: &Path,
     tree: &Tree,

@@ -20,7 +20,7 @@ const ASSEMBLER: &[(&str, &str)] = recipe_files!["disk/": "assemble.sh"];
 /// Kernel messages and refusals go to the screen and to the serial line; a panic becomes a reboot.
 const COMMAND_LINE: &str = "pgha.image=@ID@ console=tty0 console=ttyS0,115200 panic=10";
 
-/// What a machine needs beside the layers of its image.
+/// What a machine needs besides the layers of its image.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Machine {
     kernel: Layer,

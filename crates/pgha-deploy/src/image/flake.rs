@@ -8,8 +8,8 @@ use std::path::Path;
 use pgha_core::render::{FLAKE, Rendered};
 use pgha_platform::files::FileError;
 
-/// Writes it into `dir`. Nothing reads the directory before it is whole, so no single file is made
-/// durable.
+/// Writes it into `dir`. Nothing reads the directory before it is complete, so the files are not
+/// synced one by one.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -32,7 +32,7 @@ pub fn write(rendered: &Rendered, dir: &Path) -> Result<(), FileError> {
 /// Writes one new file of a rendering, and the directories above it.
 ///
 /// # Errors
-/// When it cannot be written, or something is there.
+/// When it cannot be written, or the path exists already.
 pub fn put(path: &Path, content: &str, mode: u32) -> Result<(), FileError> {
     let made = DirBuilder::new()
         .recursive(true)

@@ -1,5 +1,5 @@
-//! A manifest from outside: images that were built before, and perhaps tried on another cluster's
-//! behalf, are rolled as they are.
+//! A manifest from outside: images that were built earlier, and perhaps tried on another cluster,
+//! are rolled as they are.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub enum GivenError {
     /// It, or a file it names, cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It is something else.
+    /// It is not a manifest.
     #[error("{} is no manifest", path.display())]
     Unreadable {
         /// Its path.
@@ -35,7 +35,7 @@ pub enum GivenError {
         /// The cluster of the file.
         wanted: String,
     },
-    /// Its images hold other files than the cluster file becomes now.
+    /// Its images hold other files than the cluster file renders to now.
     #[error("the image of {role_set} in {} was built from another cluster file", path.display())]
     Outdated {
         /// The manifest's path.
@@ -43,7 +43,7 @@ pub enum GivenError {
         /// Roles of the nodes that boot it.
         role_set: String,
     },
-    /// Local nodes boot layers.
+    /// It has disks, but local nodes boot layers.
     #[error("{} has disks: local nodes boot layers, machines boot disks", path.display())]
     Disks {
         /// The manifest's path.
@@ -54,11 +54,11 @@ pub enum GivenError {
     Changed(#[from] AlteredError),
 }
 
-/// Reads a manifest and looks at every byte it names. Whether there is an image for every node is
-/// for the plan to say.
+/// Reads a manifest and checks every byte it names. The plan decides whether every node has an
+/// image.
 ///
 /// # Errors
-/// When it is not of this cluster file, or a file of it is gone or altered.
+/// When it was not made from this cluster file, or one of its files is missing or altered.
 pub fn read(path: &Path, cluster: &Cluster, rendered: &Rendered) -> Result<Manifest, GivenError> {
     let manifest: Manifest = serde_json::from_str(&files::read(path)?)
         .map_err(|source| GivenError::Unreadable { path: path.to_owned(), source })?;

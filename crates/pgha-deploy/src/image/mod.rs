@@ -58,7 +58,7 @@ pub enum ImageError {
     OverBudget {
         /// Roles of the nodes that boot it.
         role_set: String,
-        /// Megabytes of it after zstd.
+        /// Its size in megabytes, compressed with zstd.
         compressed_mb: f64,
         /// Allowed megabytes.
         budget_mb: u32,
@@ -132,8 +132,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Builds what is missing and gives the manifest. With `refresh` the package root is built anew
-    /// from today's packages.
+    /// Builds what is missing and returns the manifest. With `refresh` the package root is built
+    /// again from today's packages.
     ///
     /// # Errors
     /// When a tool is missing or fails, or the disk is full. Nothing half-built stays.
@@ -163,7 +163,7 @@ impl Builder {
         Ok(Manifest { cluster: cluster.name.clone(), images })
     }
 
-    /// Digest of the package root that a build would take today. Absent: it would have to build one
+    /// Digest of the package root that a build would use today. Absent: it would have to build one
     /// first.
     pub fn newest_package_root(&self) -> Option<Digest> {
         package_root::noted(&self.cache).map(|root| root.layer.sha256)
@@ -172,7 +172,7 @@ impl Builder {
     /// Asks the package source for security updates of the newest package root, at most once a day.
     ///
     /// # Errors
-    /// When it cannot be asked. What it said last stays.
+    /// When it cannot be asked. Its last answer stays valid.
     pub async fn ask_for_updates(&self) -> Result<(), ImageError> {
         match package_root::noted(&self.cache) {
             Some(root) => updates::ask(&self.cache, &root).await,
@@ -180,7 +180,7 @@ impl Builder {
         }
     }
 
-    /// Security updates that the newest package root lacks, or that nobody knows, as people read it.
+    /// Which security updates the newest package root lacks, or that this is unknown, as text for people.
     pub fn updates(&self) -> Option<String> {
         updates::remark(&self.cache, &package_root::noted(&self.cache)?)
     }
@@ -198,7 +198,8 @@ impl Builder {
         nixos::build(&self.cache, cluster, rendered, options).await
     }
 
-    /// Builds the package root `times` times from nothing and compares. Gives the last.
+    /// Builds the package root `times` times from scratch and compares the results. Returns the
+    /// last.
     ///
     /// # Errors
     /// [`ImageError::NotReproducible`] when they differ.
@@ -227,17 +228,17 @@ fn versions(packages: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A file of an image that is not what it was when it was built.
+/// A file of an image that is missing, or is not as it was built.
 #[derive(Debug, thiserror::Error)]
 #[error("{file} {what}")]
 pub struct AlteredError {
     /// The file.
     file: String,
-    /// What became of it.
+    /// What is wrong with it.
     what: &'static str,
 }
 
-/// Looks at every byte of an image.
+/// Checks every byte of an image.
 ///
 /// # Errors
 /// When a file is gone or altered.

@@ -12,8 +12,8 @@ const OLDEST: (u32, u32) = (2, 8);
 /// The first version that the pinned nixpkgs takes (its lib/minfeatures.nix).
 const OLDEST_FOR_PIN: (u32, u32) = (2, 18);
 
-/// A system (1.5 GB), and its store and disk once more as files. An estimate: none has been built
-/// yet.
+/// Room for a system (1.5 GB), and again for its store and its disk as files. An estimate: none has
+/// been built yet.
 const NEEDED_BYTES: u64 = 4 << 30;
 
 /// Looks at nix: whether it is there, new enough, knows flakes, can use its store, and has room.
@@ -27,7 +27,7 @@ pub async fn checks(options: &NixOptions) -> Vec<Check> {
     vec![installed, system, new_enough(oldest).await, knows_flakes().await, has_room()]
 }
 
-/// The flake has images for these alone.
+/// The flake has images for these systems only.
 fn knows_system(architecture: &str) -> Check {
     let known = ["x86_64", "aarch64"].contains(&architecture);
     let problem = (!known).then(|| Problem {
@@ -57,7 +57,7 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Evaluates a word of flakes, which also opens the store.
+/// Evaluates an expression that needs flakes. This also opens the store.
 async fn knows_flakes() -> Check {
     let tried = Command::new("nix")
         .args(FEATURES)

@@ -15,7 +15,7 @@ const LINE: u64 = 101;
 /// Lines of a failed build that are shown.
 const TAIL: usize = 12;
 
-/// What of a log is worth keeping for a complaint.
+/// The parts of a log that an error message needs.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     errors: Vec<String>,
@@ -23,7 +23,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Takes in one line and gives what people should see of it at once.
+    /// Reads one line and returns what people should see of it at once.
     pub(super) fn read(&mut self, line: &str) -> Option<String> {
         let Some(event) =
             line.strip_prefix("@nix ").and_then(|json| serde_json::from_str::<Value>(json).ok())
@@ -39,7 +39,7 @@ impl Log {
                 self.push_line(event["fields"][0].as_str()?);
                 None
             }
-            // Level 0 is an error; everything else is for whoever debugs nix.
+            // Level 0 is an error. Everything else is for debugging nix.
             ("msg", _) if event["level"] == 0 => {
                 self.errors.push(without_colours(event["msg"].as_str()?));
                 None
@@ -55,7 +55,7 @@ impl Log {
         self.lines.push_back(without_colours(line));
     }
 
-    /// Nix's errors, then the last lines of what was built.
+    /// Nix's errors, then the last lines of the build's output.
     pub(super) fn complaint(&self) -> String {
         self.errors
             .iter()

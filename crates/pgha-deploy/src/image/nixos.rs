@@ -16,13 +16,13 @@ use serde_json::Value;
 use super::nix_log::Log;
 use super::{ImageError, budget, flake};
 
-/// What nix must be told to know `nix build` and flakes.
+/// The options that enable `nix build` and flakes.
 pub(super) const FEATURES: [&str; 2] = ["--extra-experimental-features", "nix-command flakes"];
 
 /// How to build.
 #[derive(Debug, Clone, Default)]
 pub struct NixOptions {
-    /// A nixpkgs of the user's in place of the pinned one.
+    /// The user's own nixpkgs instead of the pinned one.
     pub nixpkgs: Option<PathBuf>,
     /// How often to build each image again and let nix compare.
     pub rebuilds: u32,
@@ -31,8 +31,8 @@ pub struct NixOptions {
 /// Renders into `cache_dir` and builds every role set's disk.
 ///
 /// # Errors
-/// When nix cannot be started or fails; its error and the last lines of the build that failed are
-/// part of it.
+/// When nix cannot be started or fails. The error contains nix's own error and the last lines of
+/// the failed build.
 pub async fn build(
     cache_dir: &Path,
     cluster: &Cluster,
@@ -73,8 +73,8 @@ fn contents(out: &Path) -> Vec<Content> {
     noted.lines().filter_map(content).collect()
 }
 
-/// What the image says of itself, copied beside the disk. Without the versions nobody could tell whether it reads the
-/// data that is there.
+/// The versions from the image's own manifest, which is copied beside the disk. Without them pgha could not tell whether the image reads
+/// the existing data.
 fn versions(out: &Path) -> Result<BTreeMap<String, String>, ImageError> {
     #[derive(Deserialize)]
     struct Own {
@@ -85,7 +85,7 @@ fn versions(out: &Path) -> Result<BTreeMap<String, String>, ImageError> {
     own.map(|own: Own| own.versions).map_err(|source| ImageError::Unversioned { path, source })
 }
 
-/// A rendering of its own for nix to read, written anew, so that nobody can have altered it.
+/// Writes a fresh rendering for nix to read, so that it cannot have been altered.
 fn write_tree(
     cache_dir: &Path,
     cluster: &Cluster,
@@ -93,7 +93,7 @@ fn write_tree(
 ) -> Result<PathBuf, FileError> {
     let dir = cache_dir.join("trees").join(&cluster.name);
     let new = dir.with_extension(format!("new{}", std::process::id()));
-    // What a killed process of the same number has left.
+    // Left over from a killed process with the same process ID.
     files::remove(&new)?;
     flake::write(rendered, &new)?;
     files::remove(&dir)?;
@@ -101,13 +101,14 @@ fn write_tree(
     Ok(dir)
 }
 
-/// A manifest must not vouch for bytes that somebody changed in the store after nix wrote them.
+/// Verifies the result: a manifest must not vouch for bytes that were changed in the store after
+/// nix wrote them.
 async fn untouched(out: &Path) -> Result<(), ImageError> {
     let verify = Command::new("nix").args(FEATURES).args(["store", "verify", "--no-trust"]);
     Ok(verify.arg(out).run().await.map(drop)?)
 }
 
-/// Gives the path of the result in the store.
+/// Returns the path of the result in the store.
 async fn nix_build(
     tree: &Path,
     role_set: &RoleSet,
@@ -118,7 +119,7 @@ async fn nix_build(
     let mut command = Command::bound_to_pgha("TERM", "nix")
         .args(FEATURES)
         .args(["build", "--json", "--no-write-lock-file", "--out-link"])
-        // Beside the tree. Without a link nix may collect what a manifest names.
+        // Beside the tree. Without a link, nix may garbage-collect what a manifest names.
         .arg(tree.with_extension(role_set.to_string()))
         .args(["--log-format", "internal-json", &target])
         .args(again.then_some("--rebuild"))

@@ -17,7 +17,7 @@ use super::{ImageError, cache};
 
 const RECIPE: &[(&str, &str)] = recipe_files!["debian/": "build.sh", "essential.sh", "customize.sh", "requirements.txt", "patroni-prompt-switchover.patch", "patroni-stale-leader.patch"];
 
-/// The recipe with what the services say: their packages, and their users with numbers.
+/// The recipe, with what the services declare: their packages, and their users with numeric IDs.
 fn recipe() -> Vec<(&'static str, Cow<'static, str>)> {
     let users = service::ids().into_iter().map(|(name, id)| format!("{name} {id}\n"));
     let written = [("packages.txt", packages()), ("users.txt", users.collect())];
@@ -25,7 +25,7 @@ fn recipe() -> Vec<(&'static str, Cow<'static, str>)> {
     fixed.chain(written.map(|(name, text)| (name, Cow::from(text)))).collect()
 }
 
-/// Debian packages of the node image, one a line. Dependencies follow by themselves; recommended packages do not.
+/// Debian packages of the node image, one per line. Dependencies are added automatically, recommended packages are not.
 pub(super) fn packages() -> String {
     SERVICES.iter().flat_map(|service| service.packages).map(|name| format!("{name}\n")).collect()
 }
@@ -33,7 +33,7 @@ pub(super) fn packages() -> String {
 /// Room for the finished file, its predecessor and, on disk, the unpacked tree.
 const NEEDED_BYTES: u64 = 1 << 30;
 
-/// Free memory from which the build unpacks into memory instead of onto the disk.
+/// With more free memory than this, the build unpacks into memory instead of onto the disk.
 const MEMORY_BYTES: u64 = 3 << 30;
 
 /// A built package root.
@@ -47,7 +47,7 @@ pub struct PackageRoot {
     pub build_seconds: f64,
 }
 
-/// The package root of the recipe, built if it is missing, damaged, or `refresh` is asked for.
+/// The package root of the recipe. It is built if it is missing or damaged, or if `refresh` is set.
 pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoot, ImageError> {
     let dir = dir(cache_dir);
     files::make_dir(&dir, 0o755)?;
@@ -56,7 +56,7 @@ pub(super) async fn ensure(cache_dir: &Path, refresh: bool) -> Result<PackageRoo
         return Ok(found);
     }
     let _alone = alone(&dir).await?;
-    // Somebody else may have built it meanwhile.
+    // Another process may have built it meanwhile.
     if !refresh && let Some(found) = cached(&note) {
         return Ok(found);
     }
@@ -83,8 +83,8 @@ fn cached(note: &Path) -> Option<PackageRoot> {
     cache::find(note, |root: &PackageRoot| vec![root.layer.clone()])
 }
 
-/// One build at a time: two would take the machine from each other, and whoever has the lock knows
-/// that what lies around is of builds that died.
+/// Only one build at a time, because two would compete for the machine. The holder of the lock also
+/// knows that other temporary files are left over from killed builds.
 pub(super) async fn alone(dir: &Path) -> Result<Lock, FileError> {
     let mut told = false;
     loop {
@@ -106,7 +106,7 @@ fn sweep(dir: &Path) -> Result<(), FileError> {
     left.map(|entry| entry.path()).try_for_each(|path| files::remove(&path))
 }
 
-/// The newest package root of the recipe by its note alone: its bytes are not looked at.
+/// The newest package root of the recipe, according to its note. Its bytes are not checked.
 pub(super) fn noted(cache_dir: &Path) -> Option<PackageRoot> {
     serde_json::from_str(&files::read(&note(cache_dir)).ok()?).ok()
 }
@@ -169,7 +169,7 @@ async fn build(work: &Path) -> Result<PathBuf, ImageError> {
     Ok(out)
 }
 
-/// Memory the kernel could hand out, in bytes; 0 when it does not say.
+/// Available memory in bytes; 0 when the kernel does not say.
 fn free_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
@@ -183,7 +183,7 @@ fn read_packages(path: &Path) -> Result<BTreeMap<String, String>, FileError> {
         .filter_map(|line| line.split_once(' '))
         .map(|(name, version)| (name.to_owned(), version.to_owned()));
     let mut packages: BTreeMap<String, String> = debian.collect();
-    // Patroni comes from its wheel, in front of Debian's copy.
+    // Patroni comes from its wheel, which takes precedence over Debian's copy.
     let requirement =
         RECIPE.iter().find(|(name, _)| *name == "requirements.txt").map_or("", |(_, text)| text);
     if let Some(version) = requirement

@@ -1,4 +1,4 @@
-//! Security updates of the packages in the newest package root. The package source is asked, no node is.
+//! Security updates of the packages in the newest package root. Only the package source is asked, never a node.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,13 +15,13 @@ use super::{ImageError, package_root};
 
 const RECIPE: &[(&str, &str)] = recipe_files!["debian/": "updates.sh"];
 
-/// How long an answer of the source counts, so that not every build asks.
+/// How long an answer of the source stays fresh, so that not every build asks.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
-/// After so long without an answer nobody knows any more.
+/// An answer older than this is not relied on any more.
 const STALE: SignedDuration = SignedDuration::from_hours(24 * 7);
 
-/// What the source had for a package root.
+/// The source's answer for a package root.
 #[derive(Serialize, Deserialize)]
 struct Answer {
     /// The package root it is about: a newer one makes it void.
@@ -37,7 +37,7 @@ pub(super) async fn ask(cache: &Path, root: &PackageRoot) -> Result<(), ImageErr
         return Ok(());
     }
     let dir = package_root::dir(cache);
-    // Whoever builds sweeps the directory.
+    // A build would sweep the directory.
     let _alone = package_root::alone(&dir).await?;
     let work = tempfile::tempdir_in(&dir).map_err(FileError::at("create", &dir))?;
     let packages = package_root::packages();
@@ -58,7 +58,7 @@ pub(super) async fn ask(cache: &Path, root: &PackageRoot) -> Result<(), ImageErr
     Ok(files::write(&note(cache), text.as_bytes(), 0o644)?)
 }
 
-/// What is known of the newest package root, as people read it. Absent: it has every update.
+/// What is known about the newest package root, as text for people. Absent: it has every update.
 pub(super) fn remark(cache: &Path, root: &PackageRoot) -> Option<String> {
     let Some(answer) = known(cache, root).filter(|answer| age(answer.asked) < STALE) else {
         let built = root.built(cache)?;
@@ -67,7 +67,7 @@ pub(super) fn remark(cache: &Path, root: &PackageRoot) -> Option<String> {
             format!("the image's packages are {days} days old, and nobody has asked for security updates for a week: `pgha build` does")
         });
     };
-    // Patroni is not Debian's.
+    // Patroni does not come from Debian.
     let is_old = |(name, version): &(&String, &String)| {
         *name != "patroni" && root.packages.get(*name).is_some_and(|has| has != *version)
     };

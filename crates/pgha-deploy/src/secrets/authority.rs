@@ -38,7 +38,7 @@ fn purposes(usage: Usage) -> Vec<ExtendedKeyUsagePurpose> {
     serves.into_iter().chain(calls).collect()
 }
 
-/// Makes a certificate, PEM, for `key`. Who serves does so under `names`.
+/// Makes a certificate, PEM, for `key`. A server certificate is valid for `names`.
 pub(super) fn sign(
     authority: &Pair,
     key: &KeyPair,

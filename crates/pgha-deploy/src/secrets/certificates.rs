@@ -15,8 +15,8 @@ use super::authority;
 use super::trust::{AUTHORITIES, Authority, ensure_authority, failed, first};
 use super::{Secrets, SecretsError};
 
-/// Days before its end at which a certificate is signed anew. The next `apply` then brings it to
-/// the nodes.
+/// Days before it expires at which a certificate is renewed. The next `apply` then brings it to the
+/// nodes.
 pub(crate) const RENEW_DAYS: i64 = 120;
 
 /// Makes, in memory, the two authorities, and every certificate that is missing or no longer fits.
@@ -56,7 +56,7 @@ fn subject<'n>(cluster: &Cluster, node: &'n Node, subject: Subject) -> (&'n str,
     }
 }
 
-/// When the first of these certificates, PEM, ends, in seconds since 1970.
+/// When the first of these certificates, PEM, expires, in seconds since 1970.
 pub(crate) fn first_end(pem: &[u8]) -> Option<i64> {
     let certificates = Pem::iter_from_buffer(pem).flatten();
     let end = |pem: Pem| Some(pem.parse_x509().ok()?.validity().not_after.timestamp());
@@ -70,8 +70,8 @@ fn names(nodes: &[&Node]) -> Vec<SanType> {
     dns.chain(addresses.map(|address| SanType::IpAddress(IpAddr::V4(address)))).collect()
 }
 
-/// The key stays when a certificate is signed anew: an interruption between two files could part a
-/// new pair.
+/// Makes or renews a certificate, and keeps its key. With a new key, an interruption between the
+/// two files could leave a pair that does not match.
 fn ensure_certificate(
     secrets: &mut Secrets,
     issuer: &Authority,
@@ -100,8 +100,8 @@ fn ensure_certificate(
     Ok(())
 }
 
-/// Whether a certificate is valid for exactly these names and this use, and for long enough, belongs
-/// to `key`, and was signed by who signs.
+/// Whether a certificate is valid for exactly these names, for this use and for long enough. It must also belong to `key` and be signed by
+/// the authority that signs.
 fn fits(
     pem: &str,
     names: &[SanType],
@@ -112,7 +112,7 @@ fn fits(
     let pem = first(pem)?;
     let certificate = pem.parse_x509().ok()?;
     let own = certificate.public_key().raw == key.subject_public_key_info();
-    // Nobody could make a better one.
+    // Without a signing key there is no way to make a better one.
     let Some(signs) = &issuer.signs else { return Some(own) };
     let issuer = first(&signs.certificate)?;
     let issuer = issuer.parse_x509().ok()?;

@@ -19,7 +19,7 @@ pub enum SecretsError {
         /// Its mode.
         mode: u32,
     },
-    /// It belongs to somebody else.
+    /// It belongs to another user.
     #[error("the secrets directory {} belongs to user {owner}, pgha runs as user {user}", dir.display())]
     Owned {
         /// The directory.
@@ -58,12 +58,12 @@ pub enum SecretsError {
     Anothers {
         /// The name of both.
         cluster: String,
-        /// The secrets directory of the one that has the servers, when they were made.
+        /// The secrets directory of the cluster that made the servers, as noted at that time.
         secrets: PathBuf,
         /// That of the cluster file.
         own: PathBuf,
     },
-    /// A file is not what it was when it was read.
+    /// A file was changed since pgha read it.
     #[error("{} was changed by somebody else since it was read", path.display())]
     Changed {
         /// The file.
@@ -77,7 +77,7 @@ pub enum SecretsError {
         /// Who it is.
         holder: String,
     },
-    /// What an interrupted run was writing, or how far a rotation is, cannot be read.
+    /// The record of an interrupted write, or of a rotation, cannot be read.
     #[error("{} is damaged", path.display())]
     Damaged {
         /// The file.
@@ -108,11 +108,11 @@ pub enum SecretsError {
 /// What helps where a secret is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cure {
-    /// New ones of this kind, which nodes are given one after the other.
+    /// Rotate secrets of this kind: nodes are given new ones, one after the other.
     Rotate(&'static str),
-    /// A new password of this role.
+    /// Give this role a new password.
     RotateRole(String),
-    /// Nothing else opens the nodes.
+    /// Only a backup: nothing else opens the nodes.
     Backup,
 }
 

@@ -1,4 +1,5 @@
-//! Whose servers there are. A name can be given twice, a secrets directory is made once.
+//! Which cluster the servers belong to. Two clusters may have the same name, but a secrets
+//! directory is made only once.
 
 use std::path::Path;
 
@@ -7,8 +8,8 @@ use pgha_platform::{Server, files};
 
 use super::{Secrets, SecretsError};
 
-/// What tells a cluster from others of the same name, from its first run on and for ever: the digest
-/// of its first authority. An older pgha has not written it down.
+/// Tells a cluster from others of the same name, from its first run on and forever: the digest of its first authority. An older pgha has
+/// not written it down.
 const IDENTITY: &str = "identity";
 const AUTHORITY: &str = "ca.crt";
 
@@ -18,7 +19,7 @@ impl Secrets {
         Digest::from(self.file(IDENTITY).expose().trim().to_owned())
     }
 
-    /// Before its authority could be another one.
+    /// Notes the identity, before the authority can be replaced.
     pub(super) fn ensure_identity(&mut self) -> Result<(), SecretsError> {
         let Some(authority) = self.files.get(AUTHORITY) else { return Ok(()) };
         let identity = digest(authority.expose());
@@ -31,12 +32,11 @@ impl Secrets {
     }
 }
 
-/// Fails when the secrets in `dir` are those of a cluster with another name, and when one of
+/// Fails when the secrets in `dir` belong to a cluster with another name. Also fails when one of
 /// `servers` was made by another cluster of the same name, whose secrets are elsewhere.
 ///
-/// A server of an older pgha does not say who made it: it is ours. If `dir` is lost, the servers are
-/// another's only while the secrets that made them are where they were: a cluster whose secrets are
-/// gone can be destroyed.
+/// A server of an older pgha does not say who made it and counts as ours. If `dir` is lost, the servers count as another cluster's only
+/// while the secrets that made them are still in place. So a cluster whose secrets are gone can be destroyed.
 ///
 /// # Errors
 /// [`SecretsError::Foreign`], [`SecretsError::Anothers`].
@@ -60,7 +60,7 @@ pub fn not_anothers(servers: &[Server], dir: &Path, cluster: &str) -> Result<(),
     Ok(())
 }
 
-/// The directory says for which cluster it was made.
+/// Checks that the directory was made for this cluster.
 pub(super) fn belongs_to(dir: &Path, cluster: &str) -> Result<(), SecretsError> {
     match files::read(&dir.join("cluster")) {
         Ok(found) if found.trim() != cluster => Err(SecretsError::Foreign {

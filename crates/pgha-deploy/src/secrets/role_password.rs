@@ -1,29 +1,29 @@
-//! New passwords for roles of the cluster file: kept before PostgreSQL knows them, and the roles' own once it does.
+//! New passwords for roles of the cluster file. They are kept before PostgreSQL knows them, and become the roles' own once it does.
 
 use pgha_core::Cluster;
 
 use super::verifier::is_of;
 use super::{NEXT, Secret, Secrets, SecretsError, random_password, scram_verifier};
 
-/// Files of the password that is to come.
+/// Files of the next password of a role.
 fn next_pair(role: &str) -> [String; 2] {
     ["passwords", "verifiers"].map(|kind| format!("{NEXT}{kind}/{role}"))
 }
 
 impl Secrets {
-    /// What PostgreSQL is to keep of the password that is to come for a role.
+    /// The verifier of a role's next password, which PostgreSQL is to keep.
     pub fn next_verifier(&self, role: &str) -> &Secret {
         let [_, verifier] = next_pair(role);
         self.file(&verifier)
     }
 
-    /// The password that is to come for a role.
+    /// The next password of a role.
     pub fn next_password(&self, role: &str) -> &Secret {
         let [password, _] = next_pair(role);
         self.file(&password)
     }
 
-    /// Roles whose passwords are to come.
+    /// Roles that have a next password.
     pub fn next_roles(&self) -> Vec<String> {
         let begun = format!("{NEXT}verifiers/");
         self.files.keys().filter_map(|name| Some(name.strip_prefix(&begun)?.to_owned())).collect()
@@ -54,7 +54,7 @@ impl Secrets {
         pair.is_some_and(|(password, verifier)| !is_of(verifier.expose(), password.expose()))
     }
 
-    /// Roles whose passwords somebody has edited, and what helps.
+    /// Names each role whose password file was edited, and what helps.
     pub(super) fn edited(&self) -> impl Iterator<Item = String> {
         let roles = self.files.keys().filter_map(|name| name.strip_prefix("passwords/"));
         roles.filter(|role| self.is_edited(role)).map(|role| {
@@ -63,7 +63,8 @@ impl Secrets {
         })
     }
 
-    /// An interrupted run may have made it, and told PostgreSQL. One that somebody wrote into the file is wanted.
+    /// Keeps a next password that an interrupted run made, because PostgreSQL may know it. A password that the user wrote into the file is
+    /// used as the next one.
     fn begin_password(&mut self, role: &str) -> Result<(), SecretsError> {
         let [password, verifier] = next_pair(role);
         let own = self.files.get(&format!("passwords/{role}")).filter(|_| self.is_edited(role));

@@ -1,13 +1,13 @@
-//! New secrets in place of those that nodes know, while the cluster runs.
+//! Replaces secrets that nodes know, while the cluster runs.
 //!
 //! ```text
 //! rotation.json           what is rotated, and how far it is
-//! next/ca.key             of the authority that is to come: nodes trust it before it signs anything
+//! next/ca.key             key of the next authority: nodes trust it before it signs anything
 //! previous/ssh/operator   what nodes know that have not been given the new one yet
-//! ca.crt                  everybody who is trusted: two while an authority goes and another comes
+//! ca.crt                  every trusted authority: two while one replaces the other
 //! ```
 //!
-//! Each turn is written as a whole, and then brought to every node by `apply`, which knows nothing of rotations.
+//! Each turn is written as a whole. `apply`, which knows nothing of rotations, then brings it to every node.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -31,7 +31,7 @@ pub enum Kind {
     Authorities,
     /// The operator's SSH key, and every node's own.
     Ssh,
-    /// Passwords that no client has.
+    /// Passwords that no client uses.
     Passwords,
 }
 
@@ -60,7 +60,7 @@ pub struct Rotation {
 pub enum Stage {
     /// New secrets are there. New authorities are trusted, and sign nothing yet.
     Begun,
-    /// Every node trusts the new authorities, and clients were said to need them.
+    /// Every node trusts the new authorities, and the user was told that clients need them.
     Trusted,
     /// The new authorities sign.
     Replaced,
@@ -71,7 +71,7 @@ pub enum Stage {
 /// The next turn of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
-    /// Makes new secrets of these kinds, beside those that are rotated already.
+    /// Makes new secrets of these kinds, in addition to the kinds that are being rotated already.
     Begin(BTreeSet<Kind>),
     /// Every node trusts the new authorities: now clients have to.
     Trust,
@@ -79,16 +79,17 @@ pub enum Turn {
     Replace,
     /// Forgets the old secrets.
     Finish,
-    /// Ends it.
+    /// Ends the rotation.
     End,
-    /// Makes a password for a role of the cluster file, beside the one it has, and for every role whose own is lost.
+    /// Makes a next password for a role of the cluster file, beside its current one. Does so for every role whose password or verifier is
+    /// lost, too.
     BeginPasswords(String),
-    /// Takes them for the roles', once PostgreSQL knows them.
+    /// Makes them the roles' own, once PostgreSQL knows them.
     FinishPasswords,
 }
 
 impl Rotation {
-    /// What follows once every node has what was written.
+    /// The next turn, once every node has what was written.
     pub fn next(&self) -> Turn {
         match self.stage {
             Stage::Begun if self.kinds.contains(&Kind::Authorities) => Turn::Trust,
@@ -98,12 +99,12 @@ impl Rotation {
         }
     }
 
-    /// Whether new authorities are there that sign nothing yet.
+    /// Whether there are new authorities that sign nothing yet.
     fn awaits_authorities(&self) -> bool {
         matches!(self.next(), Turn::Trust | Turn::Replace)
     }
 
-    /// Its kinds, as people read them.
+    /// Its kinds, as text for people.
     pub fn names(&self) -> String {
         if self.kinds.is_empty() {
             return "a node's SSH key".to_owned();
@@ -113,7 +114,7 @@ impl Rotation {
 }
 
 impl Secrets {
-    /// [`Secrets::prepare`] after this turn. Files that are lost are no obstacle where the turn makes new ones.
+    /// [`Secrets::prepare`] after this turn. A lost file is no obstacle if the turn makes a new one.
     ///
     /// # Errors
     /// As [`Secrets::prepare`].
@@ -133,7 +134,7 @@ impl Secrets {
             Turn::BeginPasswords(role) => secrets.begin_passwords(role, cluster)?,
             Turn::FinishPasswords => secrets.finish_passwords(),
         }
-        // Both may be lost: one of them has to come first.
+        // Passwords and authorities may both be lost. One of them has to come first.
         let password = matches!(turn, Turn::BeginPasswords(_) | Turn::FinishPasswords);
         secrets.completed(cluster, password.then_some(&NEW_AUTHORITIES))
     }
@@ -160,7 +161,7 @@ impl Secrets {
         serde_json::from_str(text.expose()).map(Some).map_err(damaged)
     }
 
-    /// The rotation that its files tell of, where its own is lost. What nodes know must not be thrown away.
+    /// The rotation that the files show, if `rotation.json` is lost. What nodes know must not be thrown away.
     fn traces(&self) -> Option<Rotation> {
         let has = |begin: &str| self.files.keys().any(|name| name.starts_with(begin));
         let comes = AUTHORITIES.iter().any(|file| has(&format!("{NEXT}{file}.key")));
@@ -169,12 +170,13 @@ impl Secrets {
         let kinds = [(comes || goes).then_some(Kind::Authorities), ssh.then_some(Kind::Ssh)];
         let kinds = kinds.into_iter().flatten().collect::<BTreeSet<_>>();
         let stage = if goes && !comes { Stage::Replaced } else { Stage::Begun };
-        // A node's key alone was lost, and made anew by `apply`.
+        // Only a node's key was lost, and `apply` made a new one.
         let node = has(&format!("{PREVIOUS}nodes/"));
         (!kinds.is_empty() || node).then_some(Rotation { kinds, stage })
     }
 
-    /// What `pgha rotate` has not brought to its end, or is to be told of, and what does that.
+    /// What `pgha rotate` has not completed or still has to pass on to PostgreSQL, each with the
+    /// command that does it.
     pub fn unfinished(&self) -> Vec<String> {
         let rotation = self.rotation().ok().flatten();
         let rotation = rotation.map(|rotation| {
@@ -196,7 +198,7 @@ impl Secrets {
         Ok(())
     }
 
-    /// While new authorities are to come each has a key, also if that was lost.
+    /// While next authorities wait, makes sure that each has a key, even if it was lost.
     pub(super) fn ensure_next(&mut self) -> Result<(), SecretsError> {
         if !self.rotation()?.is_some_and(|rotation| rotation.awaits_authorities()) {
             return Ok(());
@@ -235,7 +237,7 @@ impl Secrets {
         Ok(())
     }
 
-    /// A node that has no private key here proves itself with the one it has, until it is given another.
+    /// Makes a missing host key. A node proves itself with the one it has until it is given the new one.
     pub(super) fn ensure_host_key(&mut self, node: &str) -> Result<(), SecretsError> {
         let (key, public) = (host_key(node), format!("{}.pub", host_key(node)));
         if !self.files.contains_key(&key)

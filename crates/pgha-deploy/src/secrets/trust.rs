@@ -15,12 +15,12 @@ pub(super) const AUTHORITIES: [&str; 2] =
 /// One of the authorities.
 pub(super) struct Authority {
     pub(super) file: &'static str,
-    /// What signs. Absent: its key is lost, and the next one's turn has not come.
+    /// The certificate and key that sign. Absent: the key is lost, and the next one does not sign
+    /// yet.
     pub(super) signs: Option<Pair>,
 }
 
-/// Sees to it that each of its keys has a certificate that is trusted: the one that signs, and the one
-/// that is to come.
+/// Makes sure that each of its keys has a trusted certificate: the key that signs, and the next one.
 pub(super) fn ensure_authority(
     secrets: &mut Secrets,
     file: &'static str,
@@ -64,7 +64,7 @@ fn ensure_trusted(
     Ok(())
 }
 
-/// Nodes have certificates of the authority that goes until they are given new ones.
+/// Keeps the previous authority trusted. Nodes have its certificates until they are given new ones.
 fn trust_previous(secrets: &mut Secrets, trusted: &str) {
     let text = |name: &str| secrets.files.get(name).map(|pem| pem.expose().to_owned());
     let (Some(there), Some(before)) = (text(trusted), text(&format!("{PREVIOUS}{trusted}"))) else {
@@ -81,7 +81,7 @@ pub(super) fn new_key(file: &str) -> Result<String, SecretsError> {
     authority::key().map_err(failed(file))
 }
 
-/// Trusts nobody but who signs.
+/// Trusts only the authority that signs.
 pub(super) fn trust_one(secrets: &mut Secrets) -> Result<(), SecretsError> {
     for file in AUTHORITIES {
         let trusted = format!("{file}.crt");

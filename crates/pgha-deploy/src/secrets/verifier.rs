@@ -1,4 +1,4 @@
-//! What PostgreSQL keeps of a password (SCRAM-SHA-256, RFC 5802): nobody who reads it can log in with it.
+//! What PostgreSQL stores of a password (SCRAM-SHA-256, RFC 5802). It is not enough to log in.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ pub fn scram_verifier(password: &str) -> String {
     postgres_protocol::password::scram_sha_256(password.as_bytes())
 }
 
-/// Whether a verifier is one of this password, whatever ends its line.
+/// Whether a verifier was made from this password, with or without white space at the end.
 pub(super) fn is_of(verifier: &str, password: &str) -> bool {
     let fits = |password: &str| {
         let prepared = stringprep::saslprep(password);

@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 
 use super::{Secret, Secrets, SecretsError};
 
-/// Held while files are written. Its name is none of a secret's.
+/// Held while files are written. No secret has this name.
 const LOCK: &str = ".lock";
 
-/// Everything that is being written. Half of what belongs together would be worse than nothing: whoever finds this goes on with it.
+/// Everything that is being written. Half of a set would be worse than nothing, so the next run that finds this file completes it.
 const UNDER_WAY: &str = ".under-way.json";
 
-/// How many files of a kind a person is told by name.
+/// How many files of a kind are named to the user.
 const NAMED: usize = 4;
 
 /// A file that is yet to be written, or removed where there is none in memory.
@@ -26,11 +26,11 @@ pub(super) struct Pending {
 }
 
 impl Secrets {
-    /// Writes what is only in memory, and nothing else. Repeated, it does nothing more.
+    /// Writes what is only in memory, and nothing else. A second call does nothing.
     ///
     /// # Errors
-    /// When a file cannot be written, and when somebody else has changed one since it was read: two
-    /// first runs at once must not each make half of them.
+    /// When a file cannot be written, or was changed since it was read. Two first runs at once must
+    /// not each make half of the files.
     pub fn write(&self) -> Result<(), SecretsError> {
         let mut pending = self.pending();
         if pending.is_empty() && !self.dir.join(UNDER_WAY).exists() {
@@ -48,7 +48,7 @@ impl Secrets {
         Ok(())
     }
 
-    /// Content of each file by name; none where it is to be removed.
+    /// Content of each file by name. A file to remove has no content.
     fn listed(&self, pending: &[Pending]) -> Zeroizing<String> {
         let files = pending.iter().map(|file| {
             let text = self.files.get(&file.name).map(Secret::expose);
@@ -57,7 +57,7 @@ impl Secrets {
         Zeroizing::new(json!(files.collect::<BTreeMap<_, _>>()).to_string())
     }
 
-    /// What an interrupted run was writing is as good as written.
+    /// Treats what an interrupted run was writing as if it had been written.
     pub(super) fn take_up(&mut self) -> Result<(), SecretsError> {
         let path = self.dir.join(UNDER_WAY);
         let text = match files::read(&path) {
@@ -78,7 +78,7 @@ impl Secrets {
         Ok(())
     }
 
-    /// Whether there never was such a file on disk.
+    /// Whether such a file has never been on disk.
     pub fn is_new(&self, name: &str) -> bool {
         self.pending().iter().any(|file| file.name == name && file.before.is_none())
     }
@@ -88,7 +88,7 @@ impl Secrets {
         self.pending().iter().map(|file| file.name.clone()).collect()
     }
 
-    /// What is unfinished, and what [`Secrets::write`] would do, as people read it.
+    /// What is unfinished, and what [`Secrets::write`] would do, as text for people.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = self.unfinished();
         remarks.extend(self.to_write());
@@ -122,7 +122,7 @@ impl Secrets {
         listed.into_iter().flatten().collect()
     }
 
-    /// An interrupted run may have written some of what is pending.
+    /// Checks that the file was not changed. An interrupted run may have written it already.
     fn unchanged(&self, file: &Pending) -> Result<(), SecretsError> {
         let path = self.dir.join(&file.name);
         let found = match files::read(&path) {
@@ -146,7 +146,7 @@ impl Secrets {
         Ok(files::write(&path, self.file(name).expose().as_bytes(), 0o600)?)
     }
 
-    /// As a run does that is interrupted after so many files.
+    /// Writes like a run that is interrupted after this many files.
     #[cfg(test)]
     pub(super) fn write_some(&self, files: usize) {
         let pending = self.pending();

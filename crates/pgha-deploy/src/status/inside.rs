@@ -91,7 +91,7 @@ async fn pools(link: &Link) -> Vec<Pool> {
     pools.into_iter().flatten().flatten().collect()
 }
 
-/// Days until the first of these certificates ends.
+/// Days until the first of these certificates expires.
 fn first_expiry(pem: &str) -> Option<i64> {
     let now = jiff::Timestamp::now().as_second();
     secrets::first_end(pem.as_bytes()).map(|end| (end - now).div_euclid(86_400))

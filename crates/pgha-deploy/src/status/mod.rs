@@ -57,23 +57,23 @@ pub struct NodeStatus {
     pub unreachable: Option<String>,
     /// `leader`, `replica`, `sync_standby` or `quorum_standby`.
     pub role: Option<String>,
-    /// Patroni's word for what PostgreSQL does.
+    /// What PostgreSQL does, in Patroni's words.
     pub state: Option<String>,
     /// PostgreSQL's timeline.
     pub timeline: Option<u64>,
     /// Bytes of WAL it has not received.
     pub lag_bytes: Option<u64>,
-    /// Bytes of WAL it has not replayed: what those who read from it do not see yet.
+    /// Bytes of WAL it has not replayed: changes that its readers do not see yet.
     pub replay_lag_bytes: Option<u64>,
     /// Whether a changed parameter waits for a restart.
     pub pending_restart: bool,
     /// Its etcd member.
     pub etcd: Option<EtcdStatus>,
-    /// What a new session met at each of its doors for SQL clients.
+    /// The result of a new session at each of its doors for SQL clients.
     pub sessions: BTreeMap<String, Answer>,
     /// The connections of its poolers.
     pub pooler: Vec<Pool>,
-    /// What its HAProxy thinks of every server, by pool.
+    /// The state of every server as its HAProxy sees it, by pool.
     pub haproxy: Option<Pools>,
     /// Digest of its image, as its provider knows it.
     pub image: String,
@@ -92,7 +92,7 @@ pub struct NodeStatus {
     pub refused: Option<String>,
     /// Units that failed.
     pub failed_units: Vec<String>,
-    /// Days until its first certificate ends. Negative: it has.
+    /// Days until its first certificate expires. Negative: it has expired.
     pub certificate_days: Option<i64>,
     /// How full its data volume is, in percent.
     pub volume_percent: Option<u8>,
@@ -181,7 +181,8 @@ fn seen_inside(cluster: &Cluster, fleet: &Fleet, insides: &[Inside]) -> Vec<Stri
     nodes().flat_map(of_node).chain(volumes).collect()
 }
 
-/// Those of its health, that `config` is in force, and that no node was changed since its boot.
+/// The conditions of health, that `config` is in force, and that no node was changed since its
+/// boot.
 async fn conditions(
     cluster: &Cluster,
     fleet: &Fleet,
@@ -203,8 +204,8 @@ async fn conditions(
     conditions
 }
 
-/// Applied means that every member has it. One that does not run was not asked; that it does not is
-/// another condition, but where nobody was asked nothing is known.
+/// In force means that every member has taken it. A member that does not run was not asked, which
+/// is another condition. If no member was asked, nothing is known.
 fn in_force(untaken: &[String], asked: usize, members: usize) -> Condition {
     let named = untaken.join("; ");
     let text = if named.is_empty() {

@@ -23,7 +23,7 @@ fn parse(table: &str) -> Option<Volume> {
     Some(Volume { percent: percent.parse().ok()?, bytes: bytes.trim().parse().ok()? })
 }
 
-/// Little room left, and limits beyond what there is. PostgreSQL stops when there is none for its WAL.
+/// Warns of volumes with little room left, and of limits that do not fit. PostgreSQL stops when there is no room for its WAL.
 pub(super) fn warnings(cluster: &Cluster, volumes: &[(&Node, Volume)]) -> Vec<String> {
     let full = volumes.iter().filter(|(_, volume)| volume.percent >= 80).map(|(node, volume)| {
         format!(

@@ -30,7 +30,7 @@ pub(super) fn etcd_lost(node: &str) -> String {
     format!("etcd of {node} has lost its data: `pgha apply` lets it join anew")
 }
 
-/// A replica's copy that waiting does not make whole.
+/// A replica whose copy does not become whole by waiting.
 pub(super) fn copy_problem(node: &str, ailment: &Ailment) -> String {
     match ailment {
         Ailment::Silent => format!("{node} runs, and does not answer: `pgha apply` boots it anew"),
@@ -55,7 +55,7 @@ pub(super) fn barred(what: String) -> String {
     format!("{what}: if nobody meant that, undo it; pgha leaves it")
 }
 
-/// Certificates of a node that ended, or will before long. `days`: until the first one does.
+/// Certificates of a node that have expired, or soon will. `days`: until the first one expires.
 pub(super) fn certificate_expiry(node: &str, days: Option<i64>) -> Option<String> {
     match days? {
         ..0 => Some(format!(
@@ -68,9 +68,9 @@ pub(super) fn certificate_expiry(node: &str, days: Option<i64>) -> Option<String
     }
 }
 
-/// Pools of a node that have no connection left, and who waits for one.
+/// Pools of a node that have no connection left, and the clients that wait for one.
 pub(super) fn full_pools(node: &str, pools: &[Pool], pgbouncer: &Pgbouncer) -> Vec<String> {
-    // Behind a PostgreSQL that is down everybody waits, and that is said elsewhere.
+    // While PostgreSQL is down every client waits. That is reported elsewhere.
     let waits = |pool: &Pool| pool.waiting > 0 && pool.active > 0;
     let most = |pool: &Pool| pgbouncer.full_pool(&pool.database);
     let full = pools.iter().filter(|pool| waits(pool) || pool.active >= most(pool));
@@ -100,7 +100,8 @@ fn runs_on_one_copy(cluster: &Cluster, health: &Health, view: &View) -> bool {
         && !view.members.iter().any(Member::is_synchronous)
 }
 
-/// Members that see no leader: all of them have lost the quorum, some of them the others.
+/// Members that see no leader. If all of them do not, the quorum is lost. If some do not, they are
+/// cut off from the others.
 fn etcd(health: &Health) -> Option<String> {
     let members = health.nodes.iter().filter_map(|(name, node)| Some((name, node.etcd.as_ref()?)));
     let (with, without): (Vec<_>, Vec<_>) = members.partition(|(_, status)| status.has_leader);

@@ -45,7 +45,7 @@ pub(super) async fn plan(
     Ok(if detailed && !plan.steps.is_empty() { ExitCode::from(2) } else { ExitCode::SUCCESS })
 }
 
-/// Beside the plan: they change nothing of it.
+/// Shown beside the plan: updates do not change it.
 fn tell_updates(workspace: &Workspace) {
     if let Some(updates) = workspace.builder.updates() {
         print::note(&updates);
@@ -67,7 +67,7 @@ pub(super) async fn rollback(workspace: &Workspace, yes: bool) -> Result<(), Fai
         .await
 }
 
-/// Rolls every node through a rebuild with what it has. The caller holds the lock.
+/// Rolls every node through a rebuild with its current image and seed. The caller holds the lock.
 pub(super) async fn again(workspace: &Workspace) -> Result<(), Failure> {
     let prepared = Prepared::new(workspace, None, Vec::new, false).await?;
     let operator = prepared.operator();
@@ -86,7 +86,7 @@ pub(super) async fn up(workspace: &Workspace, yes: bool) -> Result<(), Failure> 
 }
 
 pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Failure> {
-    // Before anything else: another's must not even be asked about.
+    // Before anything else: pgha must not even ask about another cluster's servers.
     workspace.servers().await?;
     let _lock = workspace.provider.lock("pgha destroy")?;
     let world = observe::servers(&workspace.provider).await?;
@@ -115,8 +115,8 @@ pub(super) async fn destroy(workspace: &Workspace, yes: bool) -> Result<(), Fail
     Ok(())
 }
 
-/// Takes the lease, and lets it end with the cluster. A cluster that nobody can ask, because it is
-/// down or its secrets are gone, can be destroyed all the same.
+/// Takes the lease, which ends with the cluster. A cluster that cannot be asked, because it is down
+/// or its secrets are gone, can still be destroyed.
 async fn nobody_else_at_work(workspace: &Workspace) -> Result<(), Failure> {
     if let Ok((_, fleet)) = workspace.fleet().await {
         exclusion(workspace, &fleet, "pgha destroy").lease(Unguarded::GoOn).await?;

@@ -13,7 +13,7 @@ use crate::cli::PsqlArgs;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// What a value in a connection string must not hold as it is. A path stays readable.
+/// Characters that must be escaped in a value of a connection string. A path stays readable.
 const VALUE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
@@ -156,7 +156,8 @@ async fn ssh_command(workspace: &Workspace, node: &Node) -> Result<Command, Fail
     for key in operator_keys().map(|name| secrets.path(&name)).iter().filter(|path| path.exists()) {
         command.arg("-i").arg(without_tokens(key));
     }
-    // No file: to look never writes. A line for each key, three words that are no secret; `%%`: ssh replaces `%s`.
+    // Not a file: a command that only looks never writes. A line for each key, three words that are
+    // not secret; `%%` because ssh replaces `%s`.
     let keys = fleet.target(node).host_keys;
     let known = keys.iter().map(|key| format!(" {} {key}", node.address)).collect::<String>();
     let print = r"/usr/bin/env printf %%s\ %%s\ %%s\n";
@@ -166,7 +167,7 @@ async fn ssh_command(workspace: &Workspace, node: &Node) -> Result<Command, Fail
     Ok(command)
 }
 
-/// No other file may vouch for a node.
+/// No other file may confirm a node's host key.
 const SSH_OPTIONS: &[&str] = &[
     "UserKnownHostsFile=none",
     "GlobalKnownHostsFile=none",
@@ -181,13 +182,13 @@ fn without_tokens(path: &Path) -> String {
     path.display().to_string().replace('%', "%%")
 }
 
-/// As a shell takes it.
+/// Quoted for a shell.
 fn quoted(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| text.to_owned(), Into::into)
 }
 
-/// Becomes another program, so that terminal, signals, exit code and the modes of its files are its
-/// own.
+/// Replaces this process by another program, so that terminal, signals, exit code and the modes of
+/// its files are its own.
 fn replace(command: &mut Command, package: &str) -> Result<ExitCode, Failure> {
     umask::give_back();
     let error = command.exec();

@@ -1,4 +1,4 @@
-//! One operator at a time, as the commands ask for it.
+//! One operator at a time, for the commands.
 
 use pgha_deploy::exclusion::Exclusion;
 pub(super) use pgha_deploy::exclusion::Unguarded;
@@ -9,7 +9,7 @@ use pgha_platform::local::Local;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// Keeps others from working on the cluster, for the command called `purpose`.
+/// Keeps other operators from working on the cluster, for the command called `purpose`.
 pub(super) fn exclusion<'e>(
     workspace: &'e Workspace,
     fleet: &'e Fleet,
@@ -23,7 +23,7 @@ pub(super) fn exclusion<'e>(
     }
 }
 
-/// Runs `work` while nobody else works on the cluster.
+/// Runs `work` while no other operator works on the cluster.
 pub(super) async fn exclusively<T>(
     workspace: &Workspace,
     fleet: &Fleet,

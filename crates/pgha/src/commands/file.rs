@@ -43,8 +43,8 @@ pub(super) fn check(workspace: &Workspace) {
 }
 
 /// Writes everything into a directory beside `out` first, then swaps: whenever it is interrupted,
-/// one of both is whole. That directory has a name that nobody can guess and is closed to others, so
-/// that nobody who may write beside `out` can put a link into it.
+/// one of both is whole. That directory has a name that cannot be guessed and is closed to other
+/// users, so that a user who may write beside `out` cannot put a link into it.
 pub(super) fn render(workspace: &Workspace, out: &Path) -> Result<(), Failure> {
     let place = place(out)?;
     let out = &place.shown;
@@ -65,7 +65,7 @@ struct Out {
     shown: PathBuf,
 }
 
-/// What a link leads to is replaced, not the link.
+/// If `out` is a link, its target is replaced, not the link.
 fn place(out: &Path) -> Result<Out, Failure> {
     let shown = place::resolve(out).map_err(FileError::at("write", out))?;
     let Some(dir) = shown.parent() else {
@@ -77,7 +77,7 @@ fn place(out: &Path) -> Result<Out, Failure> {
     Ok(Out { held, shown })
 }
 
-/// What was there is put back when the new one cannot take its place.
+/// The old directory is put back if the new one cannot take its place.
 fn swap(out: &Path, there: bool, new: &Path, old: &Path) -> std::io::Result<()> {
     if there {
         std::fs::rename(out, old)?;
@@ -85,8 +85,8 @@ fn swap(out: &Path, there: bool, new: &Path, old: &Path) -> std::io::Result<()> 
     std::fs::rename(new, out).inspect_err(|_| drop(std::fs::rename(old, out)))
 }
 
-/// Whether there is a directory at `held`, which is called `out`. Only one that is empty or an earlier
-/// rendering may be replaced.
+/// Whether there is a directory at `held`, which messages call `out`. Only one that is empty or an
+/// earlier rendering may be replaced.
 fn replaceable(held: &Path, out: &Path) -> Result<bool, Failure> {
     let mut entries = match std::fs::read_dir(held) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
@@ -125,8 +125,8 @@ fn write_all(workspace: &Workspace, dir: &Path) -> Result<(), FileError> {
     put(&dir.join("digests.json"), &format!("{:#}\n", digests(workspace)), 0o644)
 }
 
-/// The three digests, of the rendering. A seed's digest also covers secrets, so it is only known
-/// where those are.
+/// The three digests of the rendering. A node's own seed digest also covers secrets, so it is only
+/// known where those are.
 fn digests(workspace: &Workspace) -> serde_json::Value {
     let rendered = &workspace.rendered;
     let trees = rendered

@@ -40,7 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the file becomes, wherever the nodes are to be.
+/// What the file becomes, wherever the nodes will run.
 async fn run_on_file(cli: &Cli, workspace: Workspace) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Check => file::check(&workspace),

@@ -1,4 +1,4 @@
-//! Looks at this machine before anything is changed, and installs what is missing when it may.
+//! Checks this machine before anything is changed, and installs what is missing if allowed.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
 
-/// How long another apt may be at work: security updates of a new machine take minutes.
+/// How long another apt may run: security updates of a new machine take minutes.
 const APT_BUSY: Duration = Duration::from_secs(900);
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -23,14 +23,14 @@ pub(super) async fn checks(workspace: &Workspace) -> Vec<Check> {
     checks
 }
 
-/// What `psql`, `ssh` and `logs` call.
+/// The programs that `psql`, `ssh` and `logs` call.
 pub(super) fn clients() -> Vec<Check> {
     let programs = [("psql", "postgresql-client"), ("ssh", "openssh-client")];
     programs.map(|(program, package)| Check::installed(program, package)).into()
 }
 
-/// Fails with every problem at once, those that `extra` finds among them. With `install`, Debian
-/// packages that cure a problem are installed first, and then all is looked at again.
+/// Fails with every problem at once, including those that `extra` finds. With `install`, Debian
+/// packages that cure a problem are installed first, and then everything is checked again.
 pub(super) async fn require(
     workspace: &Workspace,
     extra: fn() -> Vec<Check>,
@@ -87,9 +87,9 @@ async fn apt_install(packages: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs apt-get once nobody else does: a machine that was just made brings itself up to date first.
-/// Not by apt's own `DPkg::Lock::Timeout`: in Debian 12 that waits for one of its three locks, and
-/// says nothing meanwhile. It takes them before it changes anything, so it can begin again.
+/// Runs apt-get when no other apt runs: a new machine first installs its updates. Does not use
+/// apt's own `DPkg::Lock::Timeout`: in Debian 12 that waits for one of its three locks, and says
+/// nothing meanwhile. apt takes its locks before it changes anything, so it can be started again.
 async fn apt_get(arguments: &[&str]) -> Result<(), CommandError> {
     let until = Instant::now() + APT_BUSY;
     let mut is_told = false;
@@ -109,11 +109,11 @@ async fn apt_get(arguments: &[&str]) -> Result<(), CommandError> {
 
 fn apt(arguments: &[&str]) -> Command {
     let apt = Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive");
-    // Its words are looked at.
+    // Its messages are parsed.
     apt.env("LC_ALL", "C.UTF-8").arg("--quiet").args(arguments)
 }
 
-/// What apt says of a lock that another has.
+/// What apt says about a lock that another process holds.
 fn lock(error: &CommandError) -> Option<&str> {
     let CommandError::Failed { stderr, .. } = error else { return None };
     let said = stderr.lines().find(|line| line.contains("Could not get lock"))?;

@@ -1,4 +1,4 @@
-//! Everything a command that changes the cluster works with.
+//! Everything that a command needs to change the cluster.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) struct Prepared<'w> {
 
 impl<'w> Prepared<'w> {
     /// Builds the images, unless there are some already. With `install`, Debian packages that this
-    /// machine lacks are installed first, those that `extra` finds missing among them.
+    /// machine lacks are installed first, including those that `extra` finds missing.
     pub(super) async fn new(
         workspace: &'w Workspace,
         images: Option<&Path>,
@@ -59,7 +59,7 @@ impl<'w> Prepared<'w> {
         Ok(Self { workspace, manifest, secrets, fleet, archive, journal, way_back: true })
     }
 
-    /// Whether every node has what the secrets say.
+    /// Whether every node has the seed that the secrets give.
     pub(super) fn is_delivered(&self, servers: &[Server]) -> bool {
         let seeds = self.operator().desired.seeds;
         let has = |(node, seed): (&String, &Digest)| {
@@ -94,7 +94,7 @@ impl<'w> Prepared<'w> {
     }
 }
 
-/// A person in front of it, or `--yes`.
+/// An operator at a terminal, or `--yes`.
 struct Terminal {
     yes: bool,
 }
@@ -113,8 +113,7 @@ impl Consent for Terminal {
     }
 }
 
-/// A formed cluster without servers is one whose state directory is not there, not one to be made
-/// anew.
+/// If a formed cluster has no servers, its state directory is missing: it must not be made again.
 async fn state_dir_is_there(workspace: &Workspace) -> Result<(), Failure> {
     let mark = workspace.secrets_dir().join(execute::FORMED);
     let lost = workspace.servers().await?.is_empty() && mark.exists();

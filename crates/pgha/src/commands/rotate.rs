@@ -28,14 +28,14 @@ pub(super) async fn run(workspace: &Workspace, args: &RotateArgs) -> Result<(), 
     }
 }
 
-/// Turn by turn. Each is brought to every node before the next is written. One yes is enough for all of a run: half of them are
-/// nothing to stop at.
+/// Goes turn by turn. Each turn reaches every node before the next is written. One yes is enough
+/// for all turns of a run: there is no reason to stop half way.
 async fn secrets(workspace: &Workspace, args: &RotateArgs) -> Result<(), Failure> {
     let found = workspace.rotation().await?;
     let kinds = kinds(&args.what);
     let mut rotation = match found {
         None => begin(workspace, args, kinds, None).await?,
-        // Secrets that are lost may join a rotation that runs.
+        // Lost secrets may join a rotation that is under way.
         Some(found) if !args.what.is_empty() && !kinds.is_subset(&found.kinds) => {
             begin(workspace, args, kinds, Some(found)).await?
         }
@@ -72,7 +72,7 @@ async fn begin(
     kinds: BTreeSet<Kind>,
     found: Option<Rotation>,
 ) -> Result<Rotation, Failure> {
-    // The one yes is for new secrets, not for what else the file asks for. What is lost is no reason against it.
+    // The one yes is for new secrets, not for other changes of the file. Lost secrets are no reason against it.
     if found.is_none()
         && let Ok(prepared) = prepared(workspace).await
         && !prepared.operator().plan(Goal::Apply).await?.steps.is_empty()
@@ -95,7 +95,7 @@ async fn begin(
     secrets.rotation()?.ok_or_else(changed)
 }
 
-/// Whether nobody else has brought the rotation further since it was looked at.
+/// Fails if another operator has continued the rotation since `seen` was read.
 async fn unchanged(workspace: &Workspace, seen: Option<&Rotation>) -> Result<(), Failure> {
     match workspace.rotation().await?.as_ref() == seen {
         true => Ok(()),
@@ -130,8 +130,8 @@ fn confirmed(args: &RotateArgs, question: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes the next turn, while nobody else is at work: every node has the last one, so what it had before that is nothing to go back
-/// to. Absent: that was the end.
+/// Writes the next turn while no other operator is at work. Every node has the last turn, so the
+/// seeds from before it are no way back and are dropped. Absent: the rotation is finished.
 async fn advance(
     workspace: &Workspace,
     prepared: &Prepared<'_>,
@@ -178,7 +178,8 @@ fn end(workspace: &Workspace, rotation: &Rotation) {
     ));
 }
 
-/// Written before PostgreSQL knows it, and taken for the role's own once it does. So are those that are lost.
+/// The new password is written to a file before PostgreSQL knows it, and becomes the role's own
+/// once it does. Lost passwords are replaced in the same way.
 async fn password(workspace: &Workspace, role: &str) -> Result<(), Failure> {
     workspace.has_user(role)?;
     let secrets = workspace.after_turn(&Turn::BeginPasswords(role.to_owned())).await?;

@@ -1,7 +1,7 @@
 //! `seed`: a node's identity and secrets, for a machine that pgha does not start itself.
 //!
-//! It only reads the secrets, as every command does but `apply` and `up`. Where these start nothing,
-//! nobody would ever make them: `--make-secrets` does, and says so by its name.
+//! It only reads the secrets, like every command except `apply` and `up`. If these start nothing,
+//! the secrets would never be made: `--make-secrets` makes them, as its name says.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub(super) async fn run(
         (false, _) => complete(workspace, &secrets)?,
     }
     let packed = seed::pack(&workspace.rendered, node, &secrets, blank)?;
-    // Text, because user data must be; pgha-seed decodes it.
+    // Encoded as text, because user data must be text; pgha-seed decodes it.
     files::write(out, STANDARD.encode(packed.as_slice()).as_bytes(), 0o600)?;
     print::note(&format!(
         "wrote the seed {} of `{}` to {}; it holds secrets",
@@ -44,10 +44,10 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// A seed with a key that nobody keeps would start a node that nobody can reach.
+/// A seed with a key that is not stored would start a node that no operator can reach.
 fn complete(workspace: &Workspace, secrets: &Secrets) -> Result<(), Failure> {
     let missing = secrets.unwritten();
-    // `.gitignore` is no secret, and some keep their secrets in Git, encrypted.
+    // `.gitignore` is not secret, and some operators keep their secrets in Git, encrypted.
     let Some(first) = missing.iter().find(|name| !name.starts_with('.')) else { return Ok(()) };
     let dir = workspace.secrets_dir();
     let why = match dir.exists() {

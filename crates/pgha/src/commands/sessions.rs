@@ -1,4 +1,4 @@
-//! `sessions`: who works in PostgreSQL.
+//! `sessions`: which clients work in PostgreSQL.
 
 use comfy_table::{Table, presets};
 use pgha_deploy::clients::{self, ClientSession};
@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::print;
 use crate::workspace::Workspace;
 
-/// Of a statement, as much as a line has room for.
+/// Characters of a statement that fit into a line.
 const SHOWN: usize = 60;
 
 pub(super) async fn run(workspace: &Workspace, args: &SessionsArgs) -> Result<(), Failure> {

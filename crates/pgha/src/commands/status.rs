@@ -146,7 +146,7 @@ fn routes(pools: &Pools) -> String {
     format!("{writes} +{}", pools.up("replicas").count())
 }
 
-/// For each pool and each of its servers: how many of the HAProxys that answer send clients there.
+/// For each pool and each of its servers: how many of the answering HAProxys send clients there.
 fn servers(status: &Status) -> Option<Table> {
     let proxies = status.nodes.iter().filter_map(|node| node.haproxy.as_ref()).collect::<Vec<_>>();
     let pools = &proxies.first()?.0;

@@ -9,8 +9,8 @@ use super::super::contrib::CONTRIB;
 use super::{Database, Remarks, hba};
 use crate::spec::{Spec, nearest};
 
-/// Files beside the roles' in the secrets directory: a role of that name would share its password
-/// with a daemon.
+/// Other password files in the secrets directory: a role of that name would share its password with
+/// a daemon.
 const PASSWORDS: &[&str] = &["rest-api", "haproxy-stats"];
 
 pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Database>) {
@@ -59,7 +59,7 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> (Vec<String>, Vec<Dat
     (users, databases)
 }
 
-/// A certificate names a node or a role: what opens the one must not open the other.
+/// A certificate names a node or a role: one must not be accepted as the other.
 fn no_role(node: &Spanned<String>, users: &[String], remarks: &mut Remarks) {
     let text = node.get_ref();
     let message = || format!("a role of PostgreSQL is called `{text}`, too");
@@ -149,8 +149,8 @@ fn available(extensions: &[Spanned<String>], remarks: &mut Remarks) {
     }
 }
 
-/// Names go into SQL, DSNs and PgBouncer's files: the characters that need no quoting in any of
-/// them.
+/// Names go into SQL, DSNs and PgBouncer's files. Only characters that need no quoting in any of
+/// them are allowed.
 fn identifier(name: &Spanned<String>, remarks: &mut Remarks) {
     let text = name.get_ref();
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';

@@ -16,11 +16,11 @@ const LOCALES: &[&str] = &["lc_messages", "lc_monetary", "lc_numeric", "lc_time"
 const ZONES: &[&str] = &["timezone", "log_timezone"];
 const TIMEZONES: &str = include_str!("../timezones.txt");
 
-/// Where everything is that PostgreSQL may write.
+/// The directory of everything that PostgreSQL may write.
 const VOLUME: &str = "/var/lib/pgha/";
 
 /// What is wrong with the value of `key` in an image of `base`. The nixos base adds packages for
-/// declared extensions, and nobody here knows what they bring: a remark is enough.
+/// declared extensions, and their content is not known here: a warning is enough.
 pub(super) fn check(
     key: &str,
     value: &Value,
@@ -74,7 +74,8 @@ fn locale(name: &str) -> Option<Complaint> {
         .then(|| (format!("there is no locale `{name}`"), "it has C and C.UTF-8".to_owned()))
 }
 
-/// PostgreSQL also takes abbreviations and rules; only a place can be told to be missing.
+/// PostgreSQL also accepts abbreviations and rules. Only of a place can it be said that it is
+/// missing.
 fn zone(name: &str) -> Option<Complaint> {
     let zones = || TIMEZONES.lines().filter(|line| !line.starts_with('#'));
     if !name.contains('/') || zones().any(|zone| zone.eq_ignore_ascii_case(name)) {

@@ -6,7 +6,7 @@ use serde_spanned::Spanned;
 use super::super::OWN_ROLES;
 use super::Remarks;
 
-/// Refuses a line that would let plain text in, that PostgreSQL could not read, or that could never
+/// Refuses a line that would allow plain text, that PostgreSQL could not read, or that could never
 /// match.
 pub(super) fn check(line: &Spanned<String>, remarks: &mut Remarks) {
     let text = line.get_ref();
@@ -40,7 +40,7 @@ fn form(text: &str, fields: &[&str]) -> Option<Complaint> {
         "hostssl" if text.matches('"').count() % 2 == 1 => {
             ("a quote is never closed".to_owned(), "cannot be read", "close it, or leave it out")
         }
-        // PostgreSQL would take the next word for one more name.
+        // PostgreSQL would read the next word as another name.
         "hostssl" if fields.iter().any(|field| field.ends_with(',') || field.starts_with(',')) => (
             "a list of names with a space in it".to_owned(),
             "cannot be read",
@@ -103,10 +103,11 @@ fn reachable(fields: &[&str]) -> Option<Complaint> {
     Some((format!("this line can never match: {why}"), "no effect", help))
 }
 
-/// PostgreSQL keeps the lines it had when it cannot read one, and does not start with them later.
+/// If PostgreSQL cannot read a line, it keeps the old lines while it runs, but does not start with
+/// the new ones later.
 const METHODS: &[&str] = &["scram-sha-256", "cert", "reject"];
 
-/// A `map` would need a pg_ident.conf of the user's.
+/// Without `map`: it would need a pg_ident.conf of the user's.
 const OPTIONS: &[&str] =
     &["clientcert=verify-ca", "clientcert=verify-full", "clientname=CN", "clientname=DN"];
 

@@ -1,6 +1,6 @@
 //! The rules a cluster file must obey, and the reason for each.
 //!
-//! Every rule runs, also after another failed, so that a person sees all mistakes at once.
+//! Every rule runs, even after another has failed, so that all mistakes are shown at once.
 
 mod access;
 mod base;
@@ -105,7 +105,7 @@ fn local_state_dir(spec: &Spec) -> String {
     value_or(&spec.provider.local.state_dir, "/var/lib/pgha-local".to_owned()).into_inner()
 }
 
-/// The value of the file, or the default at no place.
+/// The file's value, or the default with an empty span.
 pub(super) fn value_or<T: Clone>(value: &Option<Spanned<T>>, default: T) -> Spanned<T> {
     value.clone().unwrap_or_else(|| Spanned::new(0..0, default))
 }
@@ -216,7 +216,7 @@ fn unique(ports: &[(&'static str, Spanned<u16>)], remarks: &mut Remarks) {
     taken.extend(ROUTES.map(|(_, port)| (port, ("the poolers' way to HAProxy", 0..0))));
     for (key, port) in ports {
         if let Some((owner, other)) = taken.insert(*port.get_ref(), (key, port.span())) {
-            // A default collides with a line of the file: that line is the place.
+            // If a default collides with a line of the file, the error is at that line.
             let span = if port.span().is_empty() { other } else { port.span() };
             let message = format!("port {} is used twice on a node", port.get_ref());
             remarks.error(

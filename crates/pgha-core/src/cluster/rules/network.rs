@@ -51,7 +51,7 @@ pub(super) fn check(spec: &Spec, remarks: &mut Remarks) -> Option<Network> {
     })
 }
 
-/// Place, label and help, if none of `nets` has this machine: it reaches local nodes from the
+/// Span, label and help, if none of `nets` contains this machine: it reaches local nodes from the
 /// gateway's address.
 fn out_of_reach(
     gateway: Ipv4Addr,
@@ -59,7 +59,7 @@ fn out_of_reach(
     nets: Option<&[Ipv4Net]>,
 ) -> Option<(Range<usize>, String, String)> {
     let (listed, nets) = listed.zip(nets)?;
-    // A network that could not be read has a complaint of its own.
+    // A network that could not be read has an error of its own.
     if nets.len() < listed.len() || nets.iter().any(|net| net.contains(&gateway)) {
         return None;
     }
@@ -86,7 +86,8 @@ fn nets(
     Some(list?.iter().filter_map(|text| parse_net(key, text, remarks)).collect())
 }
 
-/// Each once and in order: the packet filter takes them as a set, so their order is not content.
+/// Sorted, without duplicates: the packet filter takes them as a set, so their order must not
+/// matter.
 fn as_set(mut nets: Vec<Ipv4Net>) -> Vec<Ipv4Net> {
     nets.sort();
     nets.dedup();
@@ -118,8 +119,8 @@ fn parse_net(key: &str, text: &Spanned<String>, remarks: &mut Remarks) -> Option
     }
 }
 
-/// The nodes whose address can be used, by name. Fewer than the file's means that an error was
-/// reported.
+/// The nodes whose address could be read, sorted by name. If they are fewer than the file's, an
+/// error was reported.
 pub(super) fn nodes(spec: &Spec, network: Option<&Network>, remarks: &mut Remarks) -> Vec<Node> {
     let mut seen = BTreeMap::new();
     let mut nodes = Vec::new();

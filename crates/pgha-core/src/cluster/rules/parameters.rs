@@ -28,7 +28,7 @@ const PATRONI: &[&str] = &[
     "external_pid_file",
 ];
 
-/// A commit is lost or a page torn without them.
+/// Without these a commit can be lost or a page torn.
 const NEVER_OFF: &[&str] = &["fsync", "full_page_writes"];
 
 /// The file's parameters over pgha's defaults.
@@ -95,7 +95,7 @@ type Complaint = (String, &'static str, String);
 fn misspelt(key: &str) -> Option<Complaint> {
     let lower = key.to_ascii_lowercase();
     if key != lower {
-        // PostgreSQL takes any case: two spellings of one parameter would both be handed on.
+        // PostgreSQL ignores case: two spellings of one parameter would both be passed on.
         let message = format!("`{key}` is written in capitals");
         return Some((message, "not allowed", format!("write `{lower}`")));
     }
@@ -150,7 +150,7 @@ fn harmful(key: &str, value: &Value, durability: Durability) -> Option<Complaint
         "wal_level" if word == "minimal" => {
             ("`wal_level = minimal` forbids replication".to_owned(), "use replica or logical")
         }
-        // Patroni waits for anybody then (`*`).
+        // While no replica is synchronous, Patroni waits for any standby (`*`).
         "wal_level" if word == "logical" && durability == Durability::Strict => (
             "`wal_level = logical` voids strict durability".to_owned(),
             "while no replica is synchronous, PostgreSQL takes whoever reads logical changes for one: choose quorum",
@@ -168,14 +168,14 @@ fn harmful(key: &str, value: &Value, durability: Durability) -> Option<Complaint
     Some((message, "refused", help.to_owned()))
 }
 
-/// The pooler keeps an idle one for a minute, Patroni for as long as it lives: it asks in each of its
-/// rounds.
+/// The pooler keeps an idle session for a minute. Patroni keeps its session as long as it lives,
+/// and uses it in each of its rounds.
 fn cuts_own_sessions(value: &Value) -> bool {
     parameter::milliseconds("idle_session_timeout", value)
         .is_some_and(|ms| 0.0 < ms && ms < 120_000.0)
 }
 
-/// PostgreSQL takes any beginning of a word that is not ambiguous.
+/// PostgreSQL accepts any unambiguous prefix of a word.
 fn is_off(value: &Value) -> bool {
     let word = value.as_str().unwrap_or_default().to_ascii_lowercase();
     let begins = |whole: &str| !word.is_empty() && whole.starts_with(&word);
@@ -183,8 +183,8 @@ fn is_off(value: &Value) -> bool {
     *value == Value::Bool(false) || value.as_f64() == Some(0.0) || spelt
 }
 
-/// Patroni leaves out what PostgreSQL does not know, with a line in its log; and PostgreSQL does
-/// not start with what it cannot read.
+/// Patroni leaves out a parameter that PostgreSQL does not know, with a line in its log. PostgreSQL
+/// does not start with a value that it cannot read.
 fn readable(key: &str, value: &Value, span: std::ops::Range<usize>, remarks: &mut Remarks) {
     let Some(parameter) = parameter::find(key) else {
         let near = nearest(key, &parameter::names().collect::<Vec<_>>());
@@ -200,7 +200,7 @@ fn readable(key: &str, value: &Value, span: std::ops::Range<usize>, remarks: &mu
         );
     };
     if let Some(expected) = parameter.expects(value) {
-        // JSON has no word for what is no number.
+        // JSON cannot represent a value that is not a number.
         let shown = if value.is_null() { "nan or inf".to_owned() } else { value.to_string() };
         remarks.error(
             span,
@@ -224,7 +224,7 @@ pub(super) fn reserved(parameters: &BTreeMap<String, Value>) -> i64 {
     ))
 }
 
-/// PostgreSQL does not start when its reserved connections are all it has.
+/// PostgreSQL does not start if all its connections are reserved.
 fn room_for_clients(spec: &Spec, parameters: &BTreeMap<String, Value>, remarks: &mut Remarks) {
     let all = number(parameters, "max_connections", 100);
     let reserved = reserved(parameters);
@@ -242,7 +242,7 @@ fn room_for_clients(spec: &Spec, parameters: &BTreeMap<String, Value>, remarks: 
     }
 }
 
-/// Patroni 4.1 raises what is below these without a word to anybody (`postgresql/config.py`).
+/// Patroni 4.1 silently raises values below these (`postgresql/config.py`).
 const PATRONI_LEAST: &[(&str, i64)] =
     &[("max_connections", 25), ("max_locks_per_transaction", 32), ("max_worker_processes", 2)];
 
@@ -263,8 +263,8 @@ pub(super) fn span_of(spec: &Spec, key: &str) -> std::ops::Range<usize> {
     keys.into_iter().find(|k| k.get_ref() == key).map_or(0..0, |k| k.span())
 }
 
-/// Each replica needs a sender and a slot; two more are for a base backup and a replacement that
-/// overlaps.
+/// Each replica needs a sender and a slot. Two more are for a base backup and an overlapping
+/// replacement.
 fn enough_senders(
     spec: &Spec,
     parameters: &BTreeMap<String, Value>,

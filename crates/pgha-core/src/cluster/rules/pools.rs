@@ -1,4 +1,4 @@
-//! The poolers, and what they and the direct ports may open against what PostgreSQL takes.
+//! The poolers: whether PostgreSQL accepts all connections that they and the direct ports may open.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,16 +13,17 @@ use crate::spec::{PgbouncerSection, Spec, nearest};
 /// Connections of Patroni, and of pgha to the primary itself.
 const OWN: i64 = 5;
 
-/// From each routing node: the poolers' own role (`templates/etc/pgha/pooler.ini`), and pgha's looks
-/// through a pooler and past it.
+/// Connections from each routing node: the poolers' own role (`templates/etc/pgha/pooler.ini`), and
+/// pgha's checks through a pooler and past it.
 const LOOKS: i64 = 2 + 2;
 
-/// A pool that nobody has asked to be smaller.
+/// Smallest default size of a pool.
 const LEAST: u32 = 10;
 
-/// Every routing node has a pooler that may fill its pool of each database, and they all lead to one
-/// primary. What does not fit is refused. The default is as large as there is room for; sizes are part of
-/// the image, so below what it is at most, `max_connections` and databases make a new one.
+/// Every routing node has a pooler that may fill its pool of each database, and all of them lead to
+/// one primary. What does not fit is refused. The default is as large as there is room for, up to a
+/// maximum. Sizes are part of the image: below that maximum, a change of `max_connections` or
+/// databases makes a new one.
 pub(super) fn check(
     spec: &Spec,
     set: &BTreeMap<String, Value>,
@@ -57,7 +58,7 @@ pub(super) fn check(
     pgbouncer
 }
 
-/// A pool of sessions knows no client that only sits there: each holds a connection.
+/// A session pool does not know idle clients: each client holds a server connection.
 fn idle_sessions(section: &PgbouncerSection, remarks: &mut Remarks) {
     if let Some(seconds) =
         section.client_idle_timeout.as_ref().filter(|_| section.pool_mode == PoolMode::Session)
@@ -71,7 +72,7 @@ fn idle_sessions(section: &PgbouncerSection, remarks: &mut Remarks) {
     }
 }
 
-/// The largest number from 1 to `limit` that `fits`, if whatever is smaller than one that does fits, too.
+/// The largest number from 1 to `limit` that `fits`. Every number below one that fits must fit, too.
 fn largest(limit: u32, fits: impl Fn(u32) -> bool) -> Option<u32> {
     let (mut least, mut most) = (0, limit);
     while least < most {
@@ -81,12 +82,12 @@ fn largest(limit: u32, fits: impl Fn(u32) -> bool) -> Option<u32> {
     (least > 0).then_some(least)
 }
 
-/// The poolers as the file wants them, with pools of this size where it says no other.
+/// The poolers as the file wants them, with pools of this size unless it sets another.
 fn as_written(section: &PgbouncerSection, default_pool_size: u32) -> Pgbouncer {
     let settings = [
         ("reserve_pool_size", section.reserve_pool_size),
         ("reserve_pool_timeout", section.reserve_pool_timeout),
-        // So that new clients have what ALTER ROLE sets. The price: a session's caches are cold more often.
+        // So that new clients get what ALTER ROLE sets. The price: a session's caches are cold more often.
         ("server_lifetime", section.server_lifetime.or(Some(30))),
         ("server_idle_timeout", section.server_idle_timeout),
         ("client_idle_timeout", section.client_idle_timeout.as_ref().map(|s| *s.get_ref())),
@@ -145,15 +146,15 @@ fn blamed(spec: &Spec, pgbouncer: &Pgbouncer) -> Range<usize> {
     sizes.or(limit).or(last.map(|last| last.name.span())).unwrap_or(0..0)
 }
 
-/// What the primary takes.
+/// The connections that the primary accepts.
 struct Room {
     routers: i64,
-    /// Poolers of each of them that may lead to the primary.
+    /// Poolers of each routing node that may lead to the primary.
     poolers: i64,
-    /// What is not the poolers'.
+    /// Connections that do not belong to poolers.
     other: i64,
     all: i64,
-    /// Whether the file's limit is a plain number, and leaves anything at all.
+    /// Whether the file's limit is a plain number that leaves any connection at all.
     is_known: bool,
 }
 

@@ -50,7 +50,7 @@ async fn to_another(workspace: &Workspace, fleet: &Fleet, to: Option<&str>) -> R
     Ok(())
 }
 
-/// Who is to take over from the leader: `wanted`, or the best.
+/// The node that is to take over from the leader: `wanted`, or the best candidate.
 pub(super) fn candidate(
     workspace: &Workspace,
     health: &Health,

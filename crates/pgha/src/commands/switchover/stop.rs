@@ -9,30 +9,30 @@ use crate::failure::Failure;
 
 /// More than the slowest HAProxy of any preset takes to see a new leader.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the write before anything moves may take.
+/// How long the first write may take, before anything moves.
 const FIRST: Duration = Duration::from_secs(3);
-/// How long each later one may take at least: what hangs must not hide when the next one would get
-/// through.
+/// How long each later write may take at least. A write that hangs must not hide that the next one
+/// would get through.
 const ATTEMPT: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The longest time between two writes that every HAProxy took.
+/// The longest time between two writes that every HAProxy accepted.
 pub(super) struct Stop(Duration);
 
 impl Stop {
-    /// Writes through every HAProxy, again and again, while `work` goes on, and until a write gets
-    /// through after it.
+    /// Writes through every HAProxy again and again while `work` runs, until a write gets through
+    /// after it.
     ///
     /// # Errors
-    /// When not every HAProxy takes a write before; that of `work`; and when no write gets through in
-    /// time afterwards.
+    /// When not every HAProxy accepts a write before `work`, when `work` fails, and when no write
+    /// gets through in time afterwards.
     pub(super) async fn watch<T>(
         fleet: &Fleet,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<Self, Failure> {
         let begun = Instant::now();
         fleet.write(FIRST).await.map_err(|why| not_before(&why))?;
-        // From far away a session takes many round trips.
+        // A session takes many round trips, which are slow from far away.
         let attempt = ATTEMPT.max(3 * begun.elapsed());
         let (mut work, mut done) = (pin!(work), None);
         let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
@@ -59,7 +59,7 @@ impl Stop {
         }
     }
 
-    /// The stop beside what was promised, in seconds.
+    /// The stop compared with what was promised, in seconds.
     pub(super) fn report(&self, promised: f64) -> String {
         let seconds = self.0.as_secs_f64();
         let kept = if seconds > promised { "longer than promised: " } else { "promised: " };

@@ -1,4 +1,4 @@
-//! How `verify` breaks something, and ends that.
+//! How `verify` injects a fault and ends it.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::commands::{apply, switchover};
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// For so long nobody may be fit to take over: the load that verify makes lets replicas lag for moments.
+/// How long there may be no node that can take over: under verify's load replicas lag for moments.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who is to take over, once somebody may.
+/// The node that is to take over, as soon as there is one that can.
 async fn candidate(workspace: &Workspace, fleet: &Fleet) -> Result<Candidate, Failure> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -31,7 +31,7 @@ async fn candidate(workspace: &Workspace, fleet: &Fleet) -> Result<Candidate, Fa
     }
 }
 
-/// Breaks it.
+/// Injects the fault.
 pub(super) async fn break_it(
     scenario: Scenario,
     workspace: &Workspace,
@@ -62,8 +62,8 @@ pub(super) async fn break_it(
             Ok(workspace.provider.freeze(&leader.name).await?)
         }
         Scenario::EtcdOneDown => {
-            // The stop keeps systemd from starting it again; the kill makes it a failure
-            // instead of a goodbye.
+            // The stop keeps systemd from starting it again; the kill makes it a failure instead of
+            // a clean shutdown.
             fleet.run(leader, &["systemctl", "stop", "--no-block", "etcd.service"]).await?;
             let kill = ["systemctl", "kill", "--signal=SIGKILL", "etcd.service"];
             Ok(fleet.run(leader, &kill).await?)
@@ -71,7 +71,7 @@ pub(super) async fn break_it(
     }
 }
 
-/// Ends the fault. Does no harm where there is none.
+/// Ends the fault. Does no harm if there is none.
 pub(super) async fn heal(
     scenario: Scenario,
     workspace: &Workspace,
@@ -100,15 +100,15 @@ pub(super) async fn heal(
     }
 }
 
-/// What tells one PostgreSQL process of the victim from the next: the moment it started.
+/// Identifies the PostgreSQL process of the victim: the moment it started.
 pub(super) async fn mark(fleet: &Fleet, leader: &Node) -> Option<String> {
     let link = fleet.link(leader).await.ok()?;
     declare::sql(&link.session, "postgres", "SELECT pg_postmaster_start_time();\n").await.ok()
 }
 
-/// Whether the fault did what its name says: a run in which nothing broke proves nothing.
-/// `during` was seen just before the fault ended; `restarted` says that the victim's PostgreSQL
-/// is another process than before.
+/// Whether the fault did what its name says: a run in which nothing broke proves nothing. `during`
+/// was observed just before the fault ended. `restarted`: the victim's PostgreSQL is another
+/// process than before.
 pub(super) fn took_effect(
     scenario: Scenario,
     victim: &Node,
@@ -132,7 +132,7 @@ pub(super) fn took_effect(
     }
 }
 
-/// Moves etcd's leadership to a node: the clock by which leases end is then a paused one.
+/// Moves etcd's leadership to a node, so that the clock that expires leases is paused with it.
 async fn lead_etcd(fleet: &Fleet, node: &Node) -> Result<(), Failure> {
     let link = fleet.link(node).await?;
     let Some(etcd) = &link.etcd else { return Ok(()) };
@@ -148,7 +148,7 @@ async fn lead_etcd(fleet: &Fleet, node: &Node) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Patroni alone: PostgreSQL is its child.
+/// Signals Patroni alone, not PostgreSQL, which is its child.
 fn signal_patroni(signal: &str) -> [&str; 5] {
     ["systemctl", "kill", "--kill-whom=main", signal, "patroni.service"]
 }

@@ -23,17 +23,17 @@ use run::Arena;
 
 pub(super) async fn run(workspace: &Workspace, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let (secrets, fleet) = workspace.fleet().await?;
-    // Before anything is broken: the results must have a place.
+    // Before anything is broken: there must be a place for the results.
     files::make_dir(&args.out, 0o755)?;
     let arena = Arena::new(workspace, &fleet, secrets.file("ca.crt").expose());
     let work = to_its_end(&arena, &fleet, args);
     let result = exclusively(workspace, &fleet, "pgha verify", Unguarded::Refuse, work).await;
-    // A lease that ran out ends the work at any point. Where nothing was broken this does nothing.
+    // An expired lease ends the work at any point. If nothing is broken, this does nothing.
     arena.end_fault().await?;
     result
 }
 
-/// Ends the fault and cleans up however the scenarios end, but for a SIGKILL: then the next run does.
+/// Ends the fault and cleans up, however the scenarios end. After a SIGKILL the next run does.
 async fn to_its_end(
     arena: &Arena<'_>,
     fleet: &Fleet,
@@ -103,7 +103,7 @@ fn save(dir: &Path, history: &History, verdict: &Verdict) -> Result<(), Failure>
     Ok(files::write(&dir.join("verdict.json"), text.as_bytes(), 0o644)?)
 }
 
-/// Ends with the first signal that asks this program to: Ctrl-C, `kill`, a terminal that is gone.
+/// Returns at the first signal that asks this program to end: Ctrl-C, `kill`, a closed terminal.
 async fn interrupted() {
     let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let mut waits = signals
@@ -118,7 +118,7 @@ async fn interrupted() {
     .await;
 }
 
-/// Drops what the workload wrote to.
+/// Drops the database and the role of the workload.
 async fn clean_up(workspace: &Workspace, fleet: &Fleet) -> Result<(), Failure> {
     let leader = super::switchover::leader(workspace, fleet).await?;
     let link = fleet.link(workspace.node(&leader)?).await?;

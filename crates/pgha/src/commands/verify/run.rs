@@ -19,14 +19,14 @@ use crate::commands::switchover;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// Writers outside: enough that a stop is not the pause of one, few enough to leave the machine to
-/// the cluster.
+/// Outside writers: enough that a stop is more than the pause of one, few enough to leave the
+/// machine to the cluster.
 const WRITERS: usize = 4;
 /// Load before the fault.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Load after the cluster is healthy again.
 const COOL_DOWN: Duration = Duration::from_secs(2);
-/// Seconds a healed cluster may take to be healthy, rebuilding of a replica included.
+/// Seconds a healed cluster may take to be healthy, including the rebuild of a replica.
 const HEALTH_SECONDS: u32 = 180;
 
 /// A cluster to break.
@@ -38,7 +38,7 @@ pub(super) struct Arena<'a> {
     fault: Mutex<Option<(Scenario, Node)>>,
 }
 
-/// A scenario with its victim, its writers' way in, and a database to write to.
+/// A scenario with its victim, the endpoints of its writers, and a database to write to.
 pub(super) struct Prepared {
     scenario: Scenario,
     leader: Node,
@@ -75,7 +75,7 @@ impl<'a> Arena<'a> {
             ca: self.ca.clone(),
         };
         let inside = match scenario.has_inside() {
-            // Straight to PostgreSQL of the leader, through the operator's own connection, which no
+            // Directly to the leader's PostgreSQL, through the operator's own connection, which no
             // fault cuts.
             true => {
                 let tunnel = link.session.tunnel(5432).await?;
@@ -86,12 +86,12 @@ impl<'a> Arena<'a> {
         Ok(Prepared { scenario, outside: endpoint(self.hosts(scenario, &leader)), inside, leader })
     }
 
-    /// Every HAProxy but the victim's: clients outside are on the side that survives. A roll has no
-    /// such side.
+    /// Every HAProxy except the victim's: outside clients are on the side that survives. A roll has
+    /// no such side.
     fn hosts(&self, scenario: Scenario, leader: &Node) -> Vec<SocketAddr> {
         let port = self.workspace.cluster.haproxy.primary_port;
         let every = scenario == Scenario::Roll;
-        // With a single HAProxy there is no other way in, wherever it is.
+        // A single HAProxy is the only way in, wherever it is.
         let every = every || self.workspace.cluster.nodes_with(Role::Haproxy).count() == 1;
         let proxies = self
             .workspace
@@ -101,8 +101,7 @@ impl<'a> Arena<'a> {
         proxies.map(|node| SocketAddr::from((node.address, port))).collect()
     }
 
-    /// A run that was killed could not end its fault. Where there is none, or no answer, nothing
-    /// happens.
+    /// Ends the faults that a killed run has left. If there is none, or no answer, nothing happens.
     async fn end_every_fault(&self) {
         for (scenario, node) in Scenario::EVERY
             .into_iter()
@@ -145,8 +144,8 @@ impl<'a> Arena<'a> {
         Ok(Played { history, rows, health, took_effect })
     }
 
-    /// Gives the rows acknowledged before anything is broken. Without any, on either side, a run
-    /// would prove nothing.
+    /// Returns the number of rows acknowledged before anything is broken. Fails if either side has
+    /// none: the run would prove nothing.
     async fn warm_up(&self, workload: &Workload, prepared: &Prepared) -> Result<usize, Failure> {
         tokio::time::sleep(WARM_UP).await;
         let outside = workload.acknowledged(Side::Outside);
@@ -188,7 +187,7 @@ impl<'a> Arena<'a> {
     }
 }
 
-/// The verifier, not the password: the server's log may show statements.
+/// Sets the verifier, not the password: the server's log may show statements.
 fn fresh_database(password: &str) -> String {
     let verifier = secrets::scram_verifier(password);
     format!(

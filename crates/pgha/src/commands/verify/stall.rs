@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// Watches the leader lock. Patroni learns of a new leader in the same moment, so its process is found
-/// before. Arguments: the watch, this node as the lock would name it, seconds, etcd.
+/// Watches the leader lock. Patroni learns of a new leader at the same moment, so its process is
+/// looked up before. Arguments: the watch, this node as the lock would name it, seconds, etcd.
 const STALL: &str = r#"pid=$(systemctl show --property MainPID --value patroni.service)
 proof="--cacert /run/pgha/tls/etcd-ca.crt --cert /run/pgha/tls/patroni-etcd.crt --key /run/pgha/tls/patroni-etcd.key"
 curl -sN --max-time 120 $proof -d "$1" "$4/v3/watch" | while read -r event; do
@@ -46,7 +46,7 @@ pub(super) async fn after_the_vote(
     Ok(())
 }
 
-/// Whether Patroni of a node that neither was nor is the leader gives no answer.
+/// Whether Patroni does not answer on a node that neither was nor is the leader.
 pub(super) fn is_seen(victim: &Node, during: &Health) -> bool {
     let leads = |name: &str| during.leader().is_some_and(|leader| leader.name == name);
     let others = during.nodes.iter().filter(|(name, _)| **name != victim.name && !leads(name));
