@@ -130,7 +130,7 @@ def limits(client, node, key):
     refused("uniqueness_error", create, name="demo-node-1", **common)
     refused("invalid_input", create, name="no_host", **common)
     refused("invalid_input", create, name="b", user_data="x" * 32769, **common)
-    refused("resource_unavailable", create, name="b", location=Location(name="ash"), **common)
+    refused("invalid_input", create, name="b", location=Location(name="ash"), **common)
     refused("invalid_input", create, name="b", labels={"since": "2026-11-28T18:00:00Z"}, **common)
     refused("not_found", client.servers.get_by_id, 1)
     node.change_protection(delete=True, rebuild=True).wait_until_finished()

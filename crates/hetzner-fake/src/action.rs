@@ -30,6 +30,11 @@ impl Action {
         self.finished.is_none()
     }
 
+    /// Whether it comes to nothing.
+    pub(crate) fn fails(&self) -> bool {
+        self.failure.is_some()
+    }
+
     pub(crate) fn concerns(&self, subject: Subject) -> bool {
         self.subjects.contains(&subject)
     }
@@ -120,6 +125,7 @@ impl Project {
 
     /// Ends what is due.
     pub(crate) fn settle(&mut self) {
+        self.look_at_hardware();
         let at = Instant::now();
         let due = |action: &&mut Action| action.is_running() && action.due <= at;
         let mut ended = Vec::new();

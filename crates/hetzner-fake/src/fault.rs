@@ -36,11 +36,12 @@ pub(crate) fn take(faults: &mut Vec<Fault>, method: &str, path: &str) -> Option<
         let is_method = fault.method.as_ref().is_none_or(|wanted| wanted == method);
         is_method && path.contains(&fault.path)
     };
-    let mut matching = faults.iter_mut().enumerate().filter(|(_, fault)| matches(fault));
-    let (at, fault) = matching.next()?;
-    if fault.after > 0 {
-        fault.after -= 1;
-        return None;
+    let mut due = None;
+    for (at, fault) in faults.iter_mut().enumerate().filter(|(_, fault)| matches(fault)) {
+        match fault.after.checked_sub(1) {
+            Some(left) => fault.after = left,
+            None => due = due.or(Some(at)),
+        }
     }
-    Some(faults.remove(at).trouble)
+    Some(faults.remove(due?).trouble)
 }

@@ -108,6 +108,9 @@ impl Project {
     }
 
     fn set_available(&mut self, image: u64) {
+        if let Some(hardware) = &self.hardware {
+            hardware.snapshot(image);
+        }
         if let Some(image) = self.images.get_mut(&image) {
             image.available = true;
         }

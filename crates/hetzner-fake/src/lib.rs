@@ -6,6 +6,7 @@ mod answer;
 mod catalog;
 mod fault;
 mod firewall;
+mod hardware;
 mod image;
 mod labels;
 mod listing;

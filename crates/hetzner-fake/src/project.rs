@@ -11,6 +11,7 @@ use crate::action::{Actions, Subject};
 use crate::answer::{Answer, Outcome, Refusal};
 use crate::catalog::Catalog;
 use crate::firewall::Firewall;
+use crate::hardware::Hardware;
 use crate::image::Image;
 use crate::labels::{self, Labels};
 use crate::network::Network;
@@ -33,6 +34,8 @@ pub(crate) struct Project {
     pub(crate) actions: Actions,
     pub(crate) catalog: Catalog,
     pub(crate) pace: Duration,
+    /// Absent: servers are words alone.
+    pub(crate) hardware: Option<Hardware>,
     last_id: u64,
 }
 
@@ -82,7 +85,7 @@ pub(crate) fn read<T: DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
 
 impl Project {
     /// An empty one. An action takes `pace`.
-    pub(crate) fn new(pace: Duration) -> Self {
+    pub(crate) fn new(pace: Duration, hardware: Option<Hardware>) -> Self {
         let (servers, volumes, networks, firewalls) = Default::default();
         let (placement_groups, ssh_keys, actions) = Default::default();
         let catalog = Catalog::read();
@@ -99,6 +102,7 @@ impl Project {
             actions,
             catalog,
             pace,
+            hardware,
             last_id,
         }
     }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::answer::{Outcome, Refusal};
 use crate::fault::{self, Fault, Trouble};
+use crate::hardware::Hardware;
 use crate::listing::Query;
 use crate::project::Project;
 
@@ -32,6 +34,8 @@ pub struct Options {
     pub token: String,
     /// How long an action takes.
     pub pace: Duration,
+    /// Directory of one server's hardware, for a rescue system beside the fake. Absent: servers are words alone.
+    pub hardware: Option<PathBuf>,
 }
 
 /// A request that was made.
@@ -87,7 +91,7 @@ impl Fake {
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let url = format!("http://{}/v1", listener.local_addr()?);
-        let project = Project::new(options.pace);
+        let project = Project::new(options.pace, options.hardware.map(Hardware::new));
         let inner = Inner { project, faults: Vec::new(), requests: Vec::new(), left: RATE };
         let state = Arc::new(State { token: options.token, inner: Mutex::new(inner) });
         let listening = tokio::spawn(listen(listener, Arc::clone(&state)));
@@ -97,6 +101,11 @@ impl Fake {
     /// Lets something go wrong.
     pub fn inject(&self, fault: Fault) {
         self.state.lock().faults.push(fault);
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn end_faults(&self) {
+        self.state.lock().faults.clear();
     }
 
     /// Every request so far.

@@ -13,7 +13,7 @@ use crate::project::{Meta, Project, Resource, Table, read};
 /// A public key that new servers and rescue systems let in.
 pub(crate) struct SshKey {
     meta: Meta,
-    public_key: String,
+    pub(crate) public_key: String,
     fingerprint: String,
 }
 

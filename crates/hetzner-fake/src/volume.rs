@@ -142,6 +142,7 @@ impl Project {
             _ if volume.server.is_some() => {
                 Err(Refusal::new(422, "volume_already_attached", "the volume is attached already"))
             }
+            _ if !volume.available => Err(Refusal::locked()),
             _ if volume.location["id"] != location["id"] => {
                 Err(Refusal::invalid("server", "is in another location than the volume"))
             }
@@ -206,6 +207,7 @@ impl Project {
         match volume {
             _ if volume.protected => Err(Refusal::protected()),
             _ if volume.server.is_some() => {
+                // The word is a guess: the documentation has none.
                 Err(Refusal::new(409, "resource_in_use", "the volume is attached to a server"))
             }
             _ => {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::error::ApiError;
@@ -37,13 +36,17 @@ impl Api {
     /// # Errors
     /// When one fails, is not known any more, or has not ended after `patience`.
     pub async fn ended(&self, actions: &[Action], patience: Duration) -> Result<(), ApiError> {
-        let (until, mut pause) = (Instant::now() + patience, self.pause);
+        let wait = tokio::time::timeout(patience, self.until_ended(actions));
+        wait.await.unwrap_or_else(|_| {
+            let command = actions.iter().map(|action| action.command.as_str()).collect::<Vec<_>>();
+            Err(ApiError::Late { command: command.join(", "), seconds: patience.as_secs() })
+        })
+    }
+
+    async fn until_ended(&self, actions: &[Action]) -> Result<(), ApiError> {
+        let mut pause = self.pause;
         let mut running = still_running(actions.to_vec())?;
-        while let Some(first) = running.first() {
-            if Instant::now() > until {
-                let command = first.command.clone();
-                return Err(ApiError::Late { command, seconds: patience.as_secs() });
-            }
+        while !running.is_empty() {
             tokio::time::sleep(pause).await;
             pause = (pause + self.pause / 2).min(self.pause * SLOWEST);
             running = still_running(self.look(&running).await?)?;

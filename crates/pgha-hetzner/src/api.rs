@@ -2,23 +2,29 @@
 
 use std::time::Duration;
 
-use hcloud::apis::configuration::Configuration;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::error::{ApiError, Code};
+
+/// Who asks.
+const AGENT: &str = concat!("pgha/", env!("CARGO_PKG_VERSION"));
 
 /// Hetzner's own.
 const BASE: &str = "https://api.hetzner.cloud/v1";
 
-/// Tries of one request.
+/// Tries of a request that may have been carried out, and may be carried out twice.
 const TRIES: u32 = 6;
 
-/// Longest pause between two tries.
-const LONGEST: Duration = Duration::from_secs(60);
+/// How long something that is locked is waited for: a snapshot may take an hour.
+const LOCKED: Duration = Duration::from_secs(3600);
+
+/// The longest pause between two tries, in first ones.
+const LONGEST: u32 = 15;
 
 /// A request that takes longer has no answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,7 +45,8 @@ impl Token {
 
 /// The API of one project.
 pub struct Api {
-    pub(crate) configuration: Configuration,
+    client: reqwest::Client,
+    token: Token,
     /// Pause before a request is sent again, and between two looks at actions.
     pub(crate) pause: Duration,
     base: String,
@@ -71,7 +78,7 @@ impl Api {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(token: &Token) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder().https_only(true);
+        let client = reqwest::Client::builder().https_only(true).user_agent(AGENT);
         Ok(Self::with(client.timeout(PATIENCE).build()?, token, BASE, Duration::from_secs(1)))
     }
 
@@ -81,19 +88,12 @@ impl Api {
     /// When the client cannot be set up.
     pub fn on_loopback(token: &Token, base: &str, pause: Duration) -> Result<Self, reqwest::Error> {
         // A proxy variable of the environment must not send loopback calls away.
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        let client = reqwest::Client::builder().no_proxy().user_agent(AGENT).timeout(PATIENCE);
         Ok(Self::with(client.build()?, token, base, pause))
     }
 
     fn with(client: reqwest::Client, token: &Token, base: &str, pause: Duration) -> Self {
-        let configuration = Configuration {
-            base_path_mapping: [(BASE.to_owned(), base.to_owned())].into(),
-            user_agent: Some(concat!("pgha/", env!("CARGO_PKG_VERSION")).to_owned()),
-            client,
-            bearer_access_token: Some(token.0.clone()),
-            ..Configuration::default()
-        };
-        Self { configuration, pause, base: base.to_owned() }
+        Self { client, token: token.clone(), pause, base: base.to_owned() }
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(
@@ -128,9 +128,8 @@ impl Api {
     async fn once(&self, call: &Call<'_>) -> Result<String, ApiError> {
         let silent = |source| ApiError::Silent { call: call.name(), source };
         let url = format!("{}/{}", self.base, call.path);
-        let request = self.configuration.client.request(call.method.clone(), url).query(call.query);
-        let request = request
-            .bearer_auth(self.configuration.bearer_access_token.as_deref().unwrap_or_default());
+        let request = self.client.request(call.method.clone(), url).query(call.query);
+        let request = request.bearer_auth(&self.token.0);
         let request = match &call.body {
             Some(body) => request.json(body),
             None => request,
@@ -147,27 +146,30 @@ impl Api {
         }
     }
 
-    /// Does something until it succeeds, or fails with what does not pass. `repeatable`: it may be done
-    /// twice.
-    pub(crate) async fn again<T, F: Future<Output = Result<T, ApiError>>>(
+    /// Does something until it succeeds, or fails with what does not pass. `repeatable`: it may be done twice.
+    async fn again<T, F: Future<Output = Result<T, ApiError>>>(
         &self,
         repeatable: bool,
         what: impl Fn() -> F,
     ) -> Result<T, ApiError> {
-        let mut pause = self.pause;
-        for _ in 1..TRIES {
-            match what().await {
-                Err(error) if passes(&error, repeatable) => {
-                    tracing::debug!("{error}; again in {} s", pause.as_secs_f32());
-                    // Many that were refused at once must not come back at once.
-                    let jitter = rand::random_range(0.5..1.0);
-                    tokio::time::sleep(pause.mul_f32(jitter)).await;
-                    pause = (pause * 2).min(LONGEST);
-                }
-                outcome => return outcome,
+        let (until, mut pause, mut tries) = (Instant::now() + LOCKED, self.pause, 1);
+        loop {
+            let error = match what().await {
+                Err(error) => error,
+                done => return done,
+            };
+            let is_open = error.leaves_open();
+            let passes = error.code().is_some_and(Code::passes) && Instant::now() < until;
+            let may_be_repeated = is_open && repeatable && tries < TRIES;
+            if !passes && !may_be_repeated {
+                return Err(error);
             }
+            tries += u32::from(is_open);
+            tracing::debug!("{error}; again in {} s", pause.as_secs_f32());
+            // Many that were refused at once must not come back at once.
+            tokio::time::sleep(pause.mul_f32(rand::random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(self.pause * LONGEST);
         }
-        what().await
     }
 
     /// Waits for a moment where the project has few requests left: they come back one each second.
@@ -177,16 +179,6 @@ impl Api {
         if left.is_some_and(|left: u32| left < SPARE) {
             tokio::time::sleep(self.pause).await;
         }
-    }
-}
-
-fn passes(error: &ApiError, repeatable: bool) -> bool {
-    match error {
-        // A proxy that gave up does not know what became of the request.
-        ApiError::Refused { code: Code::BadGateway | Code::Timeout, .. }
-        | ApiError::Silent { .. } => repeatable,
-        ApiError::Refused { code, .. } => code.passes(),
-        _ => false,
     }
 }
 

@@ -43,12 +43,6 @@ pub enum ApiError {
         #[source]
         source: serde_json::Error,
     },
-    /// The answer to a request that was carried out holds nothing of what was made.
-    #[error("the answer to {call} is empty")]
-    Empty {
-        /// The request.
-        call: String,
-    },
     /// An action failed.
     #[error("Hetzner Cloud could not {command} (action {id}): {message}")]
     ActionFailed {
@@ -65,7 +59,7 @@ pub enum ApiError {
     /// An action took longer than it may.
     #[error("Hetzner Cloud did not come to an end with {command} within {seconds} s")]
     Late {
-        /// The first that has not ended.
+        /// What was to be done.
         command: String,
         /// The bound.
         seconds: u64,
@@ -123,17 +117,9 @@ pub enum Code {
 }
 
 impl Code {
-    /// Whether the same request may succeed a moment later, and has done nothing.
+    /// Whether nothing was done, and the same request succeeds once something else is done with the thing.
     pub fn passes(&self) -> bool {
-        matches!(
-            self,
-            Self::Conflict
-                | Self::Locked
-                | Self::RateLimitExceeded
-                | Self::Unavailable
-                | Self::BadGateway
-                | Self::Timeout
-        )
+        matches!(self, Self::Conflict | Self::Locked | Self::RateLimitExceeded)
     }
 }
 
@@ -160,6 +146,7 @@ impl ApiError {
         correlation: Option<String>,
     ) -> Self {
         let code = match status {
+            429 => Code::RateLimitExceeded,
             502 => Code::BadGateway,
             503 => Code::Unavailable,
             504 => Code::Timeout,
@@ -170,6 +157,15 @@ impl ApiError {
         let said = serde_json::from_str::<Body>(text).map_or_else(|_| plain(), |body| body.error);
         let Said { code, message, details } = said;
         Self::Refused { call: call.to_owned(), status, code, message, details, correlation }
+    }
+
+    /// Whether it may have been done all the same: there is no word of it, or only of a proxy or a service behind it.
+    pub(crate) fn leaves_open(&self) -> bool {
+        match self {
+            Self::Silent { .. } | Self::Unreadable { .. } => true,
+            Self::Refused { status, .. } => *status >= 500,
+            _ => false,
+        }
     }
 
     /// Why the API refused. Absent: it did not.

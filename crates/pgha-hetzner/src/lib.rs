@@ -17,4 +17,4 @@ pub use api::{Api, Token};
 pub use error::{ApiError, Code};
 pub use ground::{Ground, Piece};
 pub use server::Power;
-pub use site::{Node, Rebuild, Site, SiteError, Wanted};
+pub use site::{Disk, DiskError, Node, Rebuild, Site, SiteError, Upload, Wanted};

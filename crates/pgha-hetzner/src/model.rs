@@ -29,7 +29,7 @@ pub struct Server {
     pub private_net: Vec<PrivateNet>,
     /// What it is.
     #[serde(default)]
-    pub server_type: Named,
+    pub server_type: TypeOf,
     /// What its disk was written from last. Absent: that image is gone.
     pub image: Option<Image>,
     /// Volumes that it has.
@@ -79,12 +79,33 @@ pub struct PrivateNet {
     pub ip: Ipv4Addr,
 }
 
-/// Something of which the name alone is read.
+/// What kind of server one is.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-pub struct Named {
-    /// Its name.
+pub struct TypeOf {
+    /// The name of the kind.
     #[serde(default)]
     pub name: String,
+    /// Gigabytes of its disk.
+    #[serde(default)]
+    pub disk: f64,
+}
+
+/// A volume, network, firewall, placement group or SSH key.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Resource {
+    /// Its number.
+    pub id: u64,
+    /// Its name, unique in the project for its kind.
+    pub name: String,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: Labels,
+    /// Of a volume: the server that it is attached to.
+    pub server: Option<u64>,
+    /// Of a network: all of its addresses, as CIDR.
+    pub ip_range: Option<String>,
+    /// Of an SSH key: the key.
+    pub public_key: Option<String>,
 }
 
 /// An image: a snapshot, or one of Hetzner's.
@@ -97,8 +118,6 @@ pub struct Image {
     /// Its labels.
     #[serde(default)]
     pub labels: Labels,
-    /// Gigabytes that are paid for. Absent: not known yet.
-    pub image_size: Option<f64>,
     /// Gigabytes that a server's disk must have at least.
     #[serde(default)]
     pub disk_size: f64,
@@ -126,15 +145,12 @@ pub struct ServerType {
     #[serde(default)]
     pub architecture: String,
     /// Gigabytes of its disk.
-    pub disk: u64,
+    pub disk: f64,
     /// Gigabytes of its memory.
     pub memory: f64,
     /// Where it is sold.
     #[serde(default)]
     pub locations: Vec<Place>,
-    /// What it costs there.
-    #[serde(default)]
-    pub prices: Vec<Price>,
 }
 
 /// A location where a kind of server is sold.
@@ -145,22 +161,6 @@ pub struct Place {
     /// Whether one can be had at this moment.
     #[serde(default)]
     pub available: bool,
-}
-
-/// What a kind of server costs in a location.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Price {
-    /// Name of the location.
-    pub location: String,
-    /// For a month.
-    pub price_monthly: Amount,
-}
-
-/// An amount of money, as decimal text: no float may touch it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Amount {
-    /// Without taxes.
-    pub net: String,
 }
 
 /// Something that takes time.
@@ -205,4 +205,29 @@ pub struct Begun<T> {
     pub thing: T,
     /// What is to be waited for.
     pub actions: Vec<Action>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_missing_or_null_does_no_harm() {
+        let server = r#"{"id": 1, "name": "a", "status": "hibernating", "image": {"id": 2, "status": "frozen", "os_flavor": "new"},
+            "public_net": {"ipv4": null}, "server_type": {"name": "cx99", "deprecated": null}, "volumes": [3], "brand": {"new": true}}"#;
+        let server: Server = serde_json::from_str(server).expect("a server");
+        assert_eq!((server.status, server.volumes), (Status::Changing, vec![3]));
+        assert_eq!(server.image.map(|image| image.status), Some(ImageStatus::Unavailable));
+        let gone: Server =
+            serde_json::from_str(r#"{"id": 1, "name": "a", "status": "off", "image": null}"#)
+                .expect("a server");
+        assert!(gone.image.is_none() && gone.private_net.is_empty());
+        let action = r#"{"id": 1, "status": "paused", "error": {"code": "x", "message": ""}, "resources": [{"type": "new"}]}"#;
+        assert_eq!(
+            serde_json::from_str::<Action>(action).expect("an action").status,
+            Progress::Running
+        );
+        let volume = r#"{"id": 1, "name": "v", "server": null, "status": "new", "format": null}"#;
+        assert!(serde_json::from_str::<Resource>(volume).is_ok());
+    }
 }

@@ -31,8 +31,6 @@ pub enum Power {
     On,
     /// Takes its power.
     Off,
-    /// Presses its reset button.
-    Reset,
 }
 
 impl Api {
@@ -42,6 +40,14 @@ impl Api {
     /// When the API refuses or is silent.
     pub async fn servers(&self, selector: &str) -> Result<Vec<Server>, ApiError> {
         self.list("servers", &[("label_selector", selector)]).await
+    }
+
+    /// The server with this number.
+    ///
+    /// # Errors
+    /// When there is none, and when the API refuses or is silent.
+    pub async fn server(&self, id: u64) -> Result<Server, ApiError> {
+        Ok(self.get::<OneServer>(&format!("servers/{id}"), &[]).await?.server)
     }
 
     /// The server with this name.
@@ -100,7 +106,6 @@ impl Api {
         let command = match power {
             Power::On => "poweron",
             Power::Off => "poweroff",
-            Power::Reset => "reset",
         };
         self.act(id, command, &json!({})).await
     }

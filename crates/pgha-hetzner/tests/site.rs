@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use hcloud::models::{CreateNetworkRequest, CreateServerRequest};
+use hcloud::models::{CreateNetworkRequest, CreateServerRequest, CreateSshKeyRequest};
 use hetzner_fake::{Fake, Fault, Options, Refusal, Trouble};
-use pgha_hetzner::model::{Labels, Status};
+use pgha_hetzner::model::{Labels, Resource, Status};
 use pgha_hetzner::{Api, Node, Rebuild, Site, SiteError, Token, Wanted};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1bxkqGyC8j1ZJyxJgWwq4Fh0eXkEJjRrK0mYbVnGhc pgha";
 const TOKEN: &str = "a-token-that-nobody-may-see";
 const NODES: [(&str, &str); 3] =
     [("node-1", "10.84.0.11"), ("node-2", "10.84.0.12"), ("node-3", "10.84.0.13")];
@@ -16,8 +20,6 @@ fn api(fake: &Fake) -> Api {
 }
 
 fn site(fake: &Fake) -> Site {
-    let key =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1bxkqGyC8j1ZJyxJgWwq4Fh0eXkEJjRrK0mYbVnGhc pgha";
     let wanted = Wanted {
         cluster: "demo".to_owned(),
         location: "fsn1".to_owned(),
@@ -25,7 +27,7 @@ fn site(fake: &Fake) -> Site {
         server_types: ["cx23", "cx33"].map(str::to_owned).into(),
         network: "10.84.0.0/24".to_owned(),
         operators: vec!["192.0.2.0/24".to_owned()],
-        public_key: key.to_owned(),
+        public_key: KEY.to_owned(),
         volume_gb: 10,
     };
     Site::new(api(fake), wanted)
@@ -33,7 +35,12 @@ fn site(fake: &Fake) -> Site {
 
 /// A project with two snapshots of images, and with things that are somebody else's.
 async fn project() -> Fake {
-    let options = Options { port: 0, token: TOKEN.to_owned(), pace: Duration::from_millis(1) };
+    let options = Options {
+        port: 0,
+        token: TOKEN.to_owned(),
+        pace: Duration::from_millis(1),
+        hardware: None,
+    };
     let fake = Fake::start(options).await.expect("a free port");
     let api = api(&fake);
     let patience = Duration::from_secs(5);
@@ -42,9 +49,10 @@ async fn project() -> Fake {
     let other = api.create_server(&request).await.expect("a server");
     api.ended(&other.actions, patience).await.expect("made");
     let network = CreateNetworkRequest::new("10.9.0.0/24".to_owned(), "other".to_owned());
-    api.create_network(network).await.expect("a network");
+    api.create_network(&network).await.expect("a network");
     for image in ["image-a", "image-b"] {
-        let labels = [("pgha/image".to_owned(), image.to_owned())].into();
+        let labels = [("pgha/image", image), ("pgha/cluster", "demo")];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let made = api.create_snapshot(other.thing.id, image, &labels).await.expect("a snapshot");
         api.ended(&made.actions, patience).await.expect("made");
     }
@@ -70,7 +78,7 @@ async fn story(fake: &Fake) -> Result<(), SiteError> {
     site.rebuild_server(&rebuild).await
 }
 
-/// What there is, without the numbers that Hetzner gives.
+/// What there is, without the numbers that Hetzner gives, and without the kinds of server: what is sold out has another.
 async fn seen(fake: &Fake) -> Vec<String> {
     let api = api(fake);
     let mut seen = Vec::new();
@@ -80,28 +88,24 @@ async fn seen(fake: &Fake) -> Vec<String> {
         let image = server.image.map(|image| image.labels);
         let data = fake.user_data(&server.name);
         seen.push(format!(
-            "server {} {:?} {:?} {addresses:?} {image:?} {data:?} {} volumes {}",
+            "server {} {:?} {:?} {addresses:?} {image:?} {data:?} {} volumes",
             server.name,
             server.status,
             server.labels,
-            server.volumes.len(),
-            server.server_type.name
+            server.volumes.len()
         ));
     }
     let ground = api.ground("").await.expect("ground");
-    seen.extend(
-        ground.volumes.iter().map(|it| format!("volume {} {}", it.name, it.server.is_some())),
-    );
-    seen.extend(
-        ground.networks.iter().map(|it| format!("network {} {}", it.name, it.servers.len())),
-    );
-    seen.extend(
-        ground.firewalls.iter().map(|it| format!("firewall {} {}", it.name, it.applied_to.len())),
-    );
-    seen.extend(
-        ground.placement_groups.iter().map(|it| format!("group {} {}", it.name, it.servers.len())),
-    );
-    seen.extend(ground.ssh_keys.iter().map(|it| format!("key {}", it.name)));
+    let named = |kind: &str, resources: Vec<Resource>| {
+        let line =
+            |it: Resource| format!("{kind} {} {:?} {}", it.name, it.ip_range, it.server.is_some());
+        resources.into_iter().map(line).collect::<Vec<_>>()
+    };
+    seen.extend(named("volume", ground.volumes));
+    seen.extend(named("network", ground.networks));
+    seen.extend(named("firewall", ground.firewalls));
+    seen.extend(named("group", ground.placement_groups));
+    seen.extend(named("key", ground.ssh_keys));
     seen.sort();
     seen
 }
@@ -116,12 +120,12 @@ async fn destroy(fake: &Fake) -> Result<(), SiteError> {
 
 /// Does it again until it succeeds, as an operator would.
 async fn until_done<F: Future<Output = Result<(), SiteError>>>(what: impl Fn() -> F) -> u32 {
-    for tries in 1..5 {
+    for tries in 1..10 {
         if what().await.is_ok() {
             return tries;
         }
     }
-    panic!("not even the fourth try succeeds: {:?}", what().await)
+    panic!("not even the ninth try succeeds: {:?}", what().await)
 }
 
 #[tokio::test]
@@ -140,6 +144,7 @@ async fn a_cluster_comes_into_being_and_goes_and_nothing_else_is_touched() {
     assert!(!node.contains("next-image") && node.contains("1 volumes"), "{node}");
     destroy(&fake).await.expect("nothing");
     assert_eq!(seen(&fake).await, before);
+    assert!(api(&fake).snapshots("pgha/cluster").await.expect("snapshots").is_empty());
     destroy(&fake).await.expect("to destroy what is gone is no error");
 }
 
@@ -176,9 +181,11 @@ async fn whatever_is_interrupted_the_end_is_the_same() {
             };
             fake.inject(fault(after));
             until_done(|| story(&fake)).await;
+            fake.end_faults();
             assert_eq!(seen(&fake).await, wanted, "request {at}: {trouble:?}");
             fake.inject(fault(after % 20));
             until_done(|| destroy(&fake)).await;
+            fake.end_faults();
             assert_eq!(seen(&fake).await, before, "request {at} of destroy: {trouble:?}");
         });
         while set.len() >= 8 {
@@ -190,11 +197,78 @@ async fn whatever_is_interrupted_the_end_is_the_same() {
     }
 }
 
+/// Several at once, anywhere, as a bad day has them. A failing seed is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_any_storm_the_end_is_the_same() {
+    let fake = project().await;
+    let before = seen(&fake).await;
+    story(&fake).await.expect("three servers");
+    let wanted = seen(&fake).await;
+    let mut set = tokio::task::JoinSet::new();
+    for seed in 0..250 {
+        let (wanted, before) = (wanted.clone(), before.clone());
+        set.spawn(async move {
+            let fake = project().await;
+            let mut random = StdRng::seed_from_u64(seed);
+            (0..random.random_range(1..7)).for_each(|_| fake.inject(any_fault(&mut random)));
+            until_done(|| story(&fake)).await;
+            fake.end_faults();
+            assert_eq!(seen(&fake).await, wanted, "seed {seed}");
+            (0..random.random_range(1..5)).for_each(|_| fake.inject(any_fault(&mut random)));
+            until_done(|| destroy(&fake)).await;
+            fake.end_faults();
+            assert_eq!(seen(&fake).await, before, "seed {seed}, destroyed");
+        });
+        while set.len() >= 8 {
+            set.join_next().await.expect("one").expect("no assertion failed");
+        }
+    }
+    while let Some(run) = set.join_next().await {
+        run.expect("no assertion failed");
+    }
+}
+
+fn any_fault(random: &mut StdRng) -> Fault {
+    let refusals = [
+        (429, "rate_limit_exceeded"),
+        (423, "locked"),
+        (409, "conflict"),
+        (412, "resource_unavailable"),
+        (422, "placement_error"),
+        (422, "no_subnet_available"),
+        (403, "resource_limit_exceeded"),
+        (500, "server_error"),
+        (503, "unavailable"),
+        (504, "timeout"),
+    ];
+    let refusal = refusals[random.random_range(0..refusals.len())];
+    let troubles = [
+        Trouble::CutBefore,
+        Trouble::CutAfter,
+        Trouble::Html(502),
+        Trouble::Refused(Refusal::new(refusal.0, refusal.1, "of a test")),
+    ];
+    let trouble = troubles[random.random_range(0..troubles.len())].clone();
+    let failing =
+        ["actions/poweron", "actions/poweroff", "actions/rebuild", "actions/attach_to_network"];
+    match random.random_range(0..5) {
+        0 => Fault {
+            method: None,
+            path: failing[random.random_range(0..failing.len())].to_owned(),
+            after: random.random_range(0..3),
+            trouble: Trouble::ActionFails("of a test".to_owned()),
+        },
+        _ => {
+            Fault { method: None, path: String::new(), after: random.random_range(0..90), trouble }
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_somebody_elses_is_named_and_left() {
     let fake = project().await;
     let request = CreateNetworkRequest::new("10.85.0.0/24".to_owned(), "demo".to_owned());
-    api(&fake).create_network(request).await.expect("a network");
+    api(&fake).create_network(&request).await.expect("a network");
     let request = CreateServerRequest::new(
         "debian-12".to_owned(),
         "demo-node-1".to_owned(),
@@ -209,8 +283,28 @@ async fn what_is_somebody_elses_is_named_and_left() {
         "{error}"
     );
     let error = destroy(&fake).await.expect_err("it is not ours");
-    assert!(matches!(&error, SiteError::Foreign { kind: "server", .. }), "{error}");
+    assert!(matches!(&error, SiteError::Foreign { kind: "node", .. }), "{error}");
     assert_eq!(seen(&fake).await, before);
+}
+
+#[tokio::test]
+async fn a_server_that_is_there_gets_what_it_lacks_and_a_key_of_another_name_serves() {
+    let fake = project().await;
+    let key = CreateSshKeyRequest::new("mine".to_owned(), KEY.to_owned());
+    api(&fake).create_ssh_key(&key).await.expect("a key");
+    // Its volume and its address never came.
+    fake.inject(Fault {
+        method: Some("POST".to_owned()),
+        path: "actions/attach_to_network".to_owned(),
+        after: 0,
+        trouble: Trouble::ActionFails("the server is locked".to_owned()),
+    });
+    story(&fake).await.expect("what is locked passes");
+    let volumes = api(&fake).ground("pgha/cluster").await.expect("ground").volumes;
+    assert!(volumes.len() == 3 && volumes.iter().all(|volume| volume.server.is_some()));
+    destroy(&fake).await.expect("nothing");
+    let keys = api(&fake).ground("").await.expect("ground").ssh_keys;
+    assert_eq!(keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["mine"]);
 }
 
 #[tokio::test]
@@ -220,9 +314,11 @@ async fn what_is_sold_out_is_replaced_by_the_next_kind_or_named() {
     story(&fake).await.expect("of the second kind");
     let servers = site(&fake).servers().await.expect("servers");
     assert!(servers.iter().all(|server| server.server_type.name == "cx33"));
-    destroy(&fake).await.expect("nothing");
-    fake.set_available("cx33", "fsn1", false);
+    let fake = project().await;
+    ["cx23", "cx33"].iter().for_each(|kind| fake.set_available(kind, "fsn1", false));
     let error = story(&fake).await.expect_err("sold out");
-    assert!(error.to_string().contains("cx23, cx33 in fsn1"), "{error}");
+    assert!(error.to_string().contains("in fsn1 now: cx23, cx33"), "{error}");
     assert!(site(&fake).servers().await.expect("servers").is_empty());
+    destroy(&fake).await.expect("nothing is left of the volume that was made");
+    assert!(api(&fake).ground("pgha/cluster").await.expect("ground").volumes.is_empty());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// This moment in RFC 3339, to the second, as labels and notes have it.
+/// The current time in RFC 3339, to the second, as in labels and notes.
 pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -68,14 +68,14 @@ impl Command {
         }
     }
 
-    /// A call of `program` that gets `signal` (`KILL`, `TERM`) when pgha ends, however that ends:
-    /// half a build must not go on using the machine. It may run for as long as it takes.
+    /// A call of `program` that gets `signal` (`KILL`, `TERM`) when pgha ends, even if it crashes:
+    /// half a build must not go on using the machine. It has no time limit.
     pub fn bound_to_pgha(signal: &str, program: &str) -> Self {
         let bound = Self::new("setpriv").args(["--pdeathsig", signal, program]);
         Self { limit: None, ..bound }
     }
 
-    /// What errors call it, in place of its program and arguments.
+    /// The name that errors show in place of its program and arguments.
     #[must_use]
     pub fn shown_as(self, call: impl Into<String>) -> Self {
         Self { shown_as: Some(call.into()), ..self }
@@ -160,7 +160,8 @@ impl Command {
     }
 }
 
-/// Writes and reads at once: a program may write before it has read all, and pipes hold little.
+/// Writes and reads at the same time: a program may write before it has read everything, and a
+/// pipe's buffer is small.
 async fn converse(
     child: &mut Child,
     input: &[u8],
@@ -172,7 +173,7 @@ async fn converse(
     Ok((child.wait().await?, output, log))
 }
 
-/// A program that does not read its input is no error; its exit status tells.
+/// It is no error if a program does not read its input: its exit status decides.
 async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
     if let Some(mut stdin) = stdin {
         let _ = stdin.write_all(input).await;
@@ -202,7 +203,7 @@ async fn listen(stderr: Option<impl AsyncRead + Unpin>, mut listener: impl FnMut
 /// Characters of a line that are shown.
 const LINE: usize = 1000;
 
-/// The last `count` lines of some output, none longer than anybody reads.
+/// The last `count` lines of some output. Very long lines are shortened.
 pub fn last_lines(bytes: &[u8], count: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.trim_end().lines().collect::<Vec<_>>();
@@ -232,7 +233,7 @@ pub fn search_path() -> OsString {
     std::env::join_paths(dirs).unwrap_or(path.clone())
 }
 
-/// Whether this process is root's.
+/// Whether this process runs as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }

@@ -27,7 +27,7 @@ impl FileError {
         self.source.kind() == io::ErrorKind::NotFound
     }
 
-    /// Names by `there` what was reached through `here`.
+    /// Replaces `here` by `there` at the beginning of the path.
     #[must_use]
     pub fn named(mut self, here: &Path, there: &Path) -> Self {
         if let Ok(rest) = self.path.strip_prefix(here) {
@@ -67,12 +67,12 @@ pub fn end(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
     read().map_err(FileError::at("read", path))
 }
 
-/// Writes a file so that it is the old one or the new one at any moment, also after a crash, and has
-/// its mode from the first. A link stays one, unless a stranger may have placed it.
+/// Writes a file so that it is the old one or the new one at any moment, even after a crash, and has
+/// its mode from the start. A link stays a link; one that another user may have placed is refused.
 ///
 /// # Errors
-/// When it cannot be written, something else than a file is in its place, or a stranger's link is on
-/// the way.
+/// When it cannot be written, something other than a file is in its place, or another user may have
+/// placed a link on the path.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     fill(path, bytes, mode).map_err(FileError::at("write", path))
 }
@@ -84,12 +84,12 @@ fn fill(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     let permissions = Permissions::from_mode(mode);
-    // Under a name that nobody can guess, and only if nothing has it: whoever owns the directory
-    // must neither read it before it is closed to others nor have a link of theirs followed.
+    // Under a name that cannot be guessed, and only if that is free. The owner of the directory
+    // must not read the file before others are shut out, nor have their link followed.
     let mut file =
         tempfile::Builder::new().permissions(permissions.clone()).tempfile_in(place.dir())?;
     file.write_all(bytes)?;
-    // What the umask took away.
+    // Restores the mode bits that the umask removed.
     file.as_file().set_permissions(permissions)?;
     file.as_file().sync_all()?;
     file.persist(place.path())?;
@@ -99,16 +99,16 @@ fn fill(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Makes a directory and its parents.
 ///
 /// # Errors
-/// When it cannot be made, or a link on the way could be a stranger's.
+/// When it cannot be made, or another user may have placed a link on the path.
 pub fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
     let make = |path: PathBuf| fs::DirBuilder::new().recursive(true).mode(mode).create(path);
     resolve(path).and_then(make).map_err(FileError::at("create", path))
 }
 
-/// Makes a directory that only this user can look into, or makes one that is there so.
+/// Makes a directory that only this user can look into, or closes an existing one to others.
 ///
 /// # Errors
-/// When it cannot be made, or belongs to somebody else.
+/// When it cannot be made, or belongs to another user.
 pub fn private_dir(path: &Path) -> Result<(), FileError> {
     make_dir(path, 0o700)?;
     let close = || {
@@ -158,7 +158,7 @@ pub fn digest(path: &Path) -> Result<(String, u64), FileError> {
     }
 }
 
-/// What became of a file that had this SHA-256. Absent: nothing.
+/// What happened to a file that had this SHA-256. Absent: it is unchanged.
 ///
 /// # Errors
 /// When it is there and cannot be read.
@@ -216,7 +216,7 @@ pub fn free_bytes(path: &Path) -> Result<u64, FileError> {
     Ok(stat.blocks_available() * stat.fragment_size())
 }
 
-/// Bytes of the file system that holds `path`, or will once it is made.
+/// Size in bytes of the file system that holds `path`, or will hold it.
 ///
 /// # Errors
 /// When the file system cannot be asked.

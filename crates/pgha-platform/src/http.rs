@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// More than any daemon has to say: etcd keeps no value above 1.5 MB. What is beyond is not read.
+/// More than any daemon sends: etcd stores no value above 1.5 MB. The rest is not read.
 const MOST_BYTES: usize = 8 << 20;
 
 /// The text of an answer.
@@ -21,7 +21,7 @@ pub async fn text(mut answer: reqwest::Response) -> Result<String, reqwest::Erro
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Who a client is and whom it believes.
+/// A client's identity, and the authorities it trusts.
 pub struct Trust<'t> {
     /// Certificates of the authorities that are trusted, PEM.
     pub ca: &'t str,
@@ -49,7 +49,7 @@ pub fn client(
         .fold(client, reqwest::ClientBuilder::add_root_certificate)
         .identity(identity)
         .resolve(name, through)
-        // A proxy variable of the environment must not send loopback calls away.
+        // A proxy variable in the environment must not redirect loopback calls.
         .no_proxy()
         .connect_timeout(Duration::from_secs(3))
         .timeout(Duration::from_secs(5))

@@ -1,7 +1,8 @@
-//! Where a path leads when root writes to it in a directory of somebody else.
+//! Where a path leads when root writes to it in another user's directory.
 //!
-//! Another user may have put a link there, or put one there a moment later. Links that no stranger
-//! could have placed are followed, as they always were: a user may keep secrets on another disk.
+//! Another user may have placed a link there, or may place one a moment later. Links that no other
+//! user could have placed are followed, as they always were: a user may keep secrets on another
+//! disk.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -13,20 +14,21 @@ use std::path::{Component, Path, PathBuf};
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 
-/// As many as the kernel follows.
+/// As many links as the kernel follows.
 const MOST_LINKS: u32 = 40;
 
-/// A name in a directory that is held open, so that no other can be put in its stead.
+/// A name in a directory that is held open, so that the directory cannot be replaced by another
+/// one.
 pub struct Place {
     dir: OwnedFd,
     name: OsString,
 }
 
 impl Place {
-    /// Where `path` leads. Whether something is there is not asked.
+    /// Where `path` leads. Nothing needs to exist there.
     ///
     /// # Errors
-    /// When its directory is not there, or a link on the way could be a stranger's.
+    /// When its directory does not exist, or another user may have placed a link on the path.
     pub fn of(path: &Path) -> io::Result<Self> {
         let real = resolve(path)?;
         let nameless = || io::Error::new(io::ErrorKind::InvalidInput, "it has no name of its own");
@@ -34,19 +36,19 @@ impl Place {
         Ok(Self { dir: enter(dir)?, name: name.to_owned() })
     }
 
-    /// The directory, whatever happens to its path meanwhile.
+    /// The directory, even if its path changes meanwhile.
     pub fn dir(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.dir.as_raw_fd()))
     }
 
-    /// The name in it.
+    /// The path of the name in it.
     pub fn path(&self) -> PathBuf {
         self.dir().join(&self.name)
     }
 }
 
-/// Opens a directory by a path without links, one name at a time: a link that was put there since
-/// is refused.
+/// Opens a directory by a path without links, one name at a time. A link that was placed there
+/// since then is refused.
 fn enter(dir: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut held = open("/", flags, Mode::empty())?;
@@ -56,10 +58,10 @@ fn enter(dir: &Path) -> io::Result<OwnedFd> {
     Ok(held)
 }
 
-/// The path without links. What is not there yet is taken as it is.
+/// The path with all links resolved. Parts that do not exist yet stay as they are.
 ///
 /// # Errors
-/// When a link on the way could be a stranger's, or they lead in a circle.
+/// When another user may have placed a link on the path, or links form a cycle.
 pub fn resolve(path: &Path) -> io::Result<PathBuf> {
     follow(&std::path::absolute(path)?, MOST_LINKS)
 }
@@ -90,8 +92,8 @@ fn step(dir: &Path, name: &OsStr, links: u32) -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
-/// Whether the link is root's, this user's, or of the user who owns what it leads to and could write
-/// there without it; and nobody else can put another in its place.
+/// Whether the link belongs to root, to this user, or to the owner of its target, who could write
+/// there without it. And no other user may be able to replace it.
 fn is_trusted(dir: &Path, link: &Path, real: &Path) -> io::Result<bool> {
     let (dir, link) = (fs::symlink_metadata(dir)?, fs::symlink_metadata(link)?);
     let ours = [0, nix::unistd::geteuid().as_raw()];
@@ -101,7 +103,7 @@ fn is_trusted(dir: &Path, link: &Path, real: &Path) -> io::Result<bool> {
     Ok(is_kept && (ours.contains(&link.uid()) || owner(real) == Some(link.uid())))
 }
 
-/// Whose that is, or, while it is not there, whose it would be.
+/// The owner of the path, or, while it does not exist, of its nearest existing parent.
 fn owner(path: &Path) -> Option<u32> {
     path.ancestors().find_map(|path| fs::symlink_metadata(path).ok()).map(|found| found.uid())
 }
@@ -139,7 +141,7 @@ mod tests {
         symlink("/etc", theirs.join("b")).unwrap();
         symlink("c", theirs.join("own")).unwrap();
         assert!(resolve(&theirs.join("a")).is_ok());
-        // Where others can write, somebody may have renamed root's own link.
+        // Where others can write, another user may have renamed root's own link.
         fs::set_permissions(&theirs, fs::Permissions::from_mode(0o777)).unwrap();
         assert!(resolve(&theirs.join("a")).is_err() && Place::of(&theirs.join("b/x")).is_err());
         fs::set_permissions(&theirs, fs::Permissions::from_mode(0o755)).unwrap();
@@ -149,7 +151,7 @@ mod tests {
         assert!(resolve(&theirs.join("a")).is_err());
         lchown(theirs.join("a"), Some(STRANGER), None).unwrap();
         assert!(resolve(&theirs.join("a")).is_err());
-        // To what is the stranger's anyway.
+        // A link to what belongs to the same user anyway.
         assert!(resolve(&theirs.join("own")).is_ok());
     }
 

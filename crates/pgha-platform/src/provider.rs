@@ -1,7 +1,8 @@
-//! What pgha needs of a place where servers run.
+//! What pgha needs from a place where servers run.
 //!
-//! A provider executes: what a server boots and what is noted of it come whole with each call, and it
-//! remembers nothing else. Every method may be repeated: a call that finds its work done does nothing.
+//! A provider executes. Each call carries everything that a server boots and all its labels, and
+//! the provider remembers nothing else. Every method may be repeated: a call that finds its work
+//! done does nothing.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -25,7 +26,7 @@ pub struct ServerRequest {
     pub boot: Boot,
     /// Identifier a new data volume is marked with.
     pub volume: String,
-    /// Its labels, in place of those it has.
+    /// Its labels, which replace those it has.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -60,16 +61,16 @@ pub struct Server {
     pub running: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Where whoever made it had the secrets of its cluster. Absent: its provider does not know.
+    /// Where the secrets of its cluster were when it was made. Absent: its provider does not know.
     pub owner: Option<PathBuf>,
 }
 
-/// One thing that must be true of this machine before anything is done.
+/// A condition that this machine must meet before anything is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What is looked at.
+    /// What is checked.
     pub name: String,
-    /// What was found wrong, and its cure. Absent: all is well.
+    /// What was found wrong, and its cure. Absent: no problem.
     pub problem: Option<Problem>,
 }
 
@@ -129,7 +130,7 @@ pub enum ProviderError {
         /// The directory.
         records: PathBuf,
     },
-    /// The directory of a server that is to be made holds the data of an earlier one.
+    /// The directory of a new server holds the data of an earlier one.
     #[error("{} holds the data of a server without a record", dir.display())]
     Orphaned {
         /// The directory.
@@ -144,7 +145,7 @@ pub enum ProviderError {
         server: String,
         /// The file.
         file: String,
-        /// What became of it.
+        /// What happened to it.
         what: &'static str,
     },
     /// No server has this name.
@@ -190,8 +191,8 @@ pub trait Provider: Send + Sync {
     /// Every server of the cluster, by name.
     fn servers(&self) -> impl Future<Output = Result<Vec<Server>, ProviderError>> + Send;
 
-    /// What there is of the cluster and belongs to no server, as people read it: what a person or
-    /// an interrupted run left.
+    /// Parts of the cluster that belong to no server, for people: left by an operator or an
+    /// interrupted run.
     fn leftovers(&self) -> impl Future<Output = Result<Vec<String>, ProviderError>> + Send;
 
     /// Makes the network.
@@ -210,14 +211,14 @@ pub trait Provider: Send + Sync {
     /// Deletes a server and its data volume.
     fn delete_server(&self, name: &str) -> impl Future<Output = Done> + Send;
 
-    /// Sets the labels of a server, in place of those it has.
+    /// Replaces the labels of a server.
     fn label(
         &self,
         name: &str,
         labels: &BTreeMap<String, String>,
     ) -> impl Future<Output = Done> + Send;
 
-    /// Stops a server, cleanly if it can, and boots it with what it has.
+    /// Stops a server, cleanly if possible, and boots it again with its current image and seed.
     fn reboot(&self, name: &str) -> impl Future<Output = Done> + Send;
 
     /// Boots a server that is off.
@@ -227,15 +228,15 @@ pub trait Provider: Send + Sync {
     fn console(&self, name: &str) -> impl Future<Output = Result<String, ProviderError>> + Send;
 }
 
-/// What a provider can do to its servers that nobody wants, for whoever wants to see what follows.
+/// Faults that a provider can inject into its servers, to see what follows.
 pub trait Faults: Provider {
-    /// Ends a server as a loss of power would: its peers get no word, its processes no signal.
+    /// Ends a server like a loss of power: its peers get no message, its processes no signal.
     fn power_cut(&self, name: &str) -> impl Future<Output = Done> + Send;
 
-    /// Stops every process of a server where it is, as a host that pauses a virtual machine does: the
-    /// network stays, nobody answers, and no process notices.
+    /// Freezes every process of a server, like a host that pauses a virtual machine: the network
+    /// stays up, no process answers, and none of them notices.
     fn freeze(&self, name: &str) -> impl Future<Output = Done> + Send;
 
-    /// Lets a frozen server go on. Does nothing to another.
+    /// Resumes a frozen server. Does nothing to any other.
     fn thaw(&self, name: &str) -> impl Future<Output = Done> + Send;
 }

@@ -14,7 +14,7 @@ pub enum AuthorityError {
     Certificate(#[from] rustls::Error),
 }
 
-/// What SQL connections are secured with. `ca`: certificates of the authorities that are trusted, PEM.
+/// TLS for SQL connections. `ca`: certificates of the authorities that are trusted, PEM.
 ///
 /// # Errors
 /// When it cannot be read.

@@ -1,7 +1,8 @@
-//! The umask: a caller's must not reach the modes of what pgha makes for nodes.
+//! The umask: the caller's must not affect the modes of what pgha makes for nodes.
 //!
-//! Files of pgha name their modes. Programs it starts do not (`mkdir`, `mksquashfs`), and what they
-//! make becomes the root of a node: closed to its daemons under 077, open to all of them under 000.
+//! pgha sets the modes of its own files. Programs it starts do not (`mkdir`, `mksquashfs`), and
+//! what they make becomes the root of a node: closed to its daemons under 077, open to all of them
+//! under 000.
 
 use std::sync::OnceLock;
 
@@ -9,14 +10,15 @@ use nix::sys::stat::{Mode, umask};
 
 static CALLERS: OnceLock<Mode> = OnceLock::new();
 
-/// From here on this process, and every program it starts, has 022. To be called once, before there
-/// are other threads.
+/// Sets the umask of this process, and of every program it starts, to 022. Call it once, before
+/// there are other threads.
 pub fn set_aside() {
     let callers = umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let _ = CALLERS.set(callers);
 }
 
-/// The caller's own again: for a program that this process becomes, whose files are the caller's.
+/// Restores the caller's umask, for a program that replaces this process: its files belong to the
+/// caller.
 pub fn give_back() {
     if let Some(callers) = CALLERS.get() {
         umask(*callers);

@@ -8,7 +8,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("pgha-platform", &[]),
     ("pgha-deploy", &["pgha-core", "pgha-platform"]),
     ("pgha-verify", &["pgha-core", "pgha-platform"]),
-    ("pgha-hetzner", &[]),
+    ("pgha-hetzner", &["pgha-platform"]),
     ("hetzner-fake", &[]),
     ("pgha", &["pgha-core", "pgha-platform", "pgha-deploy", "pgha-verify"]),
 ];

@@ -62,7 +62,7 @@ impl Project {
             "shutdown" => self.power(id, "shutdown_server", Status::Stopping, Status::Off),
             "rebuild" => self.rebuild(id, read(body)?),
             "enable_rescue" => self.enable_rescue(id, &read(body)?),
-            "disable_rescue" => self.change(id, "disable_rescue", |server| server.rescue = false),
+            "disable_rescue" => self.change(id, "disable_rescue", |server| server.rescue = None),
             "attach_to_network" => self.attach(id, &read(body)?),
             "detach_from_network" => self.detach(id, &read(body)?),
             "add_to_placement_group" => self.place_in(id, &read(body)?),
@@ -98,13 +98,19 @@ impl Project {
         during: Status,
         after: Status,
     ) -> Result<Value, Refusal> {
-        let begun = self.change(id, command, move |server| {
-            server.status = after;
-            // A rescue system is there for one boot.
-            server.rescue &= after == Status::Off;
-        });
-        self.set_status(id, during);
-        begun
+        let begun = self.begin(command, &[("server", id)], move |project| {
+            if let Some(server) = project.servers.get_mut(&id) {
+                server.status = after;
+                // A rescue system is there for one boot.
+                let keys = server.rescue.take_if(|_| after == Status::Running);
+                server.in_rescue = keys.is_some();
+                if let (Some(hardware), Some(keys)) = (&project.hardware, keys) {
+                    hardware.boot_rescue(&keys);
+                }
+            }
+        })?;
+        self.set_status_of(&begun, id, during);
+        Ok(json!({ "action": begun }))
     }
 
     fn rebuild(&mut self, id: u64, request: Rebuild) -> Result<Value, Refusal> {
@@ -120,14 +126,16 @@ impl Project {
             server.status = Status::Running;
             server.user_data = request.user_data.or_else(|| server.user_data.take());
         })?;
-        self.set_status(id, Status::Rebuilding);
+        self.set_status_of(&begun["action"], id, Status::Rebuilding);
         begun["root_password"] = Value::Null;
         Ok(begun)
     }
 
     fn enable_rescue(&mut self, id: u64, request: &Rescue) -> Result<Value, Refusal> {
-        request.ssh_keys.iter().try_for_each(|key| self.find::<SshKey>(key).map(drop))?;
-        let mut begun = self.change(id, "enable_rescue", |server| server.rescue = true)?;
+        let key =
+            |key: &Value| Ok(self.get::<SshKey>(self.find::<SshKey>(key)?)?.public_key.clone());
+        let keys = request.ssh_keys.iter().map(key).collect::<Result<Vec<_>, Refusal>>()?;
+        let mut begun = self.change(id, "enable_rescue", |server| server.rescue = Some(keys))?;
         begun["root_password"] = json!(ROOT_PASSWORD);
         Ok(begun)
     }

@@ -151,7 +151,8 @@ impl Project {
             private,
             placement_group: group,
             user_data: request.user_data.clone(),
-            rescue: false,
+            rescue: None,
+            in_rescue: false,
             protected: false,
         })
     }
@@ -161,6 +162,9 @@ impl Project {
         let places = server_type["locations"].as_array().map_or(&[][..], Vec::as_slice);
         let wanted = wanted.map(|wanted| self.catalog.location(wanted)).transpose()?;
         let is_wanted = |place: &&Value| wanted.is_none_or(|wanted| place["id"] == wanted["id"]);
+        if !places.iter().any(|place| is_wanted(&place)) {
+            return Err(Refusal::invalid("server_type", "unsupported location for server type"));
+        }
         let place = places.iter().filter(is_wanted).find(|place| place["available"] == true);
         let none =
             || Refusal::new(412, "resource_unavailable", "the server type is not available there");

@@ -7,7 +7,9 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
+use crate::action::Action;
 use crate::answer::{Answer, Outcome, Refusal};
+use crate::hardware::Hardware;
 use crate::image::Image;
 use crate::placement_group::PlacementGroup;
 use crate::project::{Meta, Project, Resource, Table};
@@ -25,7 +27,10 @@ pub(crate) struct Server {
     pub(crate) private: Vec<Link>,
     pub(crate) placement_group: Option<u64>,
     user_data: Option<String>,
-    rescue: bool,
+    /// Keys that the rescue system of the next boot lets in. Absent: it boots its own disk.
+    rescue: Option<Vec<String>>,
+    /// Whether it runs the rescue system.
+    in_rescue: bool,
     protected: bool,
 }
 
@@ -124,7 +129,7 @@ impl Resource for Server {
             "location": self.location,
             "image": project.show_id::<Image>(self.image).ok(),
             "iso": null,
-            "rescue_enabled": self.rescue,
+            "rescue_enabled": self.rescue.is_some(),
             "locked": project.is_locked(("server", id)),
             "backup_window": null,
             "outgoing_traffic": null,
@@ -159,6 +164,24 @@ impl Project {
         let volumes = self.volumes.values_mut().filter(|volume| volume.server == Some(id));
         volumes.for_each(|volume: &mut Volume| volume.server = None);
         Ok(Answer::ok(json!({ "action": action })))
+    }
+
+    /// What goes off by itself, goes off.
+    pub(crate) fn look_at_hardware(&mut self) {
+        if self.hardware.as_ref().is_some_and(Hardware::went_off) {
+            for server in self.servers.values_mut().filter(|server| server.in_rescue) {
+                server.status = Status::Off;
+                server.in_rescue = false;
+            }
+        }
+    }
+
+    /// While an action runs. One that fails leaves the server as it was.
+    fn set_status_of(&mut self, action: &Value, server: u64, status: Status) {
+        let is_this = |own: &&Action| Some(own.id) == action["id"].as_u64();
+        if !self.actions.all.iter().find(is_this).is_some_and(Action::fails) {
+            self.set_status(server, status);
+        }
     }
 
     fn set_status(&mut self, server: u64, status: Status) {

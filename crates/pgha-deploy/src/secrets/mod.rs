@@ -1,11 +1,11 @@
-//! The secrets directory: made once beside the cluster file, kept by the user. Certificates are signed
-//! anew before they end; all else is made anew where it is lost, and by a rotation.
+//! The secrets directory, made once beside the cluster file and kept by the user. Certificates are renewed before they expire. Everything
+//! else is made again only if it is lost, or by a rotation.
 //!
-//! To look never writes: what a cluster file needs and the directory lacks is made in memory, and
-//! reaches the disk by [`Secrets::write`], which `apply` calls after the yes.
+//! Reading never writes. What a cluster file needs and the directory lacks is made in memory. It
+//! reaches the disk by [`Secrets::write`], which `apply` calls once the user has said yes.
 //!
-//! Whoever loses it keeps a running cluster but can no longer administer it: nodes accept only the
-//! SSH key and the certificate authorities made here.
+//! Without it the cluster still runs but can no longer be administered: nodes accept only the SSH
+//! key and the certificate authorities made here.
 
 mod authority;
 mod certificates;
@@ -26,8 +26,8 @@ use std::sync::Mutex;
 use pgha_core::Cluster;
 use pgha_core::cluster::PATRONI_ROLES;
 use pgha_platform::files::{self, FileError};
+use pgha_platform::ssh;
 use rand::distr::{Alphanumeric, SampleString};
-use russh::keys::{Algorithm, PrivateKey};
 use zeroize::Zeroizing;
 
 pub(crate) use certificates::{RENEW_DAYS, first_end};
@@ -42,36 +42,36 @@ use write::Pending;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The secret itself. Ask only to deliver it.
+    /// The secret itself. Call this only to deliver it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// The role of the health probe in PostgreSQL. It needs no more rights than everybody has.
+/// The role of the health probe in PostgreSQL. It needs no special rights.
 pub const PROBE: &str = "pgha_probe";
 
-/// Directory of the archive, beside them: what is in it is read by nobody who asks for secrets.
+/// Directory of the archive, beside the secrets. Reading the secrets skips it.
 pub const ARCHIVE: &str = "archive";
 
-/// Passwords that every cluster has. Users of the cluster file come on top. A new one in their place
-/// opens everything once every node has it.
+/// Passwords that every cluster has, in addition to those of the users in the cluster file. A new one opens everything once every node has
+/// it.
 const SYSTEM_PASSWORDS: [&str; 3] = ["rest-api", "haproxy-stats", PROBE];
 
-/// Where what is to come is kept while secrets are rotated.
+/// Where new secrets are kept until a rotation puts them in place.
 const NEXT: &str = "next/";
 
-/// Where what is to go is kept.
+/// Where old secrets are kept until a rotation drops them.
 const PREVIOUS: &str = "previous/";
 
 const OPERATOR: &str = "ssh/operator";
 
-/// Files of the operator's SSH key, and of the one before, which there is only while they are rotated.
+/// Files of the operator's SSH key and of the previous one, which exists only while they are rotated.
 pub fn operator_keys() -> [String; 2] {
     [OPERATOR.to_owned(), format!("{PREVIOUS}{OPERATOR}")]
 }
 
-/// The SSH key that a node proves itself with.
+/// The SSH host key of a node.
 pub fn host_key(node: &str) -> String {
     format!("nodes/{node}/ssh_host_ed25519_key")
 }
@@ -113,12 +113,12 @@ impl Secrets {
         excused: Option<&Cure>,
     ) -> Result<Self, SecretsError> {
         self.complete(cluster, excused)?;
-        // Last: its presence says that a first run came to its end.
+        // Last: its presence says that a first run was completed.
         self.ensure_file("cluster", || Ok(cluster.name.clone()))?;
         Ok(self)
     }
 
-    /// What is there. Nothing is fine while no server runs.
+    /// Reads what is there. A missing directory is fine while no server runs.
     fn read(dir: &Path, cluster: &Cluster, running: &[String]) -> Result<Self, SecretsError> {
         if !running.is_empty() && !dir.join("cluster").exists() {
             return Err(SecretsError::Lost { path: dir.to_owned(), cure: Cure::Backup });
@@ -182,7 +182,7 @@ impl Secrets {
             let file = format!("passwords/{name}");
             if !self.files.contains_key(&file) {
                 self.put(&file, random_password());
-                // Of another one.
+                // It belongs to the lost password.
                 self.drop(&format!("verifiers/{name}"));
             }
         }
@@ -191,7 +191,7 @@ impl Secrets {
         for user in cluster.postgresql.users.iter().map(String::as_str).chain([PROBE]) {
             let password = self.file(&format!("passwords/{user}")).clone();
             let file = format!("verifiers/{user}");
-            // What PostgreSQL knows of the others is told it by a rotation alone.
+            // For other users, only a rotation changes what PostgreSQL knows.
             if self.is_edited(user) && (user == PROBE || self.running.is_empty()) {
                 self.drop(&file);
             }
@@ -208,20 +208,13 @@ impl Secrets {
     fn ensure_ssh_key(&mut self, name: &str) -> Result<(), SecretsError> {
         let fail = |reason: String| SecretsError::SshKey { name: name.to_owned(), reason };
         if !self.files.contains_key(name) {
-            // Of another one.
+            // It belongs to the lost key.
             self.drop(&format!("{name}.pub"));
         }
         self.ensure_file(name, || {
-            let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)
-                .map_err(|e| fail(e.to_string()))?;
-            Ok(key
-                .to_openssh(russh::keys::ssh_key::LineEnding::LF)
-                .map_err(|e| fail(e.to_string()))?
-                .to_string())
+            Ok(ssh::new_key().map_err(|e| fail(e.to_string()))?.to_string())
         })?;
-        let key = russh::keys::decode_secret_key(self.file(name).expose(), None)
-            .map_err(|e| fail(e.to_string()))?;
-        let public = key.public_key().to_openssh().map_err(|e| fail(e.to_string()))?;
+        let public = ssh::public_key(self.file(name).expose()).map_err(|e| fail(e.to_string()))?;
         self.ensure_file(&format!("{name}.pub"), || Ok(format!("{public}\n")))
     }
 
@@ -251,7 +244,7 @@ impl Secrets {
         }
     }
 
-    /// In the order of the last changes, with what was there before the first.
+    /// Keeps the order of the last changes, and what was there before the first.
     fn note(&mut self, name: &str, before: Option<Secret>) {
         let pending = self.pending_mut();
         let noted = pending.iter().position(|file| file.name == name);
@@ -259,13 +252,13 @@ impl Secrets {
         pending.push(Pending { name: name.to_owned(), before });
     }
 
-    /// Private keys of the operator, in OpenSSH's form: the one that nodes take, and while they are given another one that, too.
+    /// Private keys of the operator, in OpenSSH's format: the current one, and the previous one while they are rotated.
     pub(crate) fn operator_keys(&self) -> Vec<&str> {
         let keys = operator_keys();
         keys.iter().filter_map(|name| self.files.get(name)).map(Secret::expose).collect()
     }
 
-    /// Public keys that a node may prove itself with.
+    /// Public host keys that are accepted from a node.
     pub(crate) fn host_keys(&self, node: &str) -> Vec<&str> {
         let name = format!("{}.pub", host_key(node));
         let names = [format!("{PREVIOUS}{name}"), name];
@@ -288,7 +281,7 @@ impl Secrets {
     }
 }
 
-/// Not the journal, what an interrupted run left, or what editors keep beside a file.
+/// Excludes the journal, what an interrupted run left, and what editors keep beside a file.
 fn is_secret(name: &str) -> bool {
     let temporary = name.contains(".tmp") || name.ends_with('~');
     name == ".gitignore" || !(name.starts_with('.') || name.ends_with(".jsonl") || temporary)

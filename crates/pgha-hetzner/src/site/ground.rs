@@ -2,52 +2,44 @@
 
 use hcloud::models;
 
-use super::{Ours, Site, SiteError};
+use super::{PATIENCE, Site, SiteError};
 use crate::error::{ApiError, Code};
 use crate::ground::Piece;
-
-macro_rules! ours {
-    ($($kind:ident),+) => {
-        $(impl Ours for models::$kind {
-            fn label(&self, key: &str) -> Option<&str> {
-                self.labels.get(key).map(String::as_str)
-            }
-        })+
-    };
-}
-
-ours!(Network, PlacementGroup, SshKey, Volume);
-
-impl Ours for models::Firewall {
-    fn label(&self, key: &str) -> Option<&str> {
-        self.labels.as_ref()?.get(key).map(String::as_str)
-    }
-}
+use crate::model::Resource;
 
 impl Site {
-    /// Makes network, firewall, placement group and key, as far as they are not there.
+    /// Makes network, firewall, placement group and key, as far as they are not there, and gives the firewall its
+    /// rules.
     ///
     /// # Errors
-    /// When the API refuses or is silent, or one of the names is somebody else's.
+    /// When the API refuses or is silent, one of the names is somebody else's, or the network is another one.
     pub async fn create_ground(&self) -> Result<(), SiteError> {
         self.network().await?;
-        self.firewall().await?;
+        let firewall = self.firewall().await?.id;
+        let rules = [self.ssh_rule()];
+        self.carry_out(PATIENCE, || self.api.set_rules(firewall, &rules)).await?;
         self.placement_group().await?;
         self.ssh_key().await.map(drop)
     }
 
-    /// Deletes all of it, once there is no server any more.
+    /// Deletes all of it, and the cluster's snapshots last, once there is no server any more.
     ///
     /// # Errors
-    /// When the API refuses or is silent.
+    /// When there is a server, and when the API refuses or is silent.
     pub async fn delete_ground(&self) -> Result<(), SiteError> {
+        self.remove_leftovers().await?;
+        if let Some(server) = self.servers().await?.first() {
+            return Err(SiteError::HasServer(server.name.clone()));
+        }
         let ground = self.api.ground(&self.selector()).await?;
+        let images = self.api.snapshots(&self.selector()).await?;
         let pieces = [
             ground.volumes.iter().map(|volume| Piece::Volume(volume.id)).collect::<Vec<_>>(),
             ground.firewalls.iter().map(|firewall| Piece::Firewall(firewall.id)).collect(),
             ground.placement_groups.iter().map(|group| Piece::PlacementGroup(group.id)).collect(),
             ground.ssh_keys.iter().map(|key| Piece::SshKey(key.id)).collect(),
             ground.networks.iter().map(|network| Piece::Network(network.id)).collect(),
+            images.iter().map(|image| Piece::Image(image.id)).collect(),
         ];
         for piece in pieces.concat() {
             self.delete(piece).await?;
@@ -57,37 +49,42 @@ impl Site {
 
     /// A firewall is in use for some seconds after its last server is gone, and so is a volume.
     pub(super) async fn delete(&self, piece: Piece) -> Result<(), SiteError> {
-        let passes = [Code::ResourceInUse, Code::Locked];
-        Ok(self.patiently(&passes, || self.api.delete(piece)).await?)
+        Ok(self.patiently(&[Code::ResourceInUse], || self.api.delete(piece)).await?)
     }
 
-    pub(super) async fn network(&self) -> Result<models::Network, SiteError> {
-        let name = &self.wanted.cluster;
-        let find = || self.api.only::<models::Network>("networks", name);
+    pub(super) async fn network(&self) -> Result<Resource, SiteError> {
+        let (name, wants) = (&self.wanted.cluster, &self.wanted.network);
+        let find = || self.api.only::<Resource>("networks", name);
         let make = || async {
-            let mut request =
-                models::CreateNetworkRequest::new(self.wanted.network.clone(), name.clone());
+            let mut request = models::CreateNetworkRequest::new(wants.clone(), name.clone());
             request.labels = Some(self.labels("network").into_iter().collect());
             // At once: a subnet that comes later is not seen by all of Hetzner for some seconds.
             let zone = self.wanted.network_zone.clone();
             let subnet = models::Subnet::new(zone, models::subnet::Type::Cloud);
-            request.subnets = Some(vec![models::Subnet {
-                ip_range: Some(self.wanted.network.clone()),
-                ..subnet
-            }]);
-            Ok(self.api.create_network(request).await?)
+            let subnet = models::Subnet { ip_range: Some(wants.clone()), ..subnet };
+            request.subnets = Some(vec![subnet]);
+            Ok(self.api.create_network(&request).await?.thing)
         };
-        self.ensure("network", name, find, make).await
+        let found = self.ensure("network", name, find, make).await?;
+        match found.ip_range.as_ref().filter(|has| *has != wants) {
+            None => Ok(found),
+            Some(has) => {
+                let (name, has, wants) = (name.clone(), has.clone(), wants.clone());
+                Err(SiteError::Differs { kind: "network", name, has, wants })
+            }
+        }
     }
 
-    pub(super) async fn firewall(&self) -> Result<models::Firewall, SiteError> {
+    pub(super) async fn firewall(&self) -> Result<Resource, SiteError> {
         let name = &self.wanted.cluster;
-        let find = || self.api.only::<models::Firewall>("firewalls", name);
+        let find = || self.api.only::<Resource>("firewalls", name);
         let make = || async {
             let mut request = models::CreateFirewallRequest::new(name.clone());
             request.labels = Some(self.labels("firewall").into_iter().collect());
             request.rules = Some(vec![self.ssh_rule()]);
-            Ok(self.api.create_firewall(request).await?)
+            let made = self.api.create_firewall(&request).await?;
+            self.api.ended(&made.actions, PATIENCE).await?;
+            Ok(made.thing)
         };
         self.ensure("firewall", name, find, make).await
     }
@@ -101,31 +98,45 @@ impl Site {
         }
     }
 
-    pub(super) async fn placement_group(&self) -> Result<models::PlacementGroup, SiteError> {
+    pub(super) async fn placement_group(&self) -> Result<Resource, SiteError> {
         let name = &self.wanted.cluster;
-        let find = || self.api.only::<models::PlacementGroup>("placement_groups", name);
+        let find = || self.api.only::<Resource>("placement_groups", name);
         let make = || async {
             let spread = models::create_placementgroup_request::Type::Spread;
             let mut request = models::CreatePlacementgroupRequest::new(name.clone(), spread);
             request.labels = Some(self.labels("placement-group").into_iter().collect());
-            Ok(self.api.create_placement_group(request).await?)
+            Ok(self.api.create_placement_group(&request).await?.thing)
         };
-        self.ensure("placement group", name, find, make).await
+        self.ensure("placement-group", name, find, make).await
     }
 
-    pub(super) async fn ssh_key(&self) -> Result<models::SshKey, SiteError> {
+    /// The operator's key. A project holds a key once: under another name it is somebody else's, and serves as well.
+    pub(super) async fn ssh_key(&self) -> Result<Resource, SiteError> {
         let name = format!("{}-operator", self.wanted.cluster);
-        let find = || self.api.only::<models::SshKey>("ssh_keys", &name);
+        if let Some(same) = self.same_key().await? {
+            return Ok(same);
+        }
+        let find = || self.api.only::<Resource>("ssh_keys", &name);
         let make = || async {
-            let mut request =
-                models::CreateSshKeyRequest::new(name.clone(), self.wanted.public_key.clone());
+            let public_key = self.wanted.public_key.clone();
+            let mut request = models::CreateSshKeyRequest::new(name.clone(), public_key);
             request.labels = Some(self.labels("ssh-key").into_iter().collect());
-            Ok(self.api.create_ssh_key(request).await?)
+            Ok(self.api.create_ssh_key(&request).await?.thing)
         };
-        self.ensure("SSH key", &name, find, make).await
+        self.ensure("ssh-key", &name, find, make).await
     }
 
-    pub(super) async fn volume(&self, node: &str) -> Result<models::Volume, SiteError> {
+    async fn same_key(&self) -> Result<Option<Resource>, ApiError> {
+        // What follows is a comment.
+        let bytes =
+            |key: &str| key.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
+        let wanted = bytes(&self.wanted.public_key);
+        let is_same =
+            |key: &Resource| key.public_key.as_deref().is_some_and(|key| bytes(key) == wanted);
+        Ok(self.api.list::<Resource>("ssh_keys", &[]).await?.into_iter().find(is_same))
+    }
+
+    pub(super) async fn volume(&self, node: &str) -> Result<Resource, SiteError> {
         let name = self.volume_name(node);
         let find = || self.volume_called(&name);
         let make = || async {
@@ -135,17 +146,14 @@ impl Site {
             let mut labels = self.labels("volume");
             labels.insert("pgha/node".to_owned(), node.to_owned());
             request.labels = Some(labels.into_iter().collect());
-            let made = self.api.create_volume(request).await?;
-            self.api.ended(&made.actions, super::PATIENCE).await?;
+            let made = self.api.create_volume(&request).await?;
+            self.api.ended(&made.actions, PATIENCE).await?;
             Ok(made.thing)
         };
         self.ensure("volume", &name, find, make).await
     }
 
-    pub(super) async fn volume_called(
-        &self,
-        name: &str,
-    ) -> Result<Option<models::Volume>, ApiError> {
+    pub(super) async fn volume_called(&self, name: &str) -> Result<Option<Resource>, ApiError> {
         self.api.only("volumes", name).await
     }
 

@@ -4,23 +4,35 @@
 //! What does not carry the cluster's label is somebody else's: it is never changed and never deleted.
 
 mod ground;
+mod rescue;
 mod server;
+mod upload;
 
 use std::time::Duration;
 
+use pgha_platform::ssh;
+
 use crate::api::Api;
 use crate::error::{ApiError, Code};
-use crate::model::{Labels, Server, Status};
+use crate::model::{Action, Labels, Resource, Server, Status};
 
+pub use rescue::{Disk, DiskError};
 pub use server::{Node, Rebuild};
+pub use upload::Upload;
 
 /// The label that says whose a resource is.
 const CLUSTER: &str = "pgha/cluster";
 
-/// How long Hetzner may take for one thing: the largest servers boot within two minutes.
+/// The label that says what it is for.
+const KIND: &str = "pgha/kind";
+
+/// How long Hetzner may take for one thing.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How often something is looked for or made anew because nobody knows what became of it.
+/// How long a snapshot may take, and a server that is made from one: others saw an hour (terraform-provider-hcloud 312).
+const LONG: Duration = Duration::from_secs(90 * 60);
+
+/// How often something is looked for or made again because it is not known what became of it.
 const LOOKS: u32 = 5;
 
 /// What a cluster asks of a project.
@@ -56,6 +68,18 @@ pub enum SiteError {
     /// The API refused, or was silent.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// A key could not be made.
+    #[error("cannot make an SSH key")]
+    Key(#[source] ssh::KeyError),
+    /// The disk of an image could not be written.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A server cannot be reached from outside.
+    #[error("server `{0}` has no public address")]
+    NoAddress(String),
+    /// A server's next boot would not be into the rescue system.
+    #[error("Hetzner did not arm the rescue system of server `{0}`")]
+    NoRescue(String),
     /// Something that is not the cluster's has the name that it needs.
     #[error("there is a {kind} called `{name}` that is not of this cluster; it was left as it is")]
     Foreign {
@@ -65,16 +89,34 @@ pub enum SiteError {
         name: String,
     },
     /// Hetzner has no server of any wanted kind in the location.
-    #[error("Hetzner has none of {} in {location} now", server_types.join(", "))]
+    #[error("Hetzner has no server of these kinds in {location} now: {server_types}")]
     SoldOut {
         /// What was asked for.
-        server_types: Vec<String>,
+        server_types: String,
         /// Where.
         location: String,
     },
-    /// The network of the cluster is not there.
-    #[error("the network `{0}` is not there")]
-    NoNetwork(String),
+    /// Something of the cluster is not what is wanted, and is not changed.
+    #[error("the {kind} `{name}` has {has}, but {wants} is wanted")]
+    Differs {
+        /// What it is.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What it has.
+        has: String,
+        /// What is wanted.
+        wants: String,
+    },
+    /// An upload left something that is paid for, and it could not be deleted.
+    #[error("what an upload needed could not be deleted, and costs money until it is: {what}")]
+    Left {
+        /// Its name, and why.
+        what: String,
+    },
+    /// There is a server where there should be none any more.
+    #[error("server `{0}` is still there; nothing of what it stands on was deleted")]
+    HasServer(String),
     /// No server has this name.
     #[error("there is no server `{0}`")]
     NoServer(String),
@@ -93,9 +135,21 @@ pub enum SiteError {
     },
 }
 
-/// Something that has labels and a name that no other of its kind has.
-pub(crate) trait Ours {
-    fn label(&self, key: &str) -> Option<&str>;
+/// Something that has labels.
+trait Labelled {
+    fn labels(&self) -> &Labels;
+}
+
+impl Labelled for Server {
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
+}
+
+impl Labelled for Resource {
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
 }
 
 impl Site {
@@ -118,12 +172,12 @@ impl Site {
 
     /// Labels of a resource of this kind.
     fn labels(&self, kind: &str) -> Labels {
-        let labels = [(CLUSTER, self.wanted.cluster.as_str()), ("pgha/kind", kind)];
+        let labels = [(CLUSTER, self.wanted.cluster.as_str()), (KIND, kind)];
         labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
     }
 
     /// Finds something, or makes it. Where nobody knows whether it was made, it is looked for again.
-    async fn ensure<T: Ours, F, M>(
+    async fn ensure<T: Labelled, F, M>(
         &self,
         kind: &'static str,
         name: &str,
@@ -141,7 +195,10 @@ impl Site {
             }
             looks += 1;
             match make().await {
-                Err(SiteError::Api(error)) if leaves_open(&error) && looks < LOOKS => {
+                Err(SiteError::Api(error))
+                    if (error.leaves_open() || error.is(&Code::UniquenessError))
+                        && looks < LOOKS =>
+                {
                     tracing::debug!("{error}: looking for {kind} `{name}`");
                     tokio::time::sleep(self.api.pause).await;
                 }
@@ -154,9 +211,10 @@ impl Site {
         &self,
         kind: &'static str,
         name: &str,
-        found: &impl Ours,
+        found: &impl Labelled,
     ) -> Result<(), SiteError> {
-        let is_ours = found.label(CLUSTER) == Some(&self.wanted.cluster);
+        let ours = self.labels(kind);
+        let is_ours = ours.iter().all(|(key, value)| found.labels().get(key) == Some(value));
         is_ours.then_some(()).ok_or_else(|| SiteError::Foreign { kind, name: name.to_owned() })
     }
 
@@ -180,9 +238,26 @@ impl Site {
         }
     }
 
+    /// Begins actions and waits for them, again where one fails because something else was going on.
+    async fn carry_out<F: Future<Output = Result<Vec<Action>, ApiError>>>(
+        &self,
+        patience: Duration,
+        begin: impl Fn() -> F,
+    ) -> Result<(), ApiError> {
+        for _ in 1..LOOKS {
+            match self.api.ended(&begin().await?, patience).await {
+                Err(ApiError::ActionFailed { message, .. }) if message.contains("locked") => {
+                    tokio::time::sleep(self.api.pause).await;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.api.ended(&begin().await?, patience).await
+    }
+
     /// The server with this name, once nothing is done to it any more. Absent: there is none.
     async fn settled(&self, name: &str) -> Result<Option<Server>, SiteError> {
-        let until = tokio::time::Instant::now() + PATIENCE;
+        let until = tokio::time::Instant::now() + LONG;
         loop {
             let server = self.api.server_called(name).await?;
             let is_busy = server
@@ -191,21 +266,11 @@ impl Site {
             match server {
                 server if !is_busy => return Ok(server),
                 _ if tokio::time::Instant::now() > until => {
-                    let (name, seconds) = (name.to_owned(), PATIENCE.as_secs());
-                    return Err(SiteError::Slow { name, what: "left alone", seconds });
+                    let (name, seconds) = (name.to_owned(), LONG.as_secs());
+                    return Err(SiteError::Slow { name, what: "on or off", seconds });
                 }
                 _ => tokio::time::sleep(self.api.pause).await,
             }
         }
-    }
-}
-
-/// Whether the thing may be there all the same: made without a word, or by another try.
-fn leaves_open(error: &ApiError) -> bool {
-    match error {
-        ApiError::Silent { .. } | ApiError::Unreadable { .. } | ApiError::Empty { .. } => true,
-        error => [Code::BadGateway, Code::Timeout, Code::UniquenessError]
-            .iter()
-            .any(|code| error.is(code)),
     }
 }

@@ -4,14 +4,14 @@ use std::net::Ipv4Addr;
 
 use hcloud::models;
 
-use super::{Ours, PATIENCE, Site, SiteError};
+use super::{LONG, PATIENCE, Site, SiteError};
 use crate::error::Code;
 use crate::ground::Piece;
-use crate::model::{Labels, Server, Status};
+use crate::model::{Image, ImageStatus, Labels, Resource, Server, ServerType, Status};
 use crate::server::Power;
 
 /// The label of a snapshot that says which image it holds.
-const IMAGE: &str = "pgha/image";
+pub(super) const IMAGE: &str = "pgha/image";
 
 /// What a server is on its way to. Gone once it is there: whoever finds it does the change again.
 const NEXT: &str = "pgha/next-image";
@@ -42,25 +42,23 @@ pub struct Rebuild<'r> {
     pub labels: Labels,
 }
 
-impl Ours for Server {
-    fn label(&self, key: &str) -> Option<&str> {
-        self.labels.get(key).map(String::as_str)
-    }
-}
-
 impl Site {
     /// Makes a server with an empty volume and boots it.
     ///
     /// # Errors
     /// When the API refuses or is silent, a name is somebody else's, or nothing is left of what is wanted.
     pub async fn create_server(&self, node: &Node<'_>) -> Result<(), SiteError> {
-        let name = self.server_name(node.name);
-        let volume = self.volume(node.name).await?;
+        // Before anything is paid for.
+        let image = self.snapshot(node.image).await?;
+        let (name, volume) = (self.server_name(node.name), self.volume(node.name).await?);
         let find = || self.api.server_called(&name);
-        let make = || self.make_server(&name, node, &volume);
-        self.ensure("server", &name, find, make).await?;
+        let make = || self.make_server(&name, node, &image, &volume);
+        self.ensure("node", &name, find, make).await?;
         let server = self.there(node.name).await?;
-        self.attach(&server, node.address).await?;
+        if !server.volumes.contains(&volume.id) {
+            self.carry_out(PATIENCE, || self.api.attach_volume(volume.id, server.id)).await?;
+        }
+        self.join_network(&server, node.address).await?;
         self.power_on(node.name).await
     }
 
@@ -69,39 +67,53 @@ impl Site {
         &self,
         name: &str,
         node: &Node<'_>,
-        volume: &models::Volume,
+        image: &Image,
+        volume: &Resource,
     ) -> Result<Server, SiteError> {
-        let mut request = models::CreateServerRequest::new(
-            self.snapshot(node.image).await?.to_string(),
-            name.to_owned(),
-            String::new(),
-        );
-        let mut labels = self.labels("node");
-        labels.extend(node.labels.clone());
-        request.labels = Some(labels.into_iter().collect());
-        request.location = Some(self.wanted.location.clone());
+        let mut request = self.new_server(name, &image.id.to_string(), "node");
+        let labels = request.labels.get_or_insert_default();
+        node.labels.iter().for_each(|(key, value)| {
+            labels.entry(key.clone()).or_insert_with(|| value.clone());
+        });
         request.user_data = Some(node.user_data.to_owned());
-        request.volumes = Some(vec![volume.id]);
+        request.volumes = Some(vec![number(volume.id)]);
         request.firewalls = Some(vec![models::CreateServerRequestFirewalls {
-            firewall: self.firewall().await?.id,
+            firewall: number(self.firewall().await?.id),
         }]);
-        request.placement_group = Some(self.placement_group().await?.id);
+        request.placement_group = Some(number(self.placement_group().await?.id));
         request.ssh_keys = Some(vec![self.ssh_key().await?.id.to_string()]);
-        request.start_after_create = Some(false);
-        request.public_net = Some(Box::new(models::CreateServerRequestPublicNet {
-            enable_ipv4: Some(true),
-            enable_ipv6: Some(false),
-            ..Default::default()
-        }));
-        self.first_available(request).await
+        self.first_available(request, &self.wanted.server_types).await
     }
 
-    /// Tries the kinds of server in their order.
-    async fn first_available(
+    /// A server that is off, with a public IPv4 address.
+    pub(super) fn new_server(
+        &self,
+        name: &str,
+        image: &str,
+        kind: &str,
+    ) -> models::CreateServerRequest {
+        models::CreateServerRequest {
+            labels: Some(self.labels(kind).into_iter().collect()),
+            location: Some(self.wanted.location.clone()),
+            start_after_create: Some(false),
+            public_net: Some(Box::new(models::CreateServerRequestPublicNet {
+                enable_ipv4: Some(true),
+                enable_ipv6: Some(false),
+                ..Default::default()
+            })),
+            ..models::CreateServerRequest::new(image.to_owned(), name.to_owned(), String::new())
+        }
+    }
+
+    /// Tries the kinds of server that are sold in the location, in their order.
+    pub(super) async fn first_available(
         &self,
         mut request: models::CreateServerRequest,
+        server_types: &[String],
     ) -> Result<Server, SiteError> {
-        for server_type in &self.wanted.server_types {
+        let sold = self.sold().await?;
+        let is_sold = |name: &&String| sold.iter().any(|kind| kind.name == **name);
+        for server_type in server_types.iter().filter(is_sold) {
             request.server_type.clone_from(server_type);
             match self.api.create_server(&request).await {
                 Err(error)
@@ -111,26 +123,42 @@ impl Site {
                 }
                 outcome => {
                     let made = outcome?;
-                    self.api.ended(&made.actions, PATIENCE).await?;
+                    self.api.ended(&made.actions, LONG).await?;
                     return Ok(made.thing);
                 }
             }
         }
-        let (server_types, location) =
-            (self.wanted.server_types.clone(), self.wanted.location.clone());
+        let (server_types, location) = (server_types.join(", "), self.wanted.location.clone());
         Err(SiteError::SoldOut { server_types, location })
     }
 
-    async fn attach(&self, server: &Server, address: Ipv4Addr) -> Result<(), SiteError> {
-        let network = self.network().await?.id.unsigned_abs();
-        if server.private_net.iter().any(|card| card.network == network) {
+    /// Kinds of server that can be had in the location now.
+    pub(super) async fn sold(&self) -> Result<Vec<ServerType>, SiteError> {
+        let mut kinds = self.api.server_types().await?;
+        kinds.retain(|kind| {
+            let mut places = kind.locations.iter();
+            places.any(|place| place.available && place.name == self.wanted.location)
+        });
+        Ok(kinds)
+    }
+
+    async fn join_network(&self, server: &Server, address: Ipv4Addr) -> Result<(), SiteError> {
+        let network = self.network().await?.id;
+        let card = server.private_net.iter().find(|card| card.network == network);
+        if let Some(card) = card.filter(|card| card.ip != address) {
+            let (name, has) = (server.name.clone(), card.ip.to_string());
+            let wants = address.to_string();
+            return Err(SiteError::Differs { kind: "server", name, has, wants });
+        }
+        if card.is_some() {
             return Ok(());
         }
         let passes = [Code::NoSubnetAvailable, Code::ServiceError];
         let attach = || self.api.attach_to_network(server.id, network, address);
-        match self.patiently(&passes, attach).await {
+        let joined = self.carry_out(PATIENCE, || self.patiently(&passes, attach)).await;
+        match joined {
             Err(error) if error.is(&Code::ServerAlreadyAttached) => Ok(()),
-            outcome => Ok(self.api.ended(&outcome?, PATIENCE).await?),
+            outcome => Ok(outcome?),
         }
     }
 
@@ -153,8 +181,7 @@ impl Site {
     async fn power(&self, node: &str, wanted: Status, power: Power) -> Result<(), SiteError> {
         let server = self.there(node).await?;
         if server.status != wanted {
-            let begun = self.api.power(server.id, power).await?;
-            self.api.ended(&begun, PATIENCE).await?;
+            self.carry_out(PATIENCE, || self.api.power(server.id, power)).await?;
         }
         Ok(())
     }
@@ -162,35 +189,39 @@ impl Site {
     /// Gives a server another image and boots it, on the same volume. While it is under way a label says so.
     ///
     /// # Errors
-    /// As [`Site::power_on`], and when no snapshot holds the image.
+    /// As [`Site::power_on`], and when no snapshot holds the image or it does not fit.
     pub async fn rebuild_server(&self, rebuild: &Rebuild<'_>) -> Result<(), SiteError> {
         let image = self.snapshot(rebuild.image).await?;
         let server = self.there(rebuild.name).await?;
+        // Before it is stopped: Hetzner would refuse it only then.
+        if image.disk_size > server.server_type.disk {
+            let (has, wants) = (server.server_type.disk, image.disk_size);
+            let (has, wants) = (format!("a disk of {has} GB"), format!("one of {wants} GB"));
+            return Err(SiteError::Differs { kind: "server", name: server.name, has, wants });
+        }
         let mut labels = server.labels.clone();
         labels.insert(NEXT.to_owned(), rebuild.image.to_owned());
         self.api.label_server(server.id, &labels).await?;
         self.power_off(rebuild.name).await?;
-        let begun = self.api.rebuild_server(server.id, image, Some(rebuild.user_data)).await?;
-        self.api.ended(&begun, PATIENCE).await?;
+        let begin = || self.api.rebuild_server(server.id, image.id, Some(rebuild.user_data));
+        self.carry_out(LONG, begin).await?;
         // It need not be on: the API does not say.
         self.power_on(rebuild.name).await?;
-        let mut labels = self.labels("node");
-        labels.extend(rebuild.labels.clone());
+        let mut labels = rebuild.labels.clone();
+        labels.extend(self.labels("node"));
         self.api.label_server(server.id, &labels).await?;
         Ok(())
     }
 
-    /// Deletes a server and its volume.
+    /// Deletes a server, whatever it does, and its volume.
     ///
     /// # Errors
-    /// When the API refuses or is silent.
+    /// When one of them is somebody else's, and when the API refuses or is silent.
     pub async fn delete_server(&self, node: &str) -> Result<(), SiteError> {
-        if let Some(server) = self.settled(&self.server_name(node)).await? {
-            self.must_be_ours("server", &server.name, &server)?;
-            match self.api.delete_server(server.id).await {
-                Err(error) if error.is(&Code::NotFound) => {}
-                outcome => self.api.ended(&outcome?, PATIENCE).await?,
-            }
+        let name = self.server_name(node);
+        if let Some(server) = self.api.server_called(&name).await? {
+            self.must_be_ours("node", &name, &server)?;
+            self.delete_one(&server).await?;
         }
         let name = self.volume_name(node);
         if let Some(volume) = self.volume_called(&name).await? {
@@ -200,23 +231,37 @@ impl Site {
         Ok(())
     }
 
-    /// The number of the snapshot that holds an image.
-    async fn snapshot(&self, image: &str) -> Result<u64, SiteError> {
-        let found = self.api.snapshots(&format!("{IMAGE}={image}")).await?;
-        let available =
-            found.iter().find(|found| found.status == crate::model::ImageStatus::Available);
-        available.map(|found| found.id).ok_or_else(|| SiteError::NoSnapshot(image.to_owned()))
+    /// Deletes a server and nothing else. One that is gone is no error.
+    pub(super) async fn delete_one(&self, server: &Server) -> Result<(), SiteError> {
+        let deleted = self.carry_out(PATIENCE, || self.api.delete_server(server.id)).await;
+        match deleted {
+            Err(error) if error.is(&Code::NotFound) => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// The cluster's snapshot that holds an image.
+    async fn snapshot(&self, image: &str) -> Result<Image, SiteError> {
+        let found = self.api.snapshots(&format!("{},{IMAGE}={image}", self.selector())).await?;
+        let mut found = found.into_iter();
+        let available = found.find(|found| found.status == ImageStatus::Available);
+        available.ok_or_else(|| SiteError::NoSnapshot(image.to_owned()))
     }
 
     /// The server of a node, once nothing is done to it any more.
     async fn there(&self, node: &str) -> Result<Server, SiteError> {
         let name = self.server_name(node);
         let server = self.settled(&name).await?.ok_or_else(|| SiteError::NoServer(name.clone()))?;
-        self.must_be_ours("server", &name, &server)?;
+        self.must_be_ours("node", &name, &server)?;
         Ok(server)
     }
 
     fn server_name(&self, node: &str) -> String {
         format!("{}-{node}", self.wanted.cluster)
     }
+}
+
+/// A number as the models of requests have it. Hetzner counts in billions.
+fn number(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
 }

@@ -14,7 +14,7 @@ pub(super) fn unified() -> Option<PathBuf> {
         .find(|root| root.join("cgroup.controllers").exists())
 }
 
-/// Whether any process of the machine lives.
+/// Whether the machine has a live process.
 pub(super) fn is_populated(machine: &str) -> bool {
     let events = unified().map(|root| root.join(machine).join("cgroup.events"));
     events
@@ -22,7 +22,7 @@ pub(super) fn is_populated(machine: &str) -> bool {
         .is_some_and(|text| text.contains("populated 1"))
 }
 
-/// Names of the machines that begin with `prefix` and have a process that lives.
+/// Names of the machines that begin with `prefix` and have a live process.
 pub(super) fn populated(prefix: &str) -> Vec<String> {
     let groups = unified().and_then(|root| fs::read_dir(root).ok()).into_iter().flatten().flatten();
     let names = groups.map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -32,8 +32,8 @@ pub(super) fn populated(prefix: &str) -> Vec<String> {
     names
 }
 
-/// Kills every process of the machine at once and removes its groups. Gives the seconds waited when
-/// one would not die.
+/// Kills every process of the machine at once and removes its groups. Fails with the seconds waited
+/// if one does not die.
 pub(super) async fn kill(machine: &str) -> Result<(), u64> {
     if let Some(root) = unified() {
         let _ = fs::write(root.join(machine).join("cgroup.kill"), "1");
@@ -43,8 +43,8 @@ pub(super) async fn kill(machine: &str) -> Result<(), u64> {
     Ok(())
 }
 
-/// Stops every process of the machine where it is, or lets them go on. Gives the seconds waited when
-/// they did not all obey.
+/// Freezes every process of the machine, or lets them go on. Fails with the seconds waited if not
+/// all of them obey.
 pub(super) async fn set_frozen(machine: &str, frozen: bool) -> Result<(), u64> {
     let Some(group) = unified().map(|root| root.join(machine)).filter(|group| group.exists())
     else {
@@ -56,12 +56,12 @@ pub(super) async fn set_frozen(machine: &str, frozen: bool) -> Result<(), u64> {
     until(KILL_SECONDS, || events().contains(is)).await
 }
 
-/// Waits until no process of the machine is left. Gives the seconds waited when one still is.
+/// Waits until no process of the machine is left. Fails with the seconds waited if one still is.
 pub(super) async fn emptied(machine: &str, seconds: u64) -> Result<(), u64> {
     until(seconds, || !is_populated(machine)).await
 }
 
-/// Waits until it is so. Gives the seconds waited when it never was.
+/// Waits until `so` is true. Fails with the seconds waited if it never is.
 async fn until(seconds: u64, so: impl Fn() -> bool) -> Result<(), u64> {
     for _ in 0..seconds * 100 {
         if so() {
@@ -72,7 +72,8 @@ async fn until(seconds: u64, so: impl Fn() -> bool) -> Result<(), u64> {
     Err(seconds)
 }
 
-/// Whether process `id` belongs to the machine. Its number alone could by now be somebody else's.
+/// Whether process `id` belongs to the machine. The number alone may belong to another process by
+/// now.
 pub(super) fn has(machine: &str, id: i32) -> bool {
     let path = fs::read_to_string(format!("/proc/{id}/cgroup")).unwrap_or_default();
     let inside = |line: &str| {
@@ -89,7 +90,7 @@ pub(super) fn remove(machine: &str) {
     }
 }
 
-/// A group can only be removed once its children are; its files are not real.
+/// A group can only be removed after its children; its files are virtual.
 fn remove_tree(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

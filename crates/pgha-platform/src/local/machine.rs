@@ -26,8 +26,8 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
     let path = node.join("console.log");
     let console = console(&path).map_err(FileError::at("open", &path))?;
     let errors = console.try_clone().map_err(FileError::at("open", &path))?;
-    // A session of its own: the node must survive the terminal that started it. Through the shell,
-    // because Debian mounts /run without the right to execute anything there.
+    // A separate session: the node must survive the terminal that started it. Through the shell,
+    // because Debian mounts /run with noexec.
     let child = Command::new("setsid")
         .arg("/bin/sh")
         .arg(&script)
@@ -44,10 +44,10 @@ pub(super) fn launch(machine: &str, node: &Path, record: &Record) -> Result<(), 
     Ok(())
 }
 
-/// An empty file for what a node says, which may be what it was told in confidence.
+/// An empty file for the console of a node, which may show secrets that the node was given.
 fn console(path: &Path) -> std::io::Result<File> {
     let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
-    // One of an earlier pgha may be open to others.
+    // A file of an earlier pgha may be open to others.
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }

@@ -31,17 +31,17 @@ use record::{Labels, Records};
 /// Patroni may take 120 s to stop PostgreSQL cleanly (its unit's TimeoutStopSec).
 const SHUT_DOWN_SECONDS: u64 = 150;
 
-/// As much of a console as is read: a node may write to it without end.
+/// How much of a console is read: a node may write to it without limit.
 const CONSOLE_BYTES: u64 = 64 << 10;
 
-/// What the local provider must know of a cluster.
+/// What the local provider must know about a cluster.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Name of the cluster.
     pub cluster: String,
     /// Directory of data volumes and records.
     pub state_dir: PathBuf,
-    /// Directory of the cluster's secrets: its name may be another cluster's, too.
+    /// Directory of the cluster's secrets: another cluster may have the same name.
     pub secrets: PathBuf,
     /// The host's address in the cluster's network.
     pub gateway: Ipv4Addr,
@@ -76,12 +76,12 @@ impl Local {
     }
 
     fn machine(&self, name: &str) -> String {
-        // A full stop, which no name may hold: `a` with node `b-c` must not meet `a-b` with node
-        // `c`.
+        // A full stop, because no name may contain one: cluster `a` with node `b-c` must not
+        // collide with `a-b` and node `c`.
         format!("pgha-{}.{name}", self.options.cluster)
     }
 
-    /// Stops a node as `poweroff` would; one that does not stop in time loses its power.
+    /// Stops a node as `poweroff` would. A node that does not stop in time gets a power cut.
     async fn shut_down(&self, name: &str) -> Result<(), ProviderError> {
         let machine = self.machine(name);
         if !machine::ask_to_stop(&machine) {
@@ -107,13 +107,13 @@ impl Provider for Local {
         if !is_root() {
             return Err(ProviderError::NotRoot);
         }
-        // Machines and switch are called after the cluster alone: to work on them would be to work
-        // on those of another one with its name.
+        // Machines and switch are named after the cluster alone: changes could hit those of another
+        // cluster with the same name.
         if let Some(records) = self.switch.anothers() {
             let cluster = self.options.cluster.clone();
             return Err(ProviderError::Elsewhere { cluster, records });
         }
-        // Node's data and consoles are nobody else's business.
+        // Other users must not read data and consoles of nodes.
         files::private_dir(&self.records.dir)?;
         files::lock(&self.records.dir.join("lock"), purpose)?.map_err(ProviderError::Busy)
     }
@@ -152,8 +152,8 @@ impl Provider for Local {
     async fn delete_network(&self) -> Result<(), ProviderError> {
         self.switch.delete().await?;
         self.records.sweep()?;
-        // Only what this provider made, and only while it is empty: the directory may hold other
-        // things.
+        // Removes only what this provider made, and only while it is empty: the directory may hold
+        // other things.
         let _ = std::fs::remove_dir(self.records.dir.join("nodes"));
         files::remove(&self.records.dir.join("lock"))?;
         let _ = std::fs::remove_dir(&self.records.dir);
@@ -161,8 +161,8 @@ impl Provider for Local {
     }
 
     async fn create_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
-        // A machine that runs without a record has its data somewhere else: a new volume must not
-        // slip in under it.
+        // A machine that runs without a record has its data elsewhere: it must not get a new
+        // volume.
         let machine = self.machine(&request.name);
         if cgroup::is_populated(&machine) && self.records.read(&request.name).is_err() {
             return Err(ProviderError::Unrecorded(machine));
@@ -172,7 +172,7 @@ impl Provider for Local {
     }
 
     async fn rebuild_server(&self, request: &ServerRequest) -> Result<(), ProviderError> {
-        // Before it is stopped: it would have nothing to boot from.
+        // Checked before the stop: otherwise the server might have nothing to boot from.
         unchanged(&request.name, [&request.boot.package_root, &request.boot.configuration])?;
         self.shut_down(&request.name).await?;
         self.records.give(request)?;
@@ -192,7 +192,7 @@ impl Provider for Local {
     }
 
     async fn reboot(&self, name: &str) -> Result<(), ProviderError> {
-        // Before it is stopped: it would have nothing to boot from.
+        // Checked before the stop: otherwise the server might have nothing to boot from.
         let record = self.records.read(name)?;
         unchanged(name, record.files())?;
         self.shut_down(name).await?;
@@ -206,7 +206,7 @@ impl Provider for Local {
         }
         let record = self.records.read(name)?;
         unchanged(name, record.files())?;
-        // A cgroup that was killed once kills what is started in it: begin with a new one.
+        // A cgroup that was killed once kills whatever is started in it: begin with a new one.
         cgroup::remove(&machine);
         self.switch.attach(&machine, record.address).await?;
         machine::launch(&machine, &self.records.node(name), &record)
@@ -250,7 +250,7 @@ impl Local {
     }
 }
 
-/// No node boots bytes that its image was not made of.
+/// Fails if a file is not what the image was made of: no node may boot other bytes.
 fn unchanged(server: &str, files: [&ImageFile; 2]) -> Result<(), ProviderError> {
     for file in files {
         let Some(what) = files::altered(&file.path, &file.sha256)? else { continue };

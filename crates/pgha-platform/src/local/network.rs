@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::command::{Command, CommandError};
 
-/// Bytes that the kernel keeps of an interface's alias.
+/// Bytes that the kernel stores of an interface's alias.
 const ALIAS_BYTES: usize = 255;
 
 /// The switch of one cluster.
@@ -40,8 +40,8 @@ impl Switch {
         exists(&self.namespace)
     }
 
-    /// Where the nodes of another cluster with the same name have their records, if the switch is
-    /// theirs: the host's port is called after them. One of an older pgha is not.
+    /// Where the nodes of another cluster with the same name have their records, if the switch
+    /// belongs to it. The alias of the host's port is that directory; an older pgha did not set it.
     pub(super) fn anothers(&self) -> Option<PathBuf> {
         let alias = Path::new("/sys/class/net").join(self.host_port()).join("ifalias");
         let named = std::fs::read_to_string(alias).ok()?;
@@ -50,7 +50,7 @@ impl Switch {
         (!is_ours).then_some(theirs)
     }
 
-    /// Makes the switch and connects the host. A half-made one is made anew.
+    /// Makes the switch and connects the host. A half-made switch is replaced.
     pub(super) async fn create(&self) -> Result<(), CommandError> {
         let (space, host) = (&self.namespace, self.host_port());
         if self.exists() && std::path::Path::new("/sys/class/net").join(&host).exists() {
@@ -91,11 +91,12 @@ impl Switch {
     ) -> Result<(), CommandError> {
         let (space, cable) = (&self.namespace, port("n", machine));
         if ip(Some(space), &["link", "show", &cable]).await.is_err() {
-            // Also when an interrupted run left the namespace without its cable.
+            // An interrupted run may have left the namespace without its cable.
             remove(machine).await?;
             ip(None, &["netns", "add", machine]).await?;
             let prefix = self.prefix;
-            // One that is made anew is reached at once: others remember who has its address.
+            // A fixed MAC address: a namespace that is made again is reached at once, because
+            // others remember the address.
             let hardware = hardware(machine);
             let link = format!(
                 "link add eth0 address {hardware} type veth peer name {cable} netns {space}"
@@ -153,7 +154,7 @@ async fn ip(namespace: Option<&str>, arguments: &[&str]) -> Result<(), CommandEr
     in_namespace(namespace).args(arguments).run().await.map(drop)
 }
 
-/// Several changes by one process: starting one costs more than most changes.
+/// Makes several changes with one process: starting one costs more than most changes.
 async fn batch(namespace: Option<&str>, lines: &[String]) -> Result<(), CommandError> {
     in_namespace(namespace)
         .args(["-batch", "-"])

@@ -69,7 +69,7 @@ fn space(state_dir: &Path) -> Check {
     )
 }
 
-/// The cluster's network must not be one this machine already has a way to.
+/// The cluster's network must not overlap one that this machine already has a route to.
 async fn address(options: &Options, switch: &Switch) -> Check {
     let name = format!("network {}/{}", options.gateway, options.prefix);
     if let Some(records) = switch.anothers() {

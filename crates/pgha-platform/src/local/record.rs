@@ -34,7 +34,7 @@ impl Record {
     }
 }
 
-/// Beginning of the name of what is being deleted.
+/// Beginning of the name of a directory that is being deleted.
 const DELETED: &str = "deleted-";
 /// Beginning of the name of a seed.
 const SEED: &str = "seed-";
@@ -64,8 +64,8 @@ impl Records {
         Ok(complete.collect())
     }
 
-    /// Directories of servers that are not among `names`, the complete ones: of an interrupted
-    /// creation or deletion, or somebody else's.
+    /// Directories that belong to none of `names`, the complete servers: left by an interrupted
+    /// creation or deletion, or made by another program.
     pub(super) fn without_record(&self, names: &[String]) -> Result<Vec<PathBuf>, FileError> {
         let nodes = list(&self.dir.join("nodes"))?.into_iter();
         let nodes = nodes.filter(|name| !names.contains(name)).map(|name| self.node(&name));
@@ -93,14 +93,15 @@ impl Records {
         Ok(files::write(&self.node(name).join("record.json"), text.as_bytes(), 0o600)?)
     }
 
-    /// Makes the directory, the marked data volume, the seed and last the record, whose presence
-    /// means that all is there.
+    /// Makes the directory, the marked data volume, the seed, and last the record. Its presence
+    /// means that the server is complete.
     pub(super) fn create(&self, request: &ServerRequest) -> Result<(), ProviderError> {
         let dir = self.node(&request.name);
         if dir.join("record.json").exists() {
             return Ok(());
         }
-        // What an interrupted creation left is begun anew. A volume that was in use has an owner.
+        // The remains of an interrupted creation are replaced. A volume that was in use has an
+        // owner.
         if dir.join("data/owner.json").exists() {
             return Err(ProviderError::Orphaned { dir });
         }
@@ -111,7 +112,7 @@ impl Records {
         self.give(request)
     }
 
-    /// Gives a server what it boots from, and its labels. The seed it had before goes.
+    /// Gives a server what it boots from, and its labels. Removes the seed it had before.
     pub(super) fn give(&self, request: &ServerRequest) -> Result<(), ProviderError> {
         let dir = self.node(&request.name);
         let hash = Sha256::digest(request.boot.seed.as_slice());
@@ -132,8 +133,8 @@ impl Records {
         Ok(old.try_for_each(|name| files::remove(&dir.join(name)))?)
     }
 
-    /// Out of sight at once, then gone: half a deletion must look neither like a server nor like
-    /// the data of a lost one.
+    /// Renames the directory, then deletes it: a half-deleted server must look neither like a
+    /// server nor like the data of a lost one.
     pub(super) fn delete(&self, name: &str) -> Result<(), FileError> {
         let (node, gone) = (self.node(name), self.dir.join(format!("{DELETED}{name}")));
         files::remove(&gone)?;
@@ -150,7 +151,7 @@ impl Records {
     }
 }
 
-/// Sorted names of what is in a directory; none if it is not there.
+/// Sorted names of what is in a directory; none if it does not exist.
 fn list(dir: &Path) -> Result<Vec<String>, FileError> {
     let entries = match std::fs::read_dir(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

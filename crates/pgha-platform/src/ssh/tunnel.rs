@@ -21,8 +21,8 @@ impl Drop for Tunnel {
 }
 
 impl Session {
-    /// Opens a port of this machine's loopback that leads to `port` of the node's loopback. It
-    /// closes with the value.
+    /// Opens a port of this machine's loopback that leads to `port` of the node's loopback.
+    /// Dropping the value closes it.
     ///
     /// # Errors
     /// When this machine has no free port.
