@@ -89,9 +89,12 @@ impl Project {
 
     /// Refuses what may not be done while an action runs on one of the subjects.
     pub(crate) fn not_locked(&self, subjects: &[Subject]) -> Result<(), Refusal> {
-        let blocks = |action: &&Action| subjects.iter().any(|subject| action.concerns(*subject));
-        let mut running = self.actions.all.iter().filter(|action| action.is_running());
-        if running.any(|action| blocks(&action)) { Err(Refusal::locked()) } else { Ok(()) }
+        if self.running_on(subjects).next().is_some() { Err(Refusal::locked()) } else { Ok(()) }
+    }
+
+    fn running_on(&self, subjects: &[Subject]) -> impl Iterator<Item = &Action> {
+        let running = self.actions.all.iter().filter(|action| action.is_running());
+        running.filter(|action| subjects.iter().any(|subject| action.concerns(*subject)))
     }
 
     /// The same, after those that run already.
@@ -101,10 +104,8 @@ impl Project {
         subjects: &[Subject],
         effect: impl FnOnce(&mut Self) + Send + 'static,
     ) -> Value {
-        let running = self.actions.all.iter().filter(|action| action.is_running());
-        let before =
-            running.filter(|action| subjects.iter().any(|subject| action.concerns(*subject)));
-        let begin = before.map(|action| action.due).max().unwrap_or_else(Instant::now);
+        let before = self.running_on(subjects).map(|action| action.due).max();
+        let begin = before.unwrap_or_else(Instant::now);
         let failure = self.actions.fails_next.take();
         let action = Action {
             id: self.next_id(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Outcome, Refusal};
 use crate::labels::Labels;
-use crate::project::{Meta, Project, Resource, Table, read};
+use crate::project::{Meta, Project, Resource, read, stored};
 use crate::server::Server;
 
 /// Rules of a firewall, at most.
@@ -66,26 +66,9 @@ impl Rule {
     }
 }
 
+stored!(Firewall, "firewall", firewalls, []);
+
 impl Resource for Firewall {
-    const KIND: &'static str = "firewall";
-    const KINDS: &'static str = "firewalls";
-
-    fn table(project: &Project) -> &Table<Self> {
-        &project.firewalls
-    }
-
-    fn table_mut(project: &mut Project) -> &mut Table<Self> {
-        &mut project.firewalls
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.meta
-    }
-
     fn fields(&self, _: &Project) -> Value {
         let servers =
             self.servers.iter().map(|id| json!({ "type": "server", "server": { "id": id } }));

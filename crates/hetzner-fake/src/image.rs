@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Outcome, Refusal};
 use crate::labels::{self, Labels};
-use crate::project::{Meta, Project, Resource, Table, now, read};
+use crate::project::{Meta, Project, Resource, now, read, stored};
 
 /// What a server may be made from.
 pub(crate) struct Image {
@@ -25,27 +25,9 @@ pub(crate) enum Kind {
     Snapshot { server: u64, name: String },
 }
 
+stored!(Image, "image", images, ["type", "status", "architecture"]);
+
 impl Resource for Image {
-    const KIND: &'static str = "image";
-    const KINDS: &'static str = "images";
-    const FILTERS: &'static [&'static str] = &["type", "status", "architecture"];
-
-    fn table(project: &Project) -> &Table<Self> {
-        &project.images
-    }
-
-    fn table_mut(project: &mut Project) -> &mut Table<Self> {
-        &mut project.images
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.meta
-    }
-
     /// Without `deprecated`, as images are since September 2026.
     fn fields(&self, _: &Project) -> Value {
         let (kind, flavor, version, from) = match &self.kind {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Outcome, Refusal};
 use crate::labels::Labels;
-use crate::project::{Meta, Project, Resource, Table, read};
+use crate::project::{Meta, Project, Resource, read, stored};
 
 /// Hetzner's own gateway towards the internet.
 const RESERVED: Ipv4Addr = Ipv4Addr::new(172, 31, 1, 1);
@@ -22,26 +22,9 @@ pub(crate) struct Network {
     protected: bool,
 }
 
+stored!(Network, "network", networks, []);
+
 impl Resource for Network {
-    const KIND: &'static str = "network";
-    const KINDS: &'static str = "networks";
-
-    fn table(project: &Project) -> &Table<Self> {
-        &project.networks
-    }
-
-    fn table_mut(project: &mut Project) -> &mut Table<Self> {
-        &mut project.networks
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.meta
-    }
-
     fn fields(&self, project: &Project) -> Value {
         let gateway = self.range.hosts().next();
         let subnets = self.subnets.iter().map(|(range, zone)| {

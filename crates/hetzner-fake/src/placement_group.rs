@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Outcome, Refusal};
 use crate::labels::Labels;
-use crate::project::{Meta, Project, Resource, Table, read};
+use crate::project::{Meta, Project, Resource, read, stored};
 
 /// Servers of one group, at most.
 const MOST: usize = 10;
@@ -15,27 +15,9 @@ pub(crate) struct PlacementGroup {
     meta: Meta,
 }
 
+stored!(PlacementGroup, "placement_group", placement_groups, ["type"]);
+
 impl Resource for PlacementGroup {
-    const KIND: &'static str = "placement_group";
-    const KINDS: &'static str = "placement_groups";
-    const FILTERS: &'static [&'static str] = &["type"];
-
-    fn table(project: &Project) -> &Table<Self> {
-        &project.placement_groups
-    }
-
-    fn table_mut(project: &mut Project) -> &mut Table<Self> {
-        &mut project.placement_groups
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.meta
-    }
-
     fn fields(&self, project: &Project) -> Value {
         json!({ "type": "spread", "servers": project.placed_in(self.meta.id) })
     }

@@ -48,19 +48,51 @@ pub(crate) struct Meta {
     pub(crate) created: String,
 }
 
-/// A kind of resource.
-pub(crate) trait Resource: Sized {
+/// Where a kind of resource is kept; [`stored`] writes it.
+pub(crate) trait Stored: Sized {
     /// Its name in answers about one.
     const KIND: &'static str;
     /// Its name in paths and lists.
     const KINDS: &'static str;
     /// Fields that a list can be filtered by.
-    const FILTERS: &'static [&'static str] = &[];
+    const FILTERS: &'static [&'static str];
 
     fn table(project: &Project) -> &Table<Self>;
     fn table_mut(project: &mut Project) -> &mut Table<Self>;
     fn meta(&self) -> &Meta;
     fn meta_mut(&mut self) -> &mut Meta;
+}
+
+/// A type with a field `meta`, its name in answers, the field of [`Project`] that keeps it, and its filters.
+macro_rules! stored {
+    ($type:ident, $kind:literal, $kinds:ident, [$($filter:literal),*]) => {
+        impl crate::project::Stored for $type {
+            const KIND: &'static str = $kind;
+            const KINDS: &'static str = stringify!($kinds);
+            const FILTERS: &'static [&'static str] = &[$($filter),*];
+
+            fn table(project: &crate::project::Project) -> &crate::project::Table<Self> {
+                &project.$kinds
+            }
+
+            fn table_mut(project: &mut crate::project::Project) -> &mut crate::project::Table<Self> {
+                &mut project.$kinds
+            }
+
+            fn meta(&self) -> &crate::project::Meta {
+                &self.meta
+            }
+
+            fn meta_mut(&mut self) -> &mut crate::project::Meta {
+                &mut self.meta
+            }
+        }
+    };
+}
+pub(crate) use stored;
+
+/// A kind of resource.
+pub(crate) trait Resource: Stored {
     /// Its own fields, as the API shows them; those of [`Meta`] are added.
     fn fields(&self, project: &Project) -> Value;
 }

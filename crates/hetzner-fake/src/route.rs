@@ -60,8 +60,8 @@ impl Project {
             }
             ("ssh_keys", "POST", []) => self.create_ssh_key(body),
             ("ssh_keys", "DELETE", [id]) => {
-                let id = self.get::<crate::ssh_key::SshKey>(number(id)?)?.meta().id;
-                self.ssh_keys.remove(&id);
+                let key = self.ssh_keys.remove(&number(id)?);
+                key.ok_or_else(|| Refusal::not_found("ssh_key"))?;
                 Ok(Answer::no_content())
             }
             ("ssh_keys", ..) => self.common::<crate::ssh_key::SshKey>(method, rest, query, body),

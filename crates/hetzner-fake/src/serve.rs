@@ -1,6 +1,5 @@
 //! The fake as a server on this machine.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -154,12 +153,6 @@ impl std::fmt::Display for Cut {
 }
 
 impl std::error::Error for Cut {}
-
-impl From<Infallible> for Cut {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
 
 async fn answer(
     request: HttpRequest<Incoming>,

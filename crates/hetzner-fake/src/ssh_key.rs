@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Outcome, Refusal};
 use crate::labels::Labels;
-use crate::project::{Meta, Project, Resource, Table, read};
+use crate::project::{Meta, Project, Resource, read, stored};
 
 /// A public key that new servers and rescue systems let in.
 pub(crate) struct SshKey {
@@ -17,27 +17,9 @@ pub(crate) struct SshKey {
     fingerprint: String,
 }
 
+stored!(SshKey, "ssh_key", ssh_keys, ["fingerprint"]);
+
 impl Resource for SshKey {
-    const KIND: &'static str = "ssh_key";
-    const KINDS: &'static str = "ssh_keys";
-    const FILTERS: &'static [&'static str] = &["fingerprint"];
-
-    fn table(project: &Project) -> &Table<Self> {
-        &project.ssh_keys
-    }
-
-    fn table_mut(project: &mut Project) -> &mut Table<Self> {
-        &mut project.ssh_keys
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.meta
-    }
-
     fn fields(&self, _: &Project) -> Value {
         json!({ "public_key": self.public_key, "fingerprint": self.fingerprint })
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Outcome, Refusal};
 use crate::labels::Labels;
-use crate::project::{Meta, Project, Resource, Table, read};
+use crate::project::{Meta, Project, Resource, read, stored};
 
 /// Gigabytes of a volume, at least and at most.
 const SIZES: std::ops::RangeInclusive<u64> = 10..=10_240;
@@ -21,27 +21,9 @@ pub(crate) struct Volume {
     protected: bool,
 }
 
+stored!(Volume, "volume", volumes, ["status"]);
+
 impl Resource for Volume {
-    const KIND: &'static str = "volume";
-    const KINDS: &'static str = "volumes";
-    const FILTERS: &'static [&'static str] = &["status"];
-
-    fn table(project: &Project) -> &Table<Self> {
-        &project.volumes
-    }
-
-    fn table_mut(project: &mut Project) -> &mut Table<Self> {
-        &mut project.volumes
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.meta
-    }
-
     fn fields(&self, _: &Project) -> Value {
         json!({
             "size": self.gb,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde::Deserialize;
 
-use crate::api::Api;
+use crate::api::{Api, Call};
 use crate::error::ApiError;
 use crate::model::{Action, Progress};
 
@@ -31,6 +32,12 @@ impl Actions {
 }
 
 impl Api {
+    /// `DELETE`. The answer may be empty.
+    pub(crate) async fn remove(&self, path: &str) -> Result<Vec<Action>, ApiError> {
+        let call = Call { method: Method::DELETE, path, query: &[], body: None };
+        Ok(self.send::<Option<Actions>>(&call).await?.unwrap_or_default().all())
+    }
+
     /// Waits until every one of these actions has succeeded.
     ///
     /// # Errors

@@ -1,12 +1,13 @@
 //! What servers stand on: volumes, networks, firewalls, placement groups and SSH keys.
 
+use std::collections::HashMap;
+
 use hcloud::models;
-use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::action::Actions;
-use crate::api::{Api, Call};
+use crate::api::Api;
 use crate::error::{ApiError, Code};
 use crate::model::{Action, Begun, Resource};
 
@@ -55,6 +56,42 @@ impl Piece {
     }
 }
 
+/// A request that makes something.
+pub trait Request: Serialize {
+    /// What the API calls things of this kind.
+    const KINDS: &'static str;
+
+    /// The name of the thing.
+    fn name(&self) -> &str;
+
+    /// Its labels.
+    fn labels(&mut self) -> &mut Option<HashMap<String, String>>;
+}
+
+macro_rules! requests {
+    ($($type:ident $kinds:literal),+) => {
+        $(impl Request for models::$type {
+            const KINDS: &'static str = $kinds;
+
+            fn name(&self) -> &str {
+                &self.name
+            }
+
+            fn labels(&mut self) -> &mut Option<HashMap<String, String>> {
+                &mut self.labels
+            }
+        })+
+    };
+}
+
+requests!(
+    CreateVolumeRequest "volumes",
+    CreateNetworkRequest "networks",
+    CreateFirewallRequest "firewalls",
+    CreatePlacementgroupRequest "placement_groups",
+    CreateSshKeyRequest "ssh_keys"
+);
+
 /// An answer that holds what was made, under the name of its kind.
 #[derive(Deserialize)]
 struct Made {
@@ -82,67 +119,12 @@ impl Api {
         Ok(Ground { volumes, networks, firewalls, placement_groups, ssh_keys })
     }
 
-    /// Makes a volume. It is paid for from then on.
+    /// Makes something. A volume is paid for from then on.
     ///
     /// # Errors
     /// When the API refuses or is silent. Silence leaves open whether it was made: look by its name.
-    pub async fn create_volume(
-        &self,
-        request: &models::CreateVolumeRequest,
-    ) -> Result<Begun<Resource>, ApiError> {
-        self.create("volumes", request).await
-    }
-
-    /// Makes a private network.
-    ///
-    /// # Errors
-    /// As [`Api::create_volume`].
-    pub async fn create_network(
-        &self,
-        request: &models::CreateNetworkRequest,
-    ) -> Result<Begun<Resource>, ApiError> {
-        self.create("networks", request).await
-    }
-
-    /// Makes a firewall.
-    ///
-    /// # Errors
-    /// As [`Api::create_volume`].
-    pub async fn create_firewall(
-        &self,
-        request: &models::CreateFirewallRequest,
-    ) -> Result<Begun<Resource>, ApiError> {
-        self.create("firewalls", request).await
-    }
-
-    /// Makes a placement group.
-    ///
-    /// # Errors
-    /// As [`Api::create_volume`].
-    pub async fn create_placement_group(
-        &self,
-        request: &models::CreatePlacementgroupRequest,
-    ) -> Result<Begun<Resource>, ApiError> {
-        self.create("placement_groups", request).await
-    }
-
-    /// Makes an SSH key known to the project.
-    ///
-    /// # Errors
-    /// As [`Api::create_volume`].
-    pub async fn create_ssh_key(
-        &self,
-        request: &models::CreateSshKeyRequest,
-    ) -> Result<Begun<Resource>, ApiError> {
-        self.create("ssh_keys", request).await
-    }
-
-    async fn create(
-        &self,
-        kinds: &str,
-        request: &impl Serialize,
-    ) -> Result<Begun<Resource>, ApiError> {
-        let Made { resource, actions } = self.post(kinds, request).await?;
+    pub async fn create<R: Request>(&self, request: &R) -> Result<Begun<Resource>, ApiError> {
+        let Made { resource, actions } = self.post(R::KINDS, request).await?;
         Ok(Begun { thing: resource, actions: actions.all() })
     }
 
@@ -174,9 +156,7 @@ impl Api {
     /// # Errors
     /// When the API refuses or is silent.
     pub async fn delete(&self, piece: Piece) -> Result<(), ApiError> {
-        let path = piece.path();
-        let call = Call { method: Method::DELETE, path: &path, query: &[], body: None };
-        match self.send::<Option<Actions>>(&call).await {
+        match self.remove(&piece.path()).await {
             Err(error) if error.is(&Code::NotFound) => Ok(()),
             outcome => outcome.map(drop),
         }

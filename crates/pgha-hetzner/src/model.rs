@@ -1,5 +1,4 @@
-//! Answers that embed an image, a server or a server type: only what pgha reads of them. Whatever else is
-//! there, is missing or has a new word does no harm.
+//! Answers: only what pgha reads of them. Whatever else is there, is missing or has a new word does no harm.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

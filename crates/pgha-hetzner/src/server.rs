@@ -75,9 +75,7 @@ impl Api {
     /// # Errors
     /// When the API refuses or is silent.
     pub async fn delete_server(&self, id: u64) -> Result<Vec<Action>, ApiError> {
-        let path = format!("servers/{id}");
-        let call = Call { method: Method::DELETE, path: &path, query: &[], body: None };
-        Ok(self.send::<Option<Actions>>(&call).await?.unwrap_or_default().all())
+        self.remove(&format!("servers/{id}")).await
     }
 
     /// Writes another image to the disk of a server and boots it. Without `user_data` it keeps its own.

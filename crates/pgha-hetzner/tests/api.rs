@@ -49,7 +49,7 @@ async fn a_node_is_made_booted_rebuilt_and_deleted() {
     let (fake, api) = fake().await;
     let mut volume = CreateVolumeRequest::new("demo-node-1-data".to_owned(), 10);
     volume.location = Some("fsn1".to_owned());
-    let volume = api.create_volume(&volume).await.expect("a volume");
+    let volume = api.create(&volume).await.expect("a volume");
     api.ended(&volume.actions, PATIENCE).await.expect("made");
     let mut network = CreateNetworkRequest::new("10.84.0.0/24".to_owned(), "demo".to_owned());
     let subnet = hcloud::models::Subnet {
@@ -57,7 +57,7 @@ async fn a_node_is_made_booted_rebuilt_and_deleted() {
         ..hcloud::models::Subnet::new("eu-central".to_owned(), hcloud::models::subnet::Type::Cloud)
     };
     network.subnets = Some(vec![subnet]);
-    let network = api.create_network(&network).await.expect("a network");
+    let network = api.create(&network).await.expect("a network");
 
     let mut wanted = request("demo-node-1");
     wanted.volumes = Some(vec![i64::try_from(volume.thing.id).expect("small")]);
@@ -110,9 +110,9 @@ async fn what_passes_is_tried_again_and_what_does_not_is_told_at_once() {
     }
     let kind = create_placementgroup_request::Type::Spread;
     let wanted = CreatePlacementgroupRequest::new("demo".to_owned(), kind);
-    api.create_placement_group(&wanted).await.expect("after four refusals");
+    api.create(&wanted).await.expect("after four refusals");
     assert_eq!(fake.requests().len(), 5);
-    let taken = api.create_placement_group(&wanted).await.expect_err("the name is taken");
+    let taken = api.create(&wanted).await.expect_err("the name is taken");
     assert!(taken.is(&Code::UniquenessError), "{taken}");
     for code in
         ["unavailable", "resource_limit_exceeded", "placement_error", "token_readonly", "protected"]
@@ -178,7 +178,7 @@ async fn lists_are_read_to_their_end() {
             labels: Some([("page".to_owned(), "yes".to_owned())].into()),
             ..CreatePlacementgroupRequest::new(format!("group-{number}"), kind)
         };
-        api.create_placement_group(&wanted).await.expect("a group");
+        api.create(&wanted).await.expect("a group");
     }
     let before = fake.requests().len();
     assert_eq!(api.ground("page").await.expect("ground").placement_groups.len(), 120);

@@ -84,9 +84,7 @@ impl Session {
     pub async fn answer(&self, arguments: &[&str]) -> Result<String, SshError> {
         let run =
             tokio::time::timeout(Duration::from_secs(ANSWER_SECONDS), self.run(arguments, b""));
-        run.await.unwrap_or_else(|_| {
-            Err(self.failed(arguments, format!("no end within {ANSWER_SECONDS} s"), ""))
-        })
+        run.await.unwrap_or_else(|_| Err(self.late(arguments, ANSWER_SECONDS)))
     }
 
     /// Runs a program for at most a minute and gives its status and output.
@@ -98,7 +96,7 @@ impl Session {
             tokio::time::timeout(Duration::from_secs(RUN_SECONDS), self.exchange(arguments, input));
         match run.await {
             Ok(result) => result.map_err(|error| SshError::Session(self.address, error)),
-            Err(_) => Err(self.failed(arguments, format!("no end within {RUN_SECONDS} s"), "")),
+            Err(_) => Err(self.late(arguments, RUN_SECONDS)),
         }
     }
 
@@ -174,6 +172,10 @@ impl Session {
     /// Where the node is.
     pub fn address(&self) -> Ipv4Addr {
         self.address
+    }
+
+    fn late(&self, arguments: &[&str], seconds: u64) -> SshError {
+        self.failed(arguments, format!("no end within {seconds} s"), "")
     }
 
     fn failed(&self, arguments: &[&str], status: String, stderr: &str) -> SshError {

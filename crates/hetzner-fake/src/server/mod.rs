@@ -12,7 +12,7 @@ use crate::answer::{Answer, Outcome, Refusal};
 use crate::hardware::Hardware;
 use crate::image::Image;
 use crate::placement_group::PlacementGroup;
-use crate::project::{Meta, Project, Resource, Table};
+use crate::project::{Meta, Project, Resource, stored};
 use crate::volume::Volume;
 
 /// A virtual machine.
@@ -93,27 +93,9 @@ impl Server {
     }
 }
 
+stored!(Server, "server", servers, ["status"]);
+
 impl Resource for Server {
-    const KIND: &'static str = "server";
-    const KINDS: &'static str = "servers";
-    const FILTERS: &'static [&'static str] = &["status"];
-
-    fn table(project: &Project) -> &Table<Self> {
-        &project.servers
-    }
-
-    fn table_mut(project: &mut Project) -> &mut Table<Self> {
-        &mut project.servers
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.meta
-    }
-
     fn fields(&self, project: &Project) -> Value {
         let id = self.meta.id;
         let firewalls =

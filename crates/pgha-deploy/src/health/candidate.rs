@@ -3,7 +3,7 @@
 use pgha_core::Cluster;
 use pgha_core::cluster::Durability;
 
-use super::{HEALTHY_LAG, Health, Lag, mib};
+use super::{HEALTHY_LAG, Health, Lag, mebibytes};
 use crate::patroni::Member;
 
 /// Bytes of WAL that a candidate may still have to replay. A slow disk takes a second for them, and
@@ -56,10 +56,10 @@ impl Health {
         match lag {
             _ if !waited_for => Some("is not synchronous".to_owned()),
             Lag { received, .. } if received > HEALTHY_LAG => {
-                Some(format!("lacks {:.1} MiB", mib(received)))
+                Some(format!("lacks {}", mebibytes(received)))
             }
             Lag { replayed, .. } if replayed > PROMPT_REPLAY => {
-                Some(format!("has {:.1} MiB to replay", mib(replayed)))
+                Some(format!("has {} to replay", mebibytes(replayed)))
             }
             _ => None,
         }

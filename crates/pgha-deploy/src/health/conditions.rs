@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pgha_core::Cluster;
 use pgha_core::cluster::{Durability, Node, Role};
 
-use super::{Health, mib};
+use super::{Health, mebibytes};
 use crate::haproxy::Pools;
 use crate::pooler;
 
@@ -126,7 +126,7 @@ impl Health {
         let behind = members.iter().filter_map(|member| Some((member, self.lag(member)?)));
         let behind = behind.filter(|(member, _)| !self.follows(cluster, member));
         let named = behind.map(|(member, lag)| {
-            let (received, replayed) = (mib(lag.received), mib(lag.replayed));
+            let (received, replayed) = (mebibytes(lag.received), mebibytes(lag.replayed));
             let stands =
                 self.nodes.get(&member.name).is_some_and(|node| node.replays_nothing(cluster));
             let hangs = match (stands, self.gets_nothing(&member.name)) {
@@ -134,10 +134,7 @@ impl Health {
                 (true, _) => ", and replays nothing",
                 _ => "",
             };
-            format!(
-                "{} lacks {received:.1} MiB, has {replayed:.1} MiB to replay{hangs}",
-                member.name
-            )
+            format!("{} lacks {received}, has {replayed} to replay{hangs}", member.name)
         });
         let text = format!("{count} of {wanted} replicas streaming{}", listed(named));
         condition(count == wanted, text)

@@ -35,8 +35,8 @@ pub struct Lag {
 }
 
 /// Bytes in the unit that people read.
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
+pub fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// What all nodes said at one moment.

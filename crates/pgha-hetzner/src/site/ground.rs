@@ -54,18 +54,13 @@ impl Site {
 
     pub(super) async fn network(&self) -> Result<Resource, SiteError> {
         let (name, wants) = (&self.wanted.cluster, &self.wanted.network);
-        let find = || self.api.only::<Resource>("networks", name);
-        let make = || async {
-            let mut request = models::CreateNetworkRequest::new(wants.clone(), name.clone());
-            request.labels = Some(self.labels("network").into_iter().collect());
-            // At once: a subnet that comes later is not seen by all of Hetzner for some seconds.
-            let zone = self.wanted.network_zone.clone();
-            let subnet = models::Subnet::new(zone, models::subnet::Type::Cloud);
-            let subnet = models::Subnet { ip_range: Some(wants.clone()), ..subnet };
-            request.subnets = Some(vec![subnet]);
-            Ok(self.api.create_network(&request).await?.thing)
-        };
-        let found = self.ensure("network", name, find, make).await?;
+        // At once: a subnet that comes later is not seen by all of Hetzner for some seconds.
+        let zone = self.wanted.network_zone.clone();
+        let subnet = models::Subnet::new(zone, models::subnet::Type::Cloud);
+        let subnet = models::Subnet { ip_range: Some(wants.clone()), ..subnet };
+        let mut request = models::CreateNetworkRequest::new(wants.clone(), name.clone());
+        request.subnets = Some(vec![subnet]);
+        let found = self.ensure_made("network", request).await?;
         match found.ip_range.as_ref().filter(|has| *has != wants) {
             None => Ok(found),
             Some(has) => {
@@ -76,17 +71,9 @@ impl Site {
     }
 
     pub(super) async fn firewall(&self) -> Result<Resource, SiteError> {
-        let name = &self.wanted.cluster;
-        let find = || self.api.only::<Resource>("firewalls", name);
-        let make = || async {
-            let mut request = models::CreateFirewallRequest::new(name.clone());
-            request.labels = Some(self.labels("firewall").into_iter().collect());
-            request.rules = Some(vec![self.ssh_rule()]);
-            let made = self.api.create_firewall(&request).await?;
-            self.api.ended(&made.actions, PATIENCE).await?;
-            Ok(made.thing)
-        };
-        self.ensure("firewall", name, find, make).await
+        let mut request = models::CreateFirewallRequest::new(self.wanted.cluster.clone());
+        request.rules = Some(vec![self.ssh_rule()]);
+        self.ensure_made("firewall", request).await
     }
 
     /// The public interface lets operators' SSH in, and nothing else.
@@ -99,31 +86,20 @@ impl Site {
     }
 
     pub(super) async fn placement_group(&self) -> Result<Resource, SiteError> {
-        let name = &self.wanted.cluster;
-        let find = || self.api.only::<Resource>("placement_groups", name);
-        let make = || async {
-            let spread = models::create_placementgroup_request::Type::Spread;
-            let mut request = models::CreatePlacementgroupRequest::new(name.clone(), spread);
-            request.labels = Some(self.labels("placement-group").into_iter().collect());
-            Ok(self.api.create_placement_group(&request).await?.thing)
-        };
-        self.ensure("placement-group", name, find, make).await
+        let spread = models::create_placementgroup_request::Type::Spread;
+        let name = self.wanted.cluster.clone();
+        let request = models::CreatePlacementgroupRequest::new(name, spread);
+        self.ensure_made("placement-group", request).await
     }
 
     /// The operator's key. A project holds a key once: under another name it is somebody else's, and serves as well.
     pub(super) async fn ssh_key(&self) -> Result<Resource, SiteError> {
-        let name = format!("{}-operator", self.wanted.cluster);
         if let Some(same) = self.same_key().await? {
             return Ok(same);
         }
-        let find = || self.api.only::<Resource>("ssh_keys", &name);
-        let make = || async {
-            let public_key = self.wanted.public_key.clone();
-            let mut request = models::CreateSshKeyRequest::new(name.clone(), public_key);
-            request.labels = Some(self.labels("ssh-key").into_iter().collect());
-            Ok(self.api.create_ssh_key(&request).await?.thing)
-        };
-        self.ensure("ssh-key", &name, find, make).await
+        let name = format!("{}-operator", self.wanted.cluster);
+        let public_key = self.wanted.public_key.clone();
+        self.ensure_made("ssh-key", models::CreateSshKeyRequest::new(name, public_key)).await
     }
 
     async fn same_key(&self) -> Result<Option<Resource>, ApiError> {
@@ -137,20 +113,11 @@ impl Site {
     }
 
     pub(super) async fn volume(&self, node: &str) -> Result<Resource, SiteError> {
-        let name = self.volume_name(node);
-        let find = || self.volume_called(&name);
-        let make = || async {
-            let size = i32::try_from(self.wanted.volume_gb).unwrap_or(i32::MAX);
-            let mut request = models::CreateVolumeRequest::new(name.clone(), size);
-            request.location = Some(self.wanted.location.clone());
-            let mut labels = self.labels("volume");
-            labels.insert("pgha/node".to_owned(), node.to_owned());
-            request.labels = Some(labels.into_iter().collect());
-            let made = self.api.create_volume(&request).await?;
-            self.api.ended(&made.actions, PATIENCE).await?;
-            Ok(made.thing)
-        };
-        self.ensure("volume", &name, find, make).await
+        let size = i32::try_from(self.wanted.volume_gb).unwrap_or(i32::MAX);
+        let mut request = models::CreateVolumeRequest::new(self.volume_name(node), size);
+        request.location = Some(self.wanted.location.clone());
+        request.labels = Some([("pgha/node".to_owned(), node.to_owned())].into());
+        self.ensure_made("volume", request).await
     }
 
     pub(super) async fn volume_called(&self, name: &str) -> Result<Option<Resource>, ApiError> {

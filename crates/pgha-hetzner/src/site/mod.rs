@@ -11,9 +11,11 @@ mod upload;
 use std::time::Duration;
 
 use pgha_platform::ssh;
+use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::error::{ApiError, Code};
+use crate::ground::Request;
 use crate::model::{Action, Labels, Resource, Server, Status};
 
 pub use rescue::{Disk, DiskError};
@@ -176,6 +178,29 @@ impl Site {
         labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
     }
 
+    /// Labels of a resource of this kind, and what else is noted of it.
+    fn labels_with(&self, kind: &str, noted: &Labels) -> Labels {
+        let mut labels = noted.clone();
+        labels.extend(self.labels(kind));
+        labels
+    }
+
+    /// Finds what a request would make, or makes it, with the labels of this kind.
+    async fn ensure_made<R: Request>(
+        &self,
+        kind: &'static str,
+        mut request: R,
+    ) -> Result<Resource, SiteError> {
+        request.labels().get_or_insert_default().extend(self.labels(kind));
+        let find = || self.api.only::<Resource>(R::KINDS, request.name());
+        let make = || async {
+            let made = self.api.create(&request).await?;
+            self.api.ended(&made.actions, PATIENCE).await?;
+            Ok(made.thing)
+        };
+        self.ensure(kind, request.name(), find, make).await
+    }
+
     /// Finds something, or makes it. Where nobody knows whether it was made, it is looked for again.
     async fn ensure<T: Labelled, F, M>(
         &self,
@@ -218,18 +243,32 @@ impl Site {
         is_ours.then_some(()).ok_or_else(|| SiteError::Foreign { kind, name: name.to_owned() })
     }
 
+    /// Looks until there is something to see. Absent: there is nothing within `patience`.
+    async fn await_some<T, F: Future<Output = Result<Option<T>, ApiError>>>(
+        &self,
+        patience: Duration,
+        look: impl Fn() -> F,
+    ) -> Result<Option<T>, ApiError> {
+        let until = Instant::now() + patience;
+        loop {
+            match look().await? {
+                None if Instant::now() < until => tokio::time::sleep(self.api.pause).await,
+                seen => return Ok(seen),
+            }
+        }
+    }
+
     /// Repeats what Hetzner refuses for a moment, beyond what every request is repeated for.
     async fn patiently<T, F: Future<Output = Result<T, ApiError>>>(
         &self,
         passes: &[Code],
         what: impl Fn() -> F,
     ) -> Result<T, ApiError> {
-        let until = tokio::time::Instant::now() + PATIENCE;
+        let until = Instant::now() + PATIENCE;
         loop {
             match what().await {
                 Err(error)
-                    if passes.iter().any(|code| error.is(code))
-                        && tokio::time::Instant::now() < until =>
+                    if passes.iter().any(|code| error.is(code)) && Instant::now() < until =>
                 {
                     tokio::time::sleep(self.api.pause).await;
                 }
@@ -244,33 +283,32 @@ impl Site {
         patience: Duration,
         begin: impl Fn() -> F,
     ) -> Result<(), ApiError> {
-        for _ in 1..LOOKS {
+        let mut tries = 1;
+        loop {
             match self.api.ended(&begin().await?, patience).await {
-                Err(ApiError::ActionFailed { message, .. }) if message.contains("locked") => {
+                Err(ApiError::ActionFailed { message, .. })
+                    if message.contains("locked") && tries < LOOKS =>
+                {
+                    tries += 1;
                     tokio::time::sleep(self.api.pause).await;
                 }
                 outcome => return outcome,
             }
         }
-        self.api.ended(&begin().await?, patience).await
     }
 
     /// The server with this name, once nothing is done to it any more. Absent: there is none.
     async fn settled(&self, name: &str) -> Result<Option<Server>, SiteError> {
-        let until = tokio::time::Instant::now() + LONG;
-        loop {
+        let is_busy = |server: &Server| server.locked || server.status == Status::Changing;
+        let look = || async {
             let server = self.api.server_called(name).await?;
-            let is_busy = server
-                .as_ref()
-                .is_some_and(|server| server.locked || server.status == Status::Changing);
-            match server {
-                server if !is_busy => return Ok(server),
-                _ if tokio::time::Instant::now() > until => {
-                    let (name, seconds) = (name.to_owned(), LONG.as_secs());
-                    return Err(SiteError::Slow { name, what: "on or off", seconds });
-                }
-                _ => tokio::time::sleep(self.api.pause).await,
-            }
-        }
+            Ok((!server.as_ref().is_some_and(is_busy)).then_some(server))
+        };
+        let slow = || SiteError::Slow {
+            name: name.to_owned(),
+            what: "on or off",
+            seconds: LONG.as_secs(),
+        };
+        self.await_some(LONG, look).await?.ok_or_else(slow)
     }
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use hcloud::models;
 
 use super::{LONG, PATIENCE, Site, SiteError};
-use crate::error::Code;
+use crate::error::{ApiError, Code};
 use crate::ground::Piece;
 use crate::model::{Image, ImageStatus, Labels, Resource, Server, ServerType, Status};
 use crate::server::Power;
@@ -62,7 +62,6 @@ impl Site {
         self.power_on(node.name).await
     }
 
-    /// Off: with its network it would get any address.
     async fn make_server(
         &self,
         name: &str,
@@ -70,31 +69,27 @@ impl Site {
         image: &Image,
         volume: &Resource,
     ) -> Result<Server, SiteError> {
-        let mut request = self.new_server(name, &image.id.to_string(), "node");
-        let labels = request.labels.get_or_insert_default();
-        node.labels.iter().for_each(|(key, value)| {
-            labels.entry(key.clone()).or_insert_with(|| value.clone());
-        });
+        let key = self.ssh_key().await?.id;
+        let mut request = self.new_server(name, &image.id.to_string(), key).await?;
+        request.labels = Some(self.labels_with("node", &node.labels).into_iter().collect());
         request.user_data = Some(node.user_data.to_owned());
         request.volumes = Some(vec![number(volume.id)]);
-        request.firewalls = Some(vec![models::CreateServerRequestFirewalls {
-            firewall: number(self.firewall().await?.id),
-        }]);
         request.placement_group = Some(number(self.placement_group().await?.id));
-        request.ssh_keys = Some(vec![self.ssh_key().await?.id.to_string()]);
-        self.first_available(request, &self.wanted.server_types).await
+        self.first_available(request, &self.wanted.server_types, &self.sold().await?).await
     }
 
-    /// A server that is off, with a public IPv4 address.
-    pub(super) fn new_server(
+    /// A server behind the firewall, with a public IPv4 address. Off: with its network it would get any address.
+    pub(super) async fn new_server(
         &self,
         name: &str,
         image: &str,
-        kind: &str,
-    ) -> models::CreateServerRequest {
-        models::CreateServerRequest {
-            labels: Some(self.labels(kind).into_iter().collect()),
+        key: u64,
+    ) -> Result<models::CreateServerRequest, SiteError> {
+        let firewall = number(self.firewall().await?.id);
+        Ok(models::CreateServerRequest {
             location: Some(self.wanted.location.clone()),
+            ssh_keys: Some(vec![key.to_string()]),
+            firewalls: Some(vec![models::CreateServerRequestFirewalls { firewall }]),
             start_after_create: Some(false),
             public_net: Some(Box::new(models::CreateServerRequestPublicNet {
                 enable_ipv4: Some(true),
@@ -102,7 +97,7 @@ impl Site {
                 ..Default::default()
             })),
             ..models::CreateServerRequest::new(image.to_owned(), name.to_owned(), String::new())
-        }
+        })
     }
 
     /// Tries the kinds of server that are sold in the location, in their order.
@@ -110,8 +105,8 @@ impl Site {
         &self,
         mut request: models::CreateServerRequest,
         server_types: &[String],
+        sold: &[ServerType],
     ) -> Result<Server, SiteError> {
-        let sold = self.sold().await?;
         let is_sold = |name: &&String| sold.iter().any(|kind| kind.name == **name);
         for server_type in server_types.iter().filter(is_sold) {
             request.server_type.clone_from(server_type);
@@ -207,8 +202,7 @@ impl Site {
         self.carry_out(LONG, begin).await?;
         // It need not be on: the API does not say.
         self.power_on(rebuild.name).await?;
-        let mut labels = rebuild.labels.clone();
-        labels.extend(self.labels("node"));
+        let labels = self.labels_with("node", &rebuild.labels);
         self.api.label_server(server.id, &labels).await?;
         Ok(())
     }
@@ -242,10 +236,14 @@ impl Site {
 
     /// The cluster's snapshot that holds an image.
     async fn snapshot(&self, image: &str) -> Result<Image, SiteError> {
-        let found = self.api.snapshots(&format!("{},{IMAGE}={image}", self.selector())).await?;
-        let mut found = found.into_iter();
+        let mut found = self.snapshots_of(image).await?.into_iter();
         let available = found.find(|found| found.status == ImageStatus::Available);
         available.ok_or_else(|| SiteError::NoSnapshot(image.to_owned()))
+    }
+
+    /// The cluster's snapshots of an image, also those that are being made.
+    pub(super) async fn snapshots_of(&self, image: &str) -> Result<Vec<Image>, ApiError> {
+        self.api.snapshots(&format!("{},{IMAGE}={image}", self.selector())).await
     }
 
     /// The server of a node, once nothing is done to it any more.

@@ -2,7 +2,6 @@
 
 use hcloud::models;
 use pgha_platform::ssh;
-use tokio::time::{Instant, sleep};
 
 use super::rescue::{self, Disk};
 use super::server::IMAGE;
@@ -54,20 +53,18 @@ impl Site {
 
     /// The snapshot of an image, once it is available.
     async fn stored(&self, image: &str) -> Result<Option<Image>, SiteError> {
-        let until = Instant::now() + LONG;
-        loop {
-            let found = self.api.snapshots(&format!("{},{IMAGE}={image}", self.selector())).await?;
+        let look = || async {
+            let found = self.snapshots_of(image).await?;
             let is_to_come = found.iter().any(|image| image.status == ImageStatus::Creating);
             let ready = found.into_iter().find(|image| image.status == ImageStatus::Available);
-            if ready.is_some() || !is_to_come {
-                return Ok(ready);
-            }
-            if Instant::now() > until {
-                let (name, seconds) = (image.to_owned(), LONG.as_secs());
-                return Err(SiteError::Slow { name, what: "a snapshot", seconds });
-            }
-            sleep(self.api.pause).await;
-        }
+            Ok((ready.is_some() || !is_to_come).then_some(ready))
+        };
+        let slow = || SiteError::Slow {
+            name: image.to_owned(),
+            what: "a snapshot",
+            seconds: LONG.as_secs(),
+        };
+        self.await_some(LONG, look).await?.ok_or_else(slow)
     }
 
     /// Deletes servers and keys of uploads of this cluster.
@@ -95,7 +92,9 @@ impl Site {
 
     async fn upload(&self, upload: &Upload<'_>) -> Result<(), SiteError> {
         let private = ssh::new_key().map_err(SiteError::Key)?;
-        let key = self.upload_key(&ssh::public_key(&private).map_err(SiteError::Key)?).await?;
+        let public = ssh::public_key(&private).map_err(SiteError::Key)?;
+        let key = models::CreateSshKeyRequest::new(self.upload_name(), public);
+        let key = self.ensure_made(UPLOAD, key).await?;
         let server = self.rescue_server(upload, &key).await?;
         let address = server.public_net.ipv4.as_ref().map(|ipv4| ipv4.ip);
         let address = address.ok_or_else(|| SiteError::NoAddress(server.name.clone()))?;
@@ -109,32 +108,19 @@ impl Site {
         format!("{}-{UPLOAD}", self.wanted.cluster)
     }
 
-    async fn upload_key(&self, public: &str) -> Result<Resource, SiteError> {
-        let name = self.upload_name();
-        let find = || self.api.only::<Resource>("ssh_keys", &name);
-        let make = || async {
-            let mut request = models::CreateSshKeyRequest::new(name.clone(), public.to_owned());
-            request.labels = Some(self.labels(UPLOAD).into_iter().collect());
-            Ok(self.api.create_ssh_key(&request).await?.thing)
-        };
-        self.ensure(UPLOAD, &name, find, make).await
-    }
-
     /// A server whose disk is not used, in the rescue system.
     async fn rescue_server(
         &self,
         upload: &Upload<'_>,
         key: &Resource,
     ) -> Result<Server, SiteError> {
-        let name = self.upload_name();
-        let (kinds, firewall) = (self.cheapest(upload).await?, self.firewall().await?.id);
+        let (name, sold) = (self.upload_name(), self.sold().await?);
+        let kinds = self.cheapest(upload, &sold);
         let find = || self.api.server_called(&name);
-        let make = || {
-            let mut request = self.new_server(&name, "debian-12", UPLOAD);
-            request.ssh_keys = Some(vec![key.id.to_string()]);
-            let firewall = i64::try_from(firewall).unwrap_or(i64::MAX);
-            request.firewalls = Some(vec![models::CreateServerRequestFirewalls { firewall }]);
-            self.first_available(request, &kinds)
+        let make = || async {
+            let mut request = self.new_server(&name, "debian-12", key.id).await?;
+            request.labels = Some(self.labels(UPLOAD).into_iter().collect());
+            self.first_available(request, &kinds, &sold).await
         };
         let id = self.ensure(UPLOAD, &name, find, make).await?.id;
         let keys = [key.id];
@@ -150,8 +136,7 @@ impl Site {
 
     /// Kinds of server whose disk is large enough for the image, and not larger than the nodes' will be: a snapshot asks
     /// for a disk as large as the one it was made of. The smallest first.
-    async fn cheapest(&self, upload: &Upload<'_>) -> Result<Vec<String>, SiteError> {
-        let sold = self.sold().await?;
+    fn cheapest(&self, upload: &Upload<'_>, sold: &[ServerType]) -> Vec<String> {
         let is_wanted = |kind: &&ServerType| self.wanted.server_types.contains(&kind.name);
         let disks = sold.iter().filter(is_wanted).map(|kind| kind.disk);
         let most = disks.fold(f64::INFINITY, f64::min);
@@ -161,24 +146,22 @@ impl Site {
         };
         let mut kinds = sold.iter().filter(fits).collect::<Vec<_>>();
         kinds.sort_by(|a, b| a.disk.total_cmp(&b.disk).then(a.memory.total_cmp(&b.memory)));
-        Ok(kinds.into_iter().map(|kind| kind.name.clone()).collect())
+        kinds.into_iter().map(|kind| kind.name.clone()).collect()
     }
 
     /// Waits until the rescue system has powered itself off, and takes its power if it does not.
     async fn off(&self, server: &Server) -> Result<(), SiteError> {
-        let until = Instant::now() + SHUT_DOWN;
-        while Instant::now() < until {
-            if self.api.server(server.id).await?.status == Status::Off {
-                return Ok(());
-            }
-            sleep(self.api.pause).await;
+        let is_off = || async {
+            Ok((self.api.server(server.id).await?.status == Status::Off).then_some(()))
+        };
+        if self.await_some(SHUT_DOWN, is_off).await?.is_some() {
+            return Ok(());
         }
         Ok(self.carry_out(PATIENCE, || self.api.power(server.id, Power::Off)).await?)
     }
 
     async fn take_snapshot(&self, server: &Server, upload: &Upload<'_>) -> Result<(), SiteError> {
-        let mut labels = upload.labels.clone();
-        labels.extend(self.labels("image"));
+        let mut labels = self.labels_with("image", &upload.labels);
         labels.insert(IMAGE.to_owned(), upload.image.to_owned());
         let description = format!("pgha {} {}", self.wanted.cluster, upload.image);
         match self.api.create_snapshot(server.id, &description, &labels).await {

@@ -38,12 +38,10 @@ impl Session {
         let ended = Arc::new(AtomicBool::new(false));
         let input = Counted { input, sent: Arc::clone(sent), ended: Arc::clone(&ended) };
         let work = tokio::time::timeout(patience.whole, self.pour(arguments, input));
-        let late =
-            |seconds: u64| Err(self.failed(arguments, format!("no end within {seconds} s"), ""));
         let output = tokio::select! {
             result = work => match result {
                 Ok(result) => result.map_err(|error| SshError::Session(self.address, error))?,
-                Err(_) => return late(patience.whole.as_secs()),
+                Err(_) => return Err(self.late(arguments, patience.whole.as_secs())),
             },
             () = stalled(sent, &ended, patience.stall) => {
                 let seconds = patience.stall.as_secs();

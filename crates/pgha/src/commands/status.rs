@@ -6,6 +6,7 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use pgha_deploy::fleet::Fleet;
 use pgha_deploy::haproxy::Pools;
+use pgha_deploy::health::mebibytes;
 use pgha_deploy::observe;
 use pgha_deploy::status::{NodeStatus, Status};
 
@@ -117,10 +118,6 @@ fn row(node: &NodeStatus) -> [String; 14] {
             days => format!("{days} days"),
         })),
     ]
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 fn or_old(digest: &str, current: Option<bool>) -> String {

@@ -1,132 +1,16 @@
 //! The resources of a cluster against the fake: whatever is interrupted, doing it again gives the same.
 
+mod project;
+
 use std::time::Duration;
 
 use hcloud::models::{CreateNetworkRequest, CreateServerRequest, CreateSshKeyRequest};
-use hetzner_fake::{Fake, Fault, Options, Refusal, Trouble};
-use pgha_hetzner::model::{Labels, Resource, Status};
-use pgha_hetzner::{Api, Node, Rebuild, Site, SiteError, Token, Wanted};
+use hetzner_fake::{Fault, Refusal, Trouble};
+use pgha_hetzner::SiteError;
+use pgha_hetzner::model::Status;
+use project::{KEY, api, destroy, project, seen, site, story, until_done};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-
-const KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1bxkqGyC8j1ZJyxJgWwq4Fh0eXkEJjRrK0mYbVnGhc pgha";
-const TOKEN: &str = "a-token-that-nobody-may-see";
-const NODES: [(&str, &str); 3] =
-    [("node-1", "10.84.0.11"), ("node-2", "10.84.0.12"), ("node-3", "10.84.0.13")];
-
-fn api(fake: &Fake) -> Api {
-    Api::on_loopback(&Token::new(TOKEN), &fake.url, Duration::from_millis(1)).expect("a client")
-}
-
-fn site(fake: &Fake) -> Site {
-    let wanted = Wanted {
-        cluster: "demo".to_owned(),
-        location: "fsn1".to_owned(),
-        network_zone: "eu-central".to_owned(),
-        server_types: ["cx23", "cx33"].map(str::to_owned).into(),
-        network: "10.84.0.0/24".to_owned(),
-        operators: vec!["192.0.2.0/24".to_owned()],
-        public_key: KEY.to_owned(),
-        volume_gb: 10,
-    };
-    Site::new(api(fake), wanted)
-}
-
-/// A project with two snapshots of images, and with things that are somebody else's.
-async fn project() -> Fake {
-    let options = Options {
-        port: 0,
-        token: TOKEN.to_owned(),
-        pace: Duration::from_millis(1),
-        hardware: None,
-    };
-    let fake = Fake::start(options).await.expect("a free port");
-    let api = api(&fake);
-    let patience = Duration::from_secs(5);
-    let request =
-        CreateServerRequest::new("debian-12".to_owned(), "other".to_owned(), "cx23".to_owned());
-    let other = api.create_server(&request).await.expect("a server");
-    api.ended(&other.actions, patience).await.expect("made");
-    let network = CreateNetworkRequest::new("10.9.0.0/24".to_owned(), "other".to_owned());
-    api.create_network(&network).await.expect("a network");
-    for image in ["image-a", "image-b"] {
-        let labels = [("pgha/image", image), ("pgha/cluster", "demo")];
-        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let made = api.create_snapshot(other.thing.id, image, &labels).await.expect("a snapshot");
-        api.ended(&made.actions, patience).await.expect("made");
-    }
-    fake
-}
-
-fn noted(image: &str) -> Labels {
-    [("pgha/running-image".to_owned(), image.to_owned())].into()
-}
-
-/// From nothing to three servers, one of them with another image.
-async fn story(fake: &Fake) -> Result<(), SiteError> {
-    let site = site(fake);
-    site.create_ground().await?;
-    for (name, address) in NODES {
-        let address = address.parse().expect("an address");
-        let labels = noted("image-a");
-        let node = Node { name, address, image: "image-a", user_data: "a seed", labels };
-        site.create_server(&node).await?;
-    }
-    let labels = noted("image-b");
-    let rebuild = Rebuild { name: "node-2", image: "image-b", user_data: "another seed", labels };
-    site.rebuild_server(&rebuild).await
-}
-
-/// What there is, without the numbers that Hetzner gives, and without the kinds of server: what is sold out has another.
-async fn seen(fake: &Fake) -> Vec<String> {
-    let api = api(fake);
-    let mut seen = Vec::new();
-    for server in api.servers("").await.expect("servers") {
-        let addresses =
-            server.private_net.iter().map(|card| card.ip.to_string()).collect::<Vec<_>>();
-        let image = server.image.map(|image| image.labels);
-        let data = fake.user_data(&server.name);
-        seen.push(format!(
-            "server {} {:?} {:?} {addresses:?} {image:?} {data:?} {} volumes",
-            server.name,
-            server.status,
-            server.labels,
-            server.volumes.len()
-        ));
-    }
-    let ground = api.ground("").await.expect("ground");
-    let named = |kind: &str, resources: Vec<Resource>| {
-        let line =
-            |it: Resource| format!("{kind} {} {:?} {}", it.name, it.ip_range, it.server.is_some());
-        resources.into_iter().map(line).collect::<Vec<_>>()
-    };
-    seen.extend(named("volume", ground.volumes));
-    seen.extend(named("network", ground.networks));
-    seen.extend(named("firewall", ground.firewalls));
-    seen.extend(named("group", ground.placement_groups));
-    seen.extend(named("key", ground.ssh_keys));
-    seen.sort();
-    seen
-}
-
-async fn destroy(fake: &Fake) -> Result<(), SiteError> {
-    let site = site(fake);
-    for (name, _) in NODES {
-        site.delete_server(name).await?;
-    }
-    site.delete_ground().await
-}
-
-/// Does it again until it succeeds, as an operator would.
-async fn until_done<F: Future<Output = Result<(), SiteError>>>(what: impl Fn() -> F) -> u32 {
-    for tries in 1..10 {
-        if what().await.is_ok() {
-            return tries;
-        }
-    }
-    panic!("not even the ninth try succeeds: {:?}", what().await)
-}
 
 #[tokio::test]
 async fn a_cluster_comes_into_being_and_goes_and_nothing_else_is_touched() {
@@ -152,10 +36,10 @@ async fn a_cluster_comes_into_being_and_goes_and_nothing_else_is_touched() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_interrupted_the_end_is_the_same() {
     let fake = project().await;
-    let (began, before) = (fake.requests().len(), seen(&fake).await);
-    let began_again = fake.requests().len();
+    let before = seen(&fake).await;
+    let began = fake.requests().len();
     story(&fake).await.expect("three servers");
-    let requests = fake.requests().len() - began_again;
+    let requests = fake.requests().len() - began;
     let wanted = seen(&fake).await;
     assert!(requests > 60 && began > 0, "{requests} requests");
     let troubles = [
@@ -167,10 +51,9 @@ async fn whatever_is_interrupted_the_end_is_the_same() {
     ];
     let runs =
         (0..requests).flat_map(|at| troubles.iter().cloned().map(move |trouble| (at, trouble)));
-    let mut set = tokio::task::JoinSet::new();
-    for (at, trouble) in runs {
+    every(runs, |(at, trouble)| {
         let (wanted, before) = (wanted.clone(), before.clone());
-        set.spawn(async move {
+        async move {
             let fake = project().await;
             let after = u32::try_from(at).expect("few");
             let fault = |after| Fault {
@@ -187,13 +70,25 @@ async fn whatever_is_interrupted_the_end_is_the_same() {
             until_done(|| destroy(&fake)).await;
             fake.end_faults();
             assert_eq!(seen(&fake).await, before, "request {at} of destroy: {trouble:?}");
-        });
-        while set.len() >= 8 {
+        }
+    })
+    .await;
+}
+
+/// Runs all of these, eight at a time.
+async fn every<T, F: Future<Output = ()> + Send + 'static>(
+    runs: impl IntoIterator<Item = T>,
+    run: impl Fn(T) -> F,
+) {
+    let mut set = tokio::task::JoinSet::new();
+    for one in runs {
+        set.spawn(run(one));
+        if set.len() == 8 {
             set.join_next().await.expect("one").expect("no assertion failed");
         }
     }
-    while let Some(run) = set.join_next().await {
-        run.expect("no assertion failed");
+    while let Some(done) = set.join_next().await {
+        done.expect("no assertion failed");
     }
 }
 
@@ -204,10 +99,9 @@ async fn after_any_storm_the_end_is_the_same() {
     let before = seen(&fake).await;
     story(&fake).await.expect("three servers");
     let wanted = seen(&fake).await;
-    let mut set = tokio::task::JoinSet::new();
-    for seed in 0..250 {
+    every(0..250, |seed| {
         let (wanted, before) = (wanted.clone(), before.clone());
-        set.spawn(async move {
+        async move {
             let fake = project().await;
             let mut random = StdRng::seed_from_u64(seed);
             (0..random.random_range(1..7)).for_each(|_| fake.inject(any_fault(&mut random)));
@@ -218,14 +112,9 @@ async fn after_any_storm_the_end_is_the_same() {
             until_done(|| destroy(&fake)).await;
             fake.end_faults();
             assert_eq!(seen(&fake).await, before, "seed {seed}, destroyed");
-        });
-        while set.len() >= 8 {
-            set.join_next().await.expect("one").expect("no assertion failed");
         }
-    }
-    while let Some(run) = set.join_next().await {
-        run.expect("no assertion failed");
-    }
+    })
+    .await;
 }
 
 fn any_fault(random: &mut StdRng) -> Fault {
@@ -268,7 +157,7 @@ fn any_fault(random: &mut StdRng) -> Fault {
 async fn what_is_somebody_elses_is_named_and_left() {
     let fake = project().await;
     let request = CreateNetworkRequest::new("10.85.0.0/24".to_owned(), "demo".to_owned());
-    api(&fake).create_network(&request).await.expect("a network");
+    api(&fake).create(&request).await.expect("a network");
     let request = CreateServerRequest::new(
         "debian-12".to_owned(),
         "demo-node-1".to_owned(),
@@ -291,8 +180,18 @@ async fn what_is_somebody_elses_is_named_and_left() {
 async fn a_server_that_is_there_gets_what_it_lacks_and_a_key_of_another_name_serves() {
     let fake = project().await;
     let key = CreateSshKeyRequest::new("mine".to_owned(), KEY.to_owned());
-    api(&fake).create_ssh_key(&key).await.expect("a key");
-    // Its volume and its address never came.
+    api(&fake).create(&key).await.expect("a key");
+    // What an interrupted run may have left: neither its volume nor its address ever came.
+    let mut bare = CreateServerRequest::new(
+        "debian-12".to_owned(),
+        "demo-node-1".to_owned(),
+        "cx23".to_owned(),
+    );
+    let labels = [("pgha/cluster", "demo"), ("pgha/kind", "node")];
+    bare.labels = Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    bare.location = Some("fsn1".to_owned());
+    let made = api(&fake).create_server(&bare).await.expect("a server");
+    api(&fake).ended(&made.actions, Duration::from_secs(5)).await.expect("made");
     fake.inject(Fault {
         method: Some("POST".to_owned()),
         path: "actions/attach_to_network".to_owned(),
